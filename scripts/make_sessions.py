@@ -16,8 +16,7 @@ from pathlib import Path
 import numpy as np
 from scipy import fft
 
-from sequela.datasets.catalog import EXCERPTS
-from sequela.datasets.recordings import Recording
+from sequela.datasets.catalog import EXCERPTS, Recording
 from sequela.signals import bonn, simultaneous
 
 BOUNDS = (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.7, 0.9)

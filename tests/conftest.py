@@ -24,8 +24,7 @@ from filelock import FileLock
 from tests import postgres
 
 from sequela.cohort import cohort_settings
-from sequela.datasets.catalog import EXCERPTS, load_recordings
-from sequela.datasets.recordings import Recording
+from sequela.datasets.catalog import EXCERPTS, Recording, load_recordings
 from sequela.errors import SettingError
 from sequela.evaluation.metrics import METRICS
 from sequela.tables.build import build

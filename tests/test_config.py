@@ -101,10 +101,8 @@ def test_settings_survive_toml(
     [
         ({"epochz": 3}, "setting epochz = 3 cannot be used"),
         ({"epochs": 0}, "setting epochs = 0 cannot be used"),
-        ({"learning_rate": -1.0}, "setting learning_rate = -1.0 cannot be used"),
         ({"learning_rate": float("inf")}, "setting learning_rate = inf cannot be used"),
         ({"schedule": "cosine"}, "setting schedule = 'cosine' cannot be used"),
-        ({"label_smoothing": 1.0}, "setting label_smoothing = 1.0 cannot be used"),
     ],
 )
 def test_training_settings_that_cannot_be_used(values: dict[str, Any], message: str) -> None:
@@ -178,12 +176,9 @@ def test_no_config(tmp_path: Path) -> None:
     ("aim", "target", "message"),
     [
         ("sensitivity", None, "the aim 'sensitivity' has the target None: expected a number above"),
-        ("sensitivity", 0.0, "above 0, at most 1"),
         ("sensitivity", 1.5, "above 0, at most 1"),
-        ("cost_ratio", None, "the aim 'cost_ratio' has the target None"),
         ("cost_ratio", -1.0, "above 0"),
         ("youden", 0.5, "the aim 'youden' takes no target"),
-        ("f1", 0.5, "the aim 'f1' takes no target"),
         ("specificity", 0.5, "setting aim = 'specificity' cannot be used"),
     ],
 )

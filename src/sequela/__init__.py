@@ -60,9 +60,9 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'sequela' has no attribute '{name}'")
     # These take names of models and data sets, so plugins must be loaded before.
     import_module("sequela.plugins").load_plugins()
-    module, _, function = _PLACES[name].partition(":")
-    found = import_module(module)
-    return getattr(found, function) if function else found
+    place, _, function = _PLACES[name].partition(":")
+    module = import_module(place)
+    return getattr(module, function) if function else module
 
 
 def __dir__() -> list[str]:

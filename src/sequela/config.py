@@ -12,6 +12,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    JsonValue,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -21,18 +22,16 @@ from sequela.errors import RunError, SettingError, unknown_name, without_passwor
 
 SplitUnit = Literal["subject", "session", "recording", "site", "time", "row"]
 Aim = Literal["sensitivity", "f1", "cost_ratio", "youden"]
-SegmentLength = Literal["recording"] | int
-"""Samples of a segment, or each recording whole."""
+SegmentLength = Literal["recording"] | int  # samples of a segment, or each recording whole
 
-Text = Annotated[str | None, Field(min_length=1)]
-"""A text that is missing or not empty."""
+Text = Annotated[str | None, Field(min_length=1)]  # a text that is missing or not empty
 
 SMALLEST_CELL = 10
 _PREPARATION = {"reference", "filter", "notch", "reject", "standardise"}
 
 OPTION = "option"
 """Key of a field's extra schema: the name of its option where it is not that of the field."""
-NO_OPTION: dict[str, Any] = {OPTION: ""}
+NO_OPTION: dict[str, JsonValue] = {OPTION: ""}
 
 TARGETS: Mapping[Aim, float] = {"sensitivity": 1.0, "cost_ratio": math.inf}
 """The aims that need a target, and the largest one."""
@@ -55,9 +54,9 @@ class _Settings(BaseModel):
     )
 
     @classmethod
-    def __pydantic_init_subclass__(cls, **_: Any) -> None:
-        for each in cls.model_fields.values():
-            each.description = " ".join((each.description or "").split()) or None
+    def __pydantic_init_subclass__(cls, **_: object) -> None:
+        for setting in cls.model_fields.values():
+            setting.description = " ".join((setting.description or "").split()) or None
 
     @classmethod
     def of(cls, **values: Any) -> Self:
@@ -72,7 +71,7 @@ class _Settings(BaseModel):
             ) from error
 
     @property
-    def changes(self) -> dict[str, Any]:
+    def changes(self) -> dict[str, object]:
         """The settings that were given, by name, even if they are the defaults."""
         fields = type(self).model_fields
         return {name: getattr(self, name) for name in fields if name in self.model_fields_set}
@@ -194,8 +193,8 @@ class SignalSettings(_Settings):
     title: Text = None
     """Name of the data on pages and cards (default: the name of the file or folder)."""
     id: Text = None
-    """Column of the id: in a table with one row per sample, the rows of an id are one stretch of
-    signal; in a table with one row per patient, those of an id are one patient."""
+    """Column of the id: of the segment in a table of segments, of the patient in a table with one
+    row per patient, whose rows with one id are one patient."""
     subject: Text = None
     """Column of the recorded person; for files, `header`, `folder` (the first in the path), or a
     regular expression with a group that matches it in the path, such as '(chb[0-9]+)_'."""
@@ -213,10 +212,10 @@ class SignalSettings(_Settings):
     """Table in a folder of files that names them, one a row, in a column `file` or `name`: label,
     subject, session, recording and site may then be its columns."""
     time: Text = None
-    """Column of the time in seconds: of each sample in a table with one row per sample, else of the
-    start of the segment, which orders the segments of a recording; in a csv file of one
-    recording also in another unit, as in 'time [ms]', or a date and time; in a table with one row
-    per patient, column of the date and time of the prediction."""
+    """Column of the time in seconds: in a table of segments, of the start of the segment, which
+    orders the segments of a recording; in a csv file of one recording, of each sample, also in
+    another unit, as in 'time [ms]', or a date and time; in a table with one row per patient, column
+    of the date and time of the prediction."""
     channels: tuple[str, ...] = ()
     """Channels, such as C3,C4, or pairs, such as F3-C3 (default: the channels that all files
     have)."""
@@ -247,7 +246,7 @@ class SignalSettings(_Settings):
     """Sheet of an Excel workbook, for a table with one row per patient in one of several sheets."""
     events: Text = None
     """Source of the events that label the windows of files: `annotations` (in the file), `bids`,
-    `summary` (CHB-MIT), `siena`, `seizeit`, or a table with file, onset, duration and label."""
+    `summary` (CHB-MIT), or a table with file, onset, duration and label."""
     background: Text = None
     """Class of windows without an event (default: they are left out)."""
     overlap: float = Field(default=0.5, gt=0, le=1)
@@ -293,13 +292,13 @@ class SignalSettings(_Settings):
 
     @field_validator("format", mode="before")
     @classmethod
-    def _of_table(cls, value: Any) -> Any:
+    def _of_table(cls, value: object) -> object:
         """Read a table ``[format]``, as hospital tables have it."""
         return [f"{k}={v}" for k, v in value.items()] if isinstance(value, dict) else value
 
     @field_validator("channels", "classes", "omit", "reference", mode="before")
     @classmethod
-    def _by_comma(cls, value: Any) -> Any:
+    def _by_comma(cls, value: object) -> object:
         """Split ``C3,C4`` at commas; a table of classes in a file is ``NAME=VALUES``."""
         if isinstance(value, dict):
             return tuple(f"{name}={_joined(values)}" for name, values in value.items())
@@ -310,7 +309,7 @@ class SignalSettings(_Settings):
         return tuple(part.strip() for part in ",".join(value).split(",") if part.strip())
 
 
-def _joined(values: Any) -> str:
+def _joined(values: object) -> str:
     """Return the value or values of a class in the data."""
     return "|".join(map(str, values if isinstance(values, list) else [values]))
 
@@ -422,6 +421,7 @@ class RunSettings(RunOptions, _Inputs):
             return self.seed
         import numpy as np
 
+        # The seed plus the number of the fold would be the seed of another run.
         return int(np.random.SeedSequence([self.seed, self.fold]).generate_state(1)[0]) % 2**31
 
     @property
@@ -493,18 +493,18 @@ class Options:
     def of(cls, **values: Any) -> Self:
         """Sort options by the settings that they change: ``Options.of(epochs=8, folds=5)``."""
         parts: dict[str, Any] = {part.name: part.default_factory for part in fields(cls)}
-        known: dict[str, str] = {}
+        part_of: dict[str, str] = {}
         for part, settings in parts.items():
-            known |= dict.fromkeys(options(settings), part)
+            part_of |= dict.fromkeys(options(settings), part)
         groups: dict[str, dict[str, Any]] = {part: {} for part in parts}
         for name, value in values.items():
-            if name not in known:
-                raise unknown_name("setting", name, known)
-            groups[known[name]][name] = value
+            if name not in part_of:
+                raise unknown_name("setting", name, part_of)
+            groups[part_of[name]][name] = value
         return cls(**{part: parts[part].model_construct(**groups[part]) for part in parts})
 
 
-def _as_toml(where: str, value: Any) -> Any:
+def _as_toml(where: str, value: object) -> object:
     """Return a value as TOML gives it back, or raise ``ValueError`` if TOML has no such value."""
     match value:
         case dict() if all(isinstance(key, str) for key in value):

@@ -22,13 +22,11 @@ from sequela.errors import OutputError, SequelaError, system_words
 LOCK = ".lock"
 PATIENCE = 5.0
 """The seconds to wait for a locked folder: the workers of a killed process end within them."""
-_LOOK = 0.1
-"""The seconds between two looks at a locked folder."""
-_WORK = ".work"
-"""The end of the name of a temporary folder."""
+_LOOK = 0.1  # seconds between two looks at a locked folder
+_WORK = ".work"  # end of the name of a temporary folder
 _TEMPORARY = re.compile(rf"\..+\.[0-9a-f]{{16}}(\.partial|{_WORK})")  # .partial until version 0.2
+# The folders that must stay: the place of each when links are followed, and its identity.
 _staying: dict[Path, tuple[Path, os.stat_result]] = {}
-"""The folders that must stay: the place of each when links are followed, and its identity."""
 
 
 def require_file(path: Path, *endings: str) -> None:
@@ -123,17 +121,16 @@ def staying(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def held(folder: Path, *, new: bool = False) -> Iterator[None]:
+def held(folder: Path) -> Iterator[None]:
     """Lock a folder for this process; the folder must not be removed (see :func:`staying`).
 
-    Make the folder where it is missing. The lock ends with the process, however that ends. Nobody
-    may take a ``new`` folder, which is this process's own, for one that a dead process left.
+    Make the folder where it is missing. The lock ends with the process, however that ends.
     """
     lock = folder / LOCK
     with _empty_ones_go(lock):
         with writing(folder):
             make_folder(folder)
-            handle = _first(lock) if new else _waited_for(lock)
+            handle = _waited_for(lock)
         try:
             with staying(folder):
                 yield
@@ -183,7 +180,7 @@ def scratch_beside(path: Path) -> Iterator[Path]:
         with writing(path):
             make_folder(work.parent)
             work.mkdir(0o700)  # there may be records of patients in it
-        with held(work, new=True):
+        with held(work):
             try:
                 yield work
             finally:
@@ -259,17 +256,6 @@ def _is_still(handle: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(handle), path.lstat())
     except FileNotFoundError:
         return False
-
-
-def _first(lock: Path) -> int:
-    """Return a handle as ``_locked`` does, for a new folder: its lock is never seen unlocked."""
-    if os.name == "nt":  # an open file keeps its name there
-        return _waited_for(lock)
-    unseen = lock.with_name(f"{LOCK}.{token_hex(8)}")
-    handle = os.open(unseen, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-    _lock(handle)
-    unseen.rename(lock)
-    return handle
 
 
 def _waited_for(lock: Path) -> int:

@@ -1,4 +1,4 @@
-"""Listeners to long work, such as the reading of many rows or training.
+"""Listeners to long work: to the reading of many rows, and to training.
 
 Listeners hear all that happens within :func:`listening`, so that no function has to pass them on.
 """

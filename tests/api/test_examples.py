@@ -9,7 +9,7 @@ import sequela
 from sequela.api.examples import SignalExamples
 from sequela.cohort.split import PARTS
 from sequela.config import RunSettings
-from sequela.datasets.recordings import Recording
+from sequela.datasets.catalog import Recording
 from sequela.errors import SettingError, SplitError, UnknownNameError
 from sequela.runs import signals
 from sequela.signals.segments import cut

@@ -33,11 +33,6 @@ from sequela.models.spectral import SpectralMLP
 
 pytestmark = pytest.mark.filterwarnings("ignore::sequela.errors.MissingGroupsWarning")
 
-EXPECTED_FAILURES = {
-    "check_sample_weight_equivalence_on_dense_data": "batches and early stopping: an example of "
-    "weight two is drawn once, and two equal examples twice",
-}
-
 Visits = list[list[list[str]]]
 
 
@@ -51,7 +46,6 @@ Visits = list[list[list[str]]]
             batch_size=16,
         ),
     ],
-    expected_failed_checks=lambda _: EXPECTED_FAILURES,
 )
 def test_check_estimator(estimator: Any, check: Any) -> None:
     check(estimator)
@@ -234,35 +228,6 @@ def test_missing_groups_are_warned_about(
         with sklearn.config_context(enable_metadata_routing=True):
             routed = quick(epochs=1).set_fit_request(groups=True)
             cross_val_score(routed, X, y, cv=StratifiedGroupKFold(2), params={"groups": groups})
-
-
-def test_weights_of_examples(
-    signals: tuple[Any, Any, Any], visits: tuple[Visits, list[str], list[int]]
-) -> None:
-    X, y, groups = signals
-    for model, data, labels in ((quick(), X, y), (quick_visits(), visits[0], visits[1])):
-        rare = np.asarray(labels) == labels[0]
-
-        def chance(weight: Any, model: Any = model, data: Any = data, labels: Any = labels) -> Any:
-            fitted = clone(model).fit(data, labels, groups=range(60), sample_weight=weight)
-            return fitted.predict_proba(data)[:, list(fitted.classes_).index(labels[0])]
-
-        np.testing.assert_array_equal(chance(None), chance(np.ones(60)))
-        assert chance(np.where(rare, 20.0, 1.0)).mean() > chance(None).mean()
-        kept = np.arange(60) % 5 > 0
-        without = clone(model).fit(
-            [row for row, keep in zip(data, kept, strict=True) if keep],
-            np.asarray(labels)[kept],
-            groups=np.arange(60)[kept],
-        )
-        np.testing.assert_array_equal(
-            without.predict_proba(data)[:, 0],
-            clone(model)
-            .fit(data, labels, groups=range(60), sample_weight=kept)
-            .predict_proba(data)[:, 0],
-        )
-    with pytest.raises(ValueError, match="Negative values"):
-        quick().fit(X, y, groups=groups, sample_weight=-np.ones(60))
 
 
 def test_times_to_an_event_are_refused(signals: tuple[Any, Any, Any]) -> None:

@@ -1,9 +1,6 @@
 """What is particular to signals: forms of X, groups, models, weights, files."""
 
-import os
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -128,53 +125,22 @@ def test_class_weight_moves_the_answer() -> None:
     assert quick().fit(noise[:40], rare).predict_proba(noise[:40])[:, 1].mean() < 0.4
 
 
-@pytest.mark.slow
-def test_a_saved_classifier_answers_the_same_in_another_process(tmp_path: Path) -> None:
-    names = [f"t{i}" for i in range(32)]
-    frame = pd.DataFrame(X, columns=names)
+@pytest.mark.parametrize("model", ["mlp-baseline", Pooled])
+def test_a_saved_classifier_answers_the_same(model: Any, tmp_path: Path) -> None:
+    frame = pd.DataFrame(X, columns=[f"t{i}" for i in range(32)])
     weight = {"calm": 1.0, "seizure": np.float64(2.0)}
-    models: dict[str, Any] = {"name": "mlp-baseline", "class": Pooled}
-    fitted = {
-        form: quick(
-            model=model, model_settings={"hidden": np.int64(3)}, class_weight=weight, epochs=3
-        ).fit(frame, Y)
-        for form, model in models.items()
-    }
-    for form, each in fitted.items():
-        each.save(tmp_path / "models" / f"{form}.safetensors")
-    np.save(tmp_path / "x.npy", X)
-    code = (
-        "import numpy as np, pandas as pd, sys; sys.path.insert(0, sys.argv[1])\n"
-        "from sequela import SignalClassifier\n"
-        "from conftest import Pooled\n"
-        "for form, given in (('name', {}), ('class', {'model': Pooled})):\n"
-        "    loaded = SignalClassifier.load(f'models/{form}.safetensors', **given)\n"
-        "    X = pd.DataFrame(np.load('x.npy'), columns=loaded.feature_names_in_)\n"
-        "    np.save(f'{form}.npy', loaded.predict_proba(X))\n"
-        "    print(loaded.classes_.tolist(), loaded.n_features_in_, len(loaded.history_))\n"
-        "    print(loaded.class_weight, loaded.model_settings)\n"
-        "    loaded.fit(X, np.repeat(loaded.classes_, 30))\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(Path(__file__).parent)],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    assert done.stdout.splitlines() == [
-        line
-        for each in fitted.values()
-        for line in (
-            f"['calm', 'seizure'] 32 {len(each.history_)}",
-            "{'calm': 1.0, 'seizure': 2.0} {'hidden': 3}",
-        )
-    ]
-    for form, each in fitted.items():
-        np.testing.assert_array_equal(np.load(tmp_path / f"{form}.npy"), each.predict_proba(frame))
-        with safe_open(tmp_path / "models" / f"{form}.safetensors", framework="np") as file:
-            assert set(file.metadata()) == {"sequela", "sha256"}
+    settings = {"hidden": np.int64(3)}
+    fitted = quick(model=model, model_settings=settings, class_weight=weight, epochs=3)
+    path = tmp_path / "models" / "m.safetensors"
+    fitted.fit(frame, Y).save(path)
+    with safe_open(path, framework="np") as file:
+        assert set(file.metadata()) == {"sequela", "sha256"}
+    loaded = SignalClassifier.load(path, **({} if model == "mlp-baseline" else {"model": model}))
+    assert loaded.feature_names_in_.tolist() == [*frame.columns]
+    assert (loaded.n_features_in_, loaded.history_) == (32, fitted.history_)
+    assert (loaded.class_weight, loaded.model_settings) == (weight, {"hidden": 3})
+    np.testing.assert_array_equal(loaded.predict_proba(frame), fitted.predict_proba(frame))
+    loaded.fit(frame, Y)
 
 
 def test_labels_of_any_kind_come_back(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """``sequela data``: what it says, and that bad data are refused and left as they are."""
 
-import gzip
 import json
 import shutil
 import sys
@@ -10,8 +9,7 @@ from pathlib import Path
 import pytest
 from tests.cli.calls import Output, Refused, ran, status
 
-from sequela.datasets.catalog import DATA_SETS
-from sequela.datasets.recordings import Recording
+from sequela.datasets.catalog import DATA_SETS, Recording
 from sequela.signals.uci_seizure import recording_ids
 
 Capture = pytest.CaptureFixture[str]
@@ -34,30 +32,10 @@ def no_good(refused: Refused) -> Check:
     return check
 
 
-# What else can be wrong with the files is in tests/signals/test_bonn.py.
-@pytest.mark.parametrize(
-    ("files", "parts"),
-    [
-        ({}, ("lacks set S", "S001.txt", "S.zip", "put what is missing there")),
-        ({"S/.DS_Store": b""}, ("S holds no recording", "expected S001.txt to S100.txt")),
-        (
-            {"S/S001.txt": b"7\n" * 4096},
-            (
-                "S/S001.txt ends at line 4096: expected 4,097 samples",
-                "put the file as published",
-            ),
-        ),
-        ({"S.zip": b"PK\3\4 cut"}, ("S.zip is damaged (File is not a", "or a set's zip file")),
-    ],
-    ids=["missing", "empty", "no recording", "a broken zip file"],
-)
-def test_a_set_that_is_not_as_published(
-    files: dict[str, bytes], parts: tuple[str, ...], no_good: Check, bonn_folder: Path
-) -> None:
-    shutil.rmtree(bonn_folder / "S")
-    for name, content in files.items():
-        (bonn_folder / name).parent.mkdir(exist_ok=True)
-        (bonn_folder / name).write_bytes(content)
+# What else can be wrong with the files is in tests/signals/test_bonn.py and test_uci_seizure.py.
+def test_a_set_that_is_not_as_published(no_good: Check, bonn_folder: Path) -> None:
+    (bonn_folder / "S/S001.txt").write_bytes(b"7\n" * 4096)
+    parts = ("S/S001.txt ends at line 4096: expected 4,097 samples", "put the file as published")
     assert no_good("bonn", bonn_folder, *parts) == []
 
 
@@ -78,22 +56,13 @@ def test_a_csv_file_that_is_not_as_published(
         for chunk in range(23)
     ]
     text = "".join(",".join(row) + "\n" for row in rows)
-    root = tmp_path / "uci-seizure"
-    root.mkdir()
-    assert no_good("uci-seizure", root, "found none; expected one table of segments") == []
-    file = root / "seizure.csv"
+    file = tmp_path / "uci-seizure" / "seizure.csv"
+    file.parent.mkdir()
     file.write_text(text)
-    assert "23 of 178 samples" in output_of("data", "check", "uci-seizure", "--root", root)
-    for old, new, found in (
-        (",y\n", ",label\n", ": no column 'y' (found: Unnamed, X1, X2"),
-        (",5\n", ",7\n", " row 1: y is '7'; expected 5 for 'X1.V1'; use the file as published"),
-    ):
-        file.write_text(text.replace(old, new, 1))
-        assert no_good("uci-seizure", root, f"{file}{found}") == []
-    file.unlink()
-    content = gzip.compress(text.encode())
-    (root / "seizure.csv.gz").write_bytes(content[: len(content) // 2])
-    assert no_good("uci-seizure", root, "seizure.csv.gz is damaged") == []
+    assert "23 of 178 samples" in output_of("data", "check", "uci-seizure", "--root", file.parent)
+    file.write_text(text.replace(",5\n", ",7\n", 1))
+    fault = f"{file} row 1: y is '7'; expected 5 for 'X1.V1'; use the file as published"
+    assert no_good("uci-seizure", file.parent, fault) == []
 
 
 def test_check_tells_what_there_is(no_data: Path, capsys: Capture) -> None:
@@ -157,7 +126,6 @@ def test_get_says_how_to_get_what_it_cannot(refused: Refused, no_data: Path, nam
 def test_get_takes_the_address_from_the_environment(
     refused: Refused, no_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sequela.intake.fetch.RETRIES", 0)
     monkeypatch.setenv("SEQUELA_BONN_URL", "nowhere://here")
     assert "nowhere://here/Z.zip could not be fetched" in refused("data", "get", "bonn")
     line = refused("data", "get", "bonn", "--url", "nowhere://there")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sequela.config import SignalSettings
-from sequela.datasets.recordings import Recording
+from sequela.datasets.catalog import Recording
 from sequela.errors import DataError, SettingError
 from sequela.signals.bonn import CLASSES
 from sequela.signals.reading import read

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sequela.cohort.split import PARTS, Split, _check_classes, draw, set_aside
 from sequela.config import SplitUnit
-from sequela.datasets.recordings import Recording
+from sequela.datasets.catalog import Recording
 from sequela.errors import SplitError
 from sequela.identity.fingerprint import of_signals
 from sequela.identity.pseudonyms import PLAIN, own

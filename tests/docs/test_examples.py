@@ -19,7 +19,7 @@ from sequela.models.loading import attribute
         ("evaluation", 11),
         ("figures", 4),
         ("scikit-learn", 21),
-        ("survival", 16),
+        ("survival", 8),
     ],
 )
 def test_examples_in_python(page: str, least: int) -> None:

@@ -10,8 +10,7 @@ import sequela
 from sequela import plugins, register
 from sequela.audit.finding import CHECKS
 from sequela.cohort.tasks import TASKS, in_hospital
-from sequela.datasets.catalog import DATA_SETS, DataSet
-from sequela.datasets.recordings import Signals
+from sequela.datasets.catalog import DATA_SETS, DataSet, Signals
 from sequela.errors import PluginError, SequelaError
 from sequela.evaluation.metrics import METRICS
 from sequela.figures.registry import RUN_FIGURES

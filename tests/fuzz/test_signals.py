@@ -16,8 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.fuzz.damage import Case, Files, changed_bytes, changed_csv, changed_text, examples
 
-from sequela.datasets.catalog import EXCERPTS
-from sequela.datasets.recordings import Recording
+from sequela.datasets.catalog import EXCERPTS, Recording
 from sequela.signals import bonn, uci_seizure
 
 NUMBER = r"[ \t]*-?[0-9]{1,6}[ \t]*"

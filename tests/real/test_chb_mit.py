@@ -17,7 +17,8 @@ from tests.test_docs import call, commands, fences
 
 from sequela.datasets.catalog import EXCERPTS, load_recordings
 from sequela.runs.folder import RunFolder
-from sequela.signals.event_files import of_summary, table
+from sequela.signals.chb_mit import seizures_of
+from sequela.signals.folders import events_in
 
 PAGE = Path(__file__).parents[2] / "docs" / "chb-mit.md"
 SECONDS = 180
@@ -79,15 +80,12 @@ def lay_out_chb(root: Path, sample: Path, bonn: Signals, cases: Sequence[str]) -
 
 
 def lay_out_siena(root: Path, sample: Path, bonn: Signals) -> None:
-    """One patient, whose list has the times of the clock; the file starts at 22.22.04."""
-    write(root / "PN00" / "PN00-5.edf", sample, bonn, 99, calm=False)
-    lines = ["PN00", "", "Data Sampling Rate: 512 Hz", ""]
-    for n, (first, last) in enumerate(SEIZURES, 5):
-        lines += [f"Seizure n {n} ", "File name: PN00-5.edf", "Registration start time: 22.22.04"]
-        for what, at in (("start", first), ("end", last)):
-            minutes, seconds = divmod(4 + at, 60)
-            lines.append(f"Seizure {what} time: 22.{22 + minutes}.{seconds:02d}")
-    (root / "PN00" / "Seizures-list-PN00.txt").write_text("\n".join(lines), "utf-8")
+    """One patient of Siena, as epilepsy2bids writes it."""
+    stem = "sub-00/ses-01/eeg/sub-00_ses-01_task-szMonitoring_run-00"
+    write(root / f"{stem}_eeg.edf", sample, bonn, 99, calm=False)
+    lines = ["onset\tduration\teventType"]
+    lines += [f"{first}\t{last - first}\tsz_foc_ia" for first, last in SEIZURES]
+    (root / f"{stem}_events.tsv").write_text("\n".join(lines), "utf-8")
 
 
 @pytest.mark.slow
@@ -114,12 +112,12 @@ def test_the_page_from_the_published_layout_to_the_scores(
     split = RunFolder(Path("runs/chb-mit")).predictions
     parts = [set(split.part(part).group_id.tolist()) for part in ("train", "tuning", "held_out")]
     assert sorted(name for part in parts for name in part) == [f"chb0{n}" for n in (1, 2, 3)]
-    for how, name, recordings in (("summary", "chb-test", 2), ("siena", "siena", 1)):
+    for how, name, recordings in (("summary", "chb-test", 2), ("bids", "siena", 1)):
         assert "by event: sensitivity 1.000" in printed[how], printed[how]
         page = Path(f"{name}.html").read_text("utf-8")
         assert page.count('<figure id="figure-recording-') == recordings
         assert "events known: 0:00:30 to 0:01:00, 0:02:00 to 0:02:35" in page
-        events = [event for _, event, _ in table(Path(f"{name}_events.tsv"))]
+        events = [event for _, event, _ in events_in(Path(f"{name}_events.tsv"))]
         found = [event for event in events if event.label == "sz"]
         for event, (first, last) in zip(found, SEIZURES, strict=True):
             assert abs(event.onset - first) < 15
@@ -140,6 +138,5 @@ def test_the_declaration_has_the_channels_of_both_corpora(real_data: Path) -> No
 
 
 def test_the_published_summary_is_read(real_data: Path) -> None:
-    (place,) = (real_data / "edf-samples").glob("*-summary.txt")
-    (seizure,) = of_summary(place)["chb08_02.edf"]
+    (seizure,) = seizures_of(real_data / "edf-samples", ["chb08_02.edf"])["chb08_02.edf"]
     assert (seizure.onset, seizure.duration) == (2670, 171)

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from sequela.config import RunSettings, SplitUnit
-from sequela.datasets.catalog import EXCERPTS, load_recordings
-from sequela.datasets.recordings import Recording
+from sequela.datasets.catalog import EXCERPTS, Recording, load_recordings
 from sequela.runs import signals
 from sequela.runs.audit import audit
 from sequela.signals import bonn, simultaneous

@@ -15,8 +15,7 @@ from tests.runs.folders import short
 from sequela.analysis.evaluate import evaluate_run
 from sequela.cohort.split import PARTS
 from sequela.config import RunSettings
-from sequela.datasets.catalog import EXCERPTS
-from sequela.datasets.recordings import Recording
+from sequela.datasets.catalog import EXCERPTS, Recording
 from sequela.formats.opened import SUMS
 from sequela.runs import fit, signals
 from sequela.runs.audit import audit

@@ -62,26 +62,6 @@ def whole(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> Whole:
     return get
 
 
-@pytest.mark.slow(but="cnn-improved-1-3")
-@pytest.mark.parametrize(
-    ("model", "first", "second"), [("cnn-improved", 1, 3), ("gru-improved", 2, 3)]
-)
-def test_interrupted_after_epochs(
-    model: str, first: int, second: int, synthetic: Path, tmp_path: Path, whole: Whole
-) -> None:
-    out = tmp_path / "run"
-    for epoch in (first, second):
-        with pytest.raises(KeyboardInterrupt), listening(after(epoch)):
-            fit.train(settings_of(model), out, root=synthetic, resume=epoch > first)
-        assert not RunFolder(out).complete
-        assert not (out / "model.safetensors").exists()
-        assert len(RunFolder(out).history) == 2 * epoch
-        torch.rand(5)  # whatever a new process has drawn before
-    fit.train(settings_of(model), out, root=synthetic, resume=True)
-    assert content(out) == content(whole(model))
-    assert numbers(out) == numbers(whole(model))
-
-
 GRU = pytest.param("gru-improved", 20, marks=pytest.mark.slow)
 
 

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from tests.docs.conftest import DOCS
+from tests.test_docs import fences
 
 from sequela.datasets.catalog import Modality
-from sequela.errors import ModelError, RunError, SettingError
+from sequela.errors import DataError, ModelError, RunError, SettingError
 from sequela.models import reference as references
 from sequela.models.reference import REFERENCE_MODELS, ReferenceModel
 from sequela.models.registry import MODELS, ModelEntry
@@ -149,25 +151,49 @@ def test_segments_of_several_lengths(bonn: Recordings) -> None:
         assert np.abs(said[row] - known).max() <= TOLERANCE
 
 
-def test_a_network_that_computes_something_else_has_no_translation(bonn: Recordings) -> None:
-    class Same(SpectralMLP):
-        pass
+def custom(model: NetworkModel, made: type[Any]) -> NetworkModel:
+    """The model as of a class that is not of the package."""
+    other = replace(model)
+    vars(other)["entry"] = ModelEntry(model.reads, made, made.__name__)
+    return other
 
+
+def test_a_custom_network_of_a_signal(bonn: Recordings) -> None:
     class Other(SpectralMLP):
+        def __init__(self, **sizes: Any) -> None:
+            super().__init__(SpectralMLPConfig(**sizes))
+
         def forward(self, signal: torch.Tensor) -> torch.Tensor:
             return -super().forward(signal)
 
-    model, _ = network("spectral-mlp", bonn)
+    class Strange(Other):
+        def forward(self, signal: torch.Tensor) -> torch.Tensor:
+            return super().forward(torch.special.i0(signal))
 
-    def changed(made: type[SpectralMLP]) -> NetworkModel:
-        entry = ModelEntry(("signal",), lambda **sizes: made(SpectralMLPConfig(**sizes)), "Changed")
-        other = replace(model)
-        vars(other)["entry"] = entry
-        return other
+    model = custom(network("spectral-mlp", bonn)[0], Other)
+    said = served(model, {}).probabilities({"signal": bonn.arrays.signal[ROWS]})
+    with torch.inference_mode():
+        known = model.module()(scaled(bonn)[ROWS]).softmax(1).numpy()
+    assert np.abs(said - known).max() <= TOLERANCE
+    with pytest.raises(ModelError, match="cannot be exported: Exporting the operator 'aten::i0'"):
+        graph_of(custom(model, Strange))
 
-    assert graph_of(changed(Same)).graph.node
-    with pytest.raises(ModelError, match="its class has no translation to ONNX"):
-        graph_of(changed(Other))
+
+def test_a_custom_network_of_records(stays: Examples) -> None:
+    page: dict[str, Any] = {}
+    exec(fences(DOCS / "serving.md", "python")[0], page)  # noqa: S102 - the page's own
+    given = stays.inputs(page["Visits"].reads)
+    sizes = {name: given.shape[name] for name in ("n_channels", "n_static", "n_outputs")}
+    header = {"model": "a.py:Visits", "reads": page["Visits"].reads, "config": sizes}
+    tensors = {k: torch.from_numpy(np.array(v)) for k, v in given.state.items()}
+    weights = page["Visits"](**sizes).state_dict()
+    model = custom(NetworkModel({**header, **stays.header}, weights | tensors), page["Visits"])
+    known, asked = given.probabilities(model.module()), served(model, {})
+    said = asked.probabilities(inputs_of(asked, stays.arrays, np.arange(len(known))))
+    assert np.abs(said - known).max() <= TOLERANCE
+    unlike = type("Unlike", (page["Visits"],), {"forward": page["Visits"].forward})
+    with pytest.raises(ModelError, match="Unlike has no method 'padded'"):
+        graph_of(custom(model, unlike))
 
 
 def test_a_translation_prints_nothing(bonn: Recordings, capfd: pytest.CaptureFixture[str]) -> None:
@@ -181,6 +207,13 @@ def test_a_file_that_differs_from_its_run_is_not_written(
     monkeypatch.delenv("SEQUELA_DATA", raising=False)
     monkeypatch.setattr(export, "TOLERANCE", -1.0)
     with pytest.raises(RunError, match=r"differs from the run by .* nothing is written"):
+        export.write_export(run, tmp_path / "model.onnx")
+
+    def fixed(*_: object) -> None:
+        raise DataError("damaged")
+
+    monkeypatch.setattr(export, "_compare", fixed)
+    with pytest.raises(RunError, match="does it loop over steps in Python"):
         export.write_export(run, tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
 

@@ -18,8 +18,7 @@ from scipy.signal import resample_poly
 from tests.cli.calls import ran, refusal
 from tests.serving.test_served import without_metadata
 
-from sequela.datasets.catalog import EXCERPTS
-from sequela.datasets.recordings import Recording
+from sequela.datasets.catalog import EXCERPTS, Recording
 from sequela.errors import (
     DataError,
     DataNotFoundError,
@@ -121,27 +120,6 @@ def test_bonn_is_said_as_the_run_says_it(
     assert json.loads(metadata[b"sequela.classes"]) == list(known.classes)
     assert b"internal" in metadata[b"sequela.internal"]
     assert json.loads(metadata[b"sequela.report"])["scored"] == known.n_examples
-
-
-def test_bonn_of_other_names_and_some_sets(
-    file: Path, excerpt: dict[str, Recording], as_text: Any, tmp_path: Path
-) -> None:
-    (tmp_path / "new").mkdir()
-    for name, id_ in (("P2", "S001"), ("P1", "Z001")):
-        (tmp_path / "new" / f"{name}.txt").write_bytes(as_text(excerpt[id_]))
-    out = tmp_path / "said.parquet"
-    asked(file, tmp_path / "new", out)  # as the model was trained
-    first = table_of(out)
-    assert first["recording"].unique().tolist() == ["P1", "P2"]
-    assert first["group"].unique().tolist() == ["Z001", "S001"]  # the sessions of what they hold
-    asked(file, tmp_path / "new" / "P2.txt", out)
-    alone = table_of(out)
-    assert alone["id"].tolist() == [f"P2/{n:02d}" for n in range(1, 24)]
-    assert alone["p_0"].tolist() == pytest.approx(first["p_0"][23:].tolist(), abs=1e-6)
-    (tmp_path / "sets" / "S").mkdir(parents=True)
-    (tmp_path / "sets" / "S" / "S001.txt").write_bytes(as_text(excerpt["S001"]))
-    asked(file, tmp_path / "sets", out)
-    assert table_of(out)["group"].unique().tolist() == ["S001"]
 
 
 def test_a_table_keeps_its_order_and_lists_the_rest(file: Path, own: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from sequela.datasets.recordings import Recording
+from sequela.datasets.catalog import Recording
 from sequela.errors import DataError, DataNotFoundError
 from sequela.signals import bonn
 
@@ -61,6 +61,14 @@ def test_case_of_names_and_hidden_files_do_not_matter(bonn_folder: Path) -> None
     assert "Z001" in [each.recording_id for each in bonn.read(bonn_folder)]
 
 
+def test_a_set_without_recordings_is_refused(bonn_folder: Path) -> None:
+    shutil.rmtree(bonn_folder / "S")
+    (bonn_folder / "S").mkdir()
+    (bonn_folder / "S" / ".DS_Store").write_bytes(b"")
+    with pytest.raises(DataError, match=r"S holds no recording: expected S001\.txt to S100\.txt"):
+        bonn.read(bonn_folder)
+
+
 def test_a_folder_goes_before_a_zip_file(bonn_folder: Path) -> None:
     (bonn_folder / "Z.zip").write_bytes(b"not looked at")
     assert len(bonn.read(bonn_folder)) == 10
@@ -83,23 +91,16 @@ def test_whole_numbers_of_16_bits_are_read(values: list[int], end: str, after: s
     [
         (1, b"a number", "'a number'"),
         (4097, b"NaN", "'NaN'"),
-        (17, b"-inf", "'-inf'"),
-        (17, b"Infinity", "'Infinity'"),
-        (17, b"12.5", "'12.5'"),
         (17, b"12.0", "'12.0'"),
-        (17, b"1e3", "'1e3'"),
         (17, b"1_000", "'1_000'"),
         (17, b"12 13", "'12 13'"),
-        (17, b"--5", "'--5'"),
         (17, b"5-3", "'5-3'"),
-        (17, b"-", "'-'"),
         (17, b"", "''"),
         (17, b"32768", "'32768'"),
         (17, b"-32769", "'-32769'"),
         (17, b"9" * 5000, f"'{'9' * 30}'"),
         (17, "\N{FULLWIDTH DIGIT ONE}".encode(), "binary data"),
         (17, b"12\x00", "binary data"),
-        (1, b"\x89PNG\xff", "binary data"),
     ],
 )
 def test_a_line_that_is_no_sample_is_named(line: int, text: bytes, shown: str) -> None:

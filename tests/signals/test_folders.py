@@ -10,10 +10,11 @@ from scipy.signal import resample_poly
 
 from sequela.config import SignalSettings
 from sequela.errors import DataError, SequelaError, SettingError
+from sequela.intake.describe_signals import propose
 from sequela.signals.channels import Montage
 from sequela.signals.cutting import Rates
 from sequela.signals.edf import EdfFile
-from sequela.signals.event_files import of_table
+from sequela.signals.folders import events_by_recording
 from sequela.signals.reading import read
 from sequela.signals.segments import stretches
 from sequela.signals.stretches import part_of
@@ -200,28 +201,28 @@ def test_events_of_a_summary(edf: Edf, tmp_path: Path) -> None:
     summary.write_text(text + times, "utf-8")
     with pytest.raises(DataError, match=r"no entry for chb01_04.edf"):
         read(tmp_path, SignalSettings(events="summary", window=2))
+    assert 'events = "summary"' in propose(tmp_path)
+    summary.unlink()
+    with pytest.raises(DataError, match=r"no \*-summary.txt"):
+        read(tmp_path, SignalSettings(events="summary", window=2))
 
 
-def test_events_of_seizeit(edf: Edf, tmp_path: Path) -> None:
-    edf("P_ID1_r1.edf")
-    place = tmp_path / "P_ID1_r1_a1.tsv"
-    rows = "2\t4\tFIA\tHem:L\n", "4\t5\tFIA\tHem:L\n", "6\tNone\tFIA\t\n"
-    place.write_text(f"# Source: SeizeIt1\n\n{''.join(rows)}", "utf-8")
-    found = read(tmp_path, SignalSettings(events="seizeit", window=2))
-    assert found.label.tolist() == [0, 1, 1]
+def test_an_event_without_an_end(edf: Edf, tmp_path: Path) -> None:
+    edf("a.edf")
+    text = "file,onset,end,label\na,2,4,seizure\na,6,None,seizure\n"
+    (tmp_path / "events.csv").write_text(text, "utf-8")
+    found = read(tmp_path, SEIZURES.model_copy(update={"events": "events.csv"}))
+    assert found.label.tolist() == [0, 1, 0]
     np.testing.assert_array_equal(found.start, [0, 2, 4])
     assert "1 events have no end: the rest of their recordings is left out" in found.notes
-    place.write_text(f"# Source: SeizeIt1\n\n{''.join(rows[:2])}", "utf-8")
-    found = read(tmp_path, SignalSettings(events="seizeit", window=2))
-    assert not [note for note in found.notes if "no end" in note]
 
 
 def test_a_table_without_names_has_the_events_of_the_only_recording(tmp_path: Path) -> None:
     place = tmp_path / "events.csv"
     place.write_text("onset,duration,label\n2,4,seizure\n", "utf-8")
-    assert of_table(place, {"a": ["a.edf"]}) == {"a": [Event(2.0, 4.0, "seizure")]}
+    assert events_by_recording(place, {"a": ["a.edf"]}) == {"a": [Event(2.0, 4.0, "seizure")]}
     with pytest.raises(DataError, match="an event of a recording that is not here"):
-        of_table(place, {"a": ["a.edf"], "b": ["b.edf"]})
+        events_by_recording(place, {"a": ["a.edf"], "b": ["b.edf"]})
 
 
 def test_events_of_a_table(edf: Edf, tmp_path: Path) -> None:
@@ -259,6 +260,7 @@ def bids(edf: Edf, folder: Path) -> None:
 
 def test_bids(edf: Edf, tmp_path: Path) -> None:
     bids(edf, tmp_path)
+    assert 'events = "bids"' in propose(tmp_path)
     asked = SignalSettings(classes=("sz",), background="none", window=2, site="hospital")
     # A background needs to know where events are; BIDS says it.
     found = read(tmp_path, asked.model_copy(update={"events": "bids"}))

@@ -1,4 +1,4 @@
-"""Files of MNE: FIF (raw and epochs), BrainVision and EEGLAB."""
+"""Files of MNE: FIF, BrainVision and EEGLAB."""
 
 import sys
 from pathlib import Path
@@ -42,26 +42,11 @@ def test_raw_files(tmp_path: Path) -> None:
     assert '\nevents = "annotations"\n' in propose(tmp_path)
 
 
-def test_epochs_files(tmp_path: Path) -> None:
-    signal = np.random.default_rng(0).normal(scale=20e-6, size=(6, 2, 100))
-    info = mne.create_info(["C3", "C4"], 100, "eeg")
-    events = np.column_stack(
-        [np.arange(6) * 50, np.zeros(6, int), [1, 2, 1, 2, 2, 1]]
-    )  # overlapping
-    for name in "ab":
-        epochs = mne.EpochsArray(
-            signal, info, events, event_id={"left": 1, "right": 2}, verbose="error"
-        )
-        epochs.save(tmp_path / f"{name}-epo.fif", fmt="double", verbose="error")
-    found = read(tmp_path)
-    assert found.classes == ("left", "right")
-    assert found.label.tolist() == [0, 1, 0, 1, 1, 0] * 2
-    assert found.recording_id.tolist() == ["a-epo"] * 6 + ["b-epo"] * 6
-    assert (found.signal[:6] == (signal * 1e6).astype(np.float32)).all()
-    assert not [note for note in found.notes if "gaps" in note]
-    assert '\nclasses = ["left", "right"]\n' in propose(tmp_path)
-    halves = read(tmp_path, SignalSettings(window=0.5))
-    assert halves.signal.shape == (24, 2, 50)
+def test_a_file_of_epochs_is_refused(tmp_path: Path) -> None:
+    epochs = mne.make_fixed_length_epochs(raw(1), 1.0, preload=True, verbose="error")
+    epochs.save(tmp_path / "1-epo.fif", verbose="error")
+    with pytest.raises(DataError, match=r"1-epo\.fif cannot be read .* not epochs"):
+        read(tmp_path, SEIZURES)
 
 
 BRAINVISION = """Brain Vision Data Exchange Header File Version 1.0
@@ -133,7 +118,7 @@ def test_a_truncated_file_and_a_missing_one(tmp_path: Path) -> None:
 
 def test_what_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.fif").write_bytes(b"no recording at all")
-    with pytest.raises(DataError, match=r"a\.fif cannot be read .* expected a recording or epochs"):
+    with pytest.raises(DataError, match=r"a\.fif cannot be read .* expected a continuous"):
         read(tmp_path, SEIZURES)
     monkeypatch.setitem(sys.modules, "mne", None)
     with pytest.raises(MissingExtraError, match=r"reading a.fif needs an extra: .*sequela\[mne\]"):

@@ -76,51 +76,6 @@ def test_python_objects_are_refused(tmp_path: Path) -> None:
         read(tmp_path / "own.npz", SignalSettings(label="stage", rate=4))
 
 
-def long_table(folder: Path, times: Any, labels: Any, ids: Any = "r1") -> Path:
-    path = folder / "long.csv"
-    ids = [ids] * len(times) if isinstance(ids, str) else ids
-    lines = ["id,t,stage,C3,C4"]
-    lines += [
-        f"{i},{t},{s},{n},{-n}" for n, (i, t, s) in enumerate(zip(ids, times, labels, strict=True))
-    ]
-    path.write_text("\n".join(lines) + "\n", "utf-8")
-    return path
-
-
-LONG = SignalSettings(id="id", time="t", label="stage", channels=("C3", "C4"), window=1)
-
-
-def test_one_row_a_sample(tmp_path: Path) -> None:
-    times = [n / 4 for n in range(12)]
-    found = read(long_table(tmp_path, times, "aaaabbbbbbba"), LONG)
-    assert (found.sfreq, found.channels) == (4, ("C3", "C4"))
-    assert found.signal[:, 0].tolist() == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
-    assert found.signal[0, 1].tolist() == [0, -1, -2, -3]
-    assert found.label.tolist() == [0, 1, 1]  # three of four samples are b
-    np.testing.assert_array_equal(found.start, [0, 1, 2])
-
-
-def test_no_window_spans_a_gap(tmp_path: Path) -> None:
-    times = [n / 4 for n in range(6)] + [10 + n / 4 for n in range(6)]
-    found = read(long_table(tmp_path, times, "aaaaaabbbbbb"), LONG)
-    np.testing.assert_array_equal(found.start, [0, 10])
-    assert found.signal[1, 0].tolist() == [6, 7, 8, 9]
-    assert any("1 gaps in time" in note for note in found.notes)
-
-
-@pytest.mark.parametrize(
-    ("times", "ids", "match"),
-    [
-        ([0, 0.25, 0.25, 0.5, 0.75, 1], "r1", "row 3: its time is not after"),
-        ([0, 0.25, 0, 0.25, 0.5, 0.75], ["a", "a", "b", "b", "a", "a"], "row 5: its id again"),
-        ([0, "x", 1, 2, 3, 4], "r1", "row 2: a time of the form 'a'"),
-    ],
-)
-def test_times_that_do_not_fit(tmp_path: Path, times: Any, ids: Any, match: str) -> None:
-    with pytest.raises(DataError, match=match):
-        read(long_table(tmp_path, times, "aaabbb", ids), LONG)
-
-
 def test_resampling_is_scipys_and_is_said(tmp_path: Path) -> None:
     signal = np.random.default_rng(0).normal(size=(2, 400)).astype(np.float32)
     np.savez(tmp_path / "own.npz", X=signal, stage=np.array(["a", "b"]))
@@ -192,6 +147,12 @@ def test_a_wrong_declaration(tmp_path: Path, text: str, match: str) -> None:
         ({"samples": "Y*"}, ROWS, r"no column is named 'Y\*'"),
         ({"samples": None}, ROWS, "name them with --samples"),
         ({"channels": "C3,C4"}, ROWS, r"expected '\{channel\}' in it"),
+        ({"time": "rec"}, ROWS, "row 1: a time of the form 'a9'; expected seconds"),
+        (
+            {"samples": None, "channels": "X1"},
+            ROWS,
+            "column 'X1' holds one sample a row",
+        ),
         ({"window": 2}, ROWS, "row 1: 4 samples, fewer than the 8 of a window"),
         ({"classes": "W,R"}, ROWS, "row 2: class 'N' in column stage; expected W, R"),
         ({}, [*ROWS, ("p3", "r3", "", [1, 2, 3, 4])], "row 4: class '' in column stage"),

@@ -233,6 +233,8 @@ JOINS = "[[tables.labs.joins]]\ntable = 'patients'\n"
         ('value = "result"', 'value = "result * (1e300 * 1e300)"', "that is too large"),
         ("{test}//{unit|UNKNOWN}", "{test}//{result}",
          "the text of the number result has several forms"),
+        ("{test}//", "{lower(test)}//", "expected a column in {}, as {unit}"),
+        ("{test}//", "{test//", "expected a column in {}, as {unit}"),
         ("outcome == 'died'", "text(whole(1) / 2) == outcome", "several forms (3, 3.0, 3e0)"),
         ("left < admitted", "left < admitted + days(1e300)", "days does not accept"),
         ("left < admitted", "left < moment('2020-01-01 12:00+02:00')", "leave the zone out"),

@@ -79,12 +79,3 @@ def test_a_share_of_the_label_is_that_of_a_teacher(timed: bool) -> None:  # noqa
     torch.testing.assert_close(loss, expected)
     plain = float(nn.functional.cross_entropy(logits, labels))
     assert totals.record(Accelerator())["loss"] == pytest.approx(plain, rel=1e-6)
-
-
-def test_weights_of_examples_count_members_of_an_ensemble() -> None:
-    torch.manual_seed(0)
-    logits, shares = torch.randn(4, 3), torch.tensor([[1.0, 0.25, 1.0]]).repeat(4, 1)
-    weight = torch.tensor([1.0, 0.0, 2.0, 1.0])
-    loss = Totals({}, None).add(logits, shares, weight=weight)
-    each = -(logits.softmax(1) * shares).sum(1).log()
-    torch.testing.assert_close(loss, (each * weight).sum() / 4)

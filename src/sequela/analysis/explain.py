@@ -26,7 +26,9 @@ from sequela.runs.data import load_again
 from sequela.runs.find import named_runs
 from sequela.runs.folder import RunFolder, work_beside
 from sequela.runs.model import open_network
+from sequela.runs.records import VisitInputs
 from sequela.runs.released import smallest_shown
+from sequela.runs.signals import SignalInputs
 from sequela.sequences.flat import CodeAt
 
 _BINARY = 2
@@ -112,6 +114,7 @@ def explain(
     with work_beside(path) as work:  # records of patients are deleted afterwards
         data = load_again(folder, root, work, header)
         inputs = data.inputs(network.reads, network.state)
+        assert isinstance(inputs, SignalInputs | VisitInputs)  # noqa: S101 - there are no others
 
         def attribute(row: int, weights: Tensor) -> Attribution:
             return inputs.attribution(model, row, weights, steps)

@@ -104,7 +104,7 @@ def evaluate(
     """Evaluate a fitted classifier, with intervals over subjects.
 
     Args:
-        model: A classifier of ours or of scikit-learn, or a pipeline, with ``predict_proba``.
+        model: A classifier of this package or scikit-learn, or a pipeline: with ``predict_proba``.
         X: Examples that the model was not trained on.
         y: Their classes (example,).
         groups: Subject, session or recording of each (example,), which the bootstrap draws whole;

@@ -22,7 +22,6 @@ from sklearn.utils import assert_all_finite, check_consistent_length, check_rand
 from sklearn.utils import column_or_1d as one_column
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight as check_weight
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -114,7 +113,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
             shared = cleandoc(NetworkClassifier.__doc__ or "").partition("Args:\n")[2]
             cls.__doc__ = "\n".join([summary, shared, *lines]) + attributes + rest
 
-    def fit(self, X: Any, y: Any, groups: Any = None, sample_weight: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, groups: Any = None) -> Self:
         """Train the network; it ends with the weights of the epoch with the lowest validation loss.
 
         Args:
@@ -122,8 +121,6 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
             y: Class of each example (example,): numbers, text or truth values.
             groups: Subject or recording of each example (example,). Groups of the validation set
                 are set aside whole; ``None`` makes each example a group.
-            sample_weight: Weight of each example in the loss (example,), at least 0; an example of
-                weight 0 is left out. ``None`` gives equal weights.
 
         Warns:
             MissingGroupsWarning: If ``groups`` is missing and a validation set is drawn.
@@ -141,11 +138,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         group = np.arange(len(labels)) if groups is None else one_column(group_ids(groups))
         check_consistent_length(labels, group)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        weight = None
-        if sample_weight is not None:
-            weight = check_weight(sample_weight, X, dtype=np.float32, ensure_non_negative=True)
-        used = np.arange(len(labels)) if weight is None else np.flatnonzero(weight)  # not weight 0
-        train, tuning = (used[rows] for rows in self._parts(labels[used], group[used], seed))
+        train, tuning = self._parts(labels, group, seed)
         # The validation set judges what was learnt, so nothing is learnt from it.
         self._learn(examples, train, group)
 
@@ -154,7 +147,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         def batches(
             part: str, batch_size: int, generator: torch.Generator | None, _: object
         ) -> DataLoader[Any]:
-            return self._loader(examples, labels, rows[part], weight, batch_size, generator)
+            return self._loader(examples, labels, rows[part], batch_size, generator)
 
         learner = Learner(
             build=self._built,
@@ -327,7 +320,6 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         examples: Any,
         labels: NDArray[np.int64],
         rows: NDArray[np.int64],
-        weight: NDArray[np.float32] | None,
         batch_size: int,
         generator: torch.Generator | None,
     ) -> DataLoader[Any]:

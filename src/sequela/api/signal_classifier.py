@@ -1,7 +1,7 @@
 """A classifier of signal segments."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -123,13 +123,10 @@ class SignalClassifier(NetworkClassifier):
         examples: NDArray[np.float32],
         labels: NDArray[np.int64],
         rows: NDArray[np.int64],
-        weight: NDArray[np.float32] | None,
         batch_size: int,
         generator: torch.Generator | None,
     ) -> DataLoader[SignalBatch]:
         batch = self._batch(examples[rows], labels[rows])
-        if weight is not None:
-            batch = replace(batch, weight=torch.from_numpy(weight[rows]))
         gain = self._training_settings().gain
         dataset = VariedDataset(batch, generator, gain=gain) if generator and gain else batch
         return signal_loader(dataset, batch_size=batch_size, generator=generator)

@@ -159,8 +159,12 @@ class VisitClassifier(NetworkClassifier):
 
     def _examples(self, X: Any, *, reset: bool) -> VisitLists:
         del reset
-        lists = as_lists(X)
-        if lists is None:
+        lists = X
+        if hasattr(X, "to_list"):  # a series of pandas or polars
+            lists = X.to_list()
+        elif isinstance(X, np.ndarray) and X.dtype.kind in "OU":
+            lists = X.tolist()
+        if not isinstance(lists, list | tuple):
             raise DataError(
                 "X holds no lists of visits: expected a list of visits an example, each a list of "
                 "codes, such as [['I50', 'E11'], ['I21']]; for a table of numbers use a classifier "
@@ -197,14 +201,11 @@ class VisitClassifier(NetworkClassifier):
         examples: VisitLists,
         labels: NDArray[np.int64],
         rows: NDArray[np.int64],
-        weight: NDArray[np.float32] | None,
         batch_size: int,
         generator: torch.Generator | None,
     ) -> DataLoader[VisitBatch]:
         visits = examples.under(self.vocabulary_, labels)
-        weight = None if weight is None else weight[rows]
-        dataset = VisitDataset(visits, rows, weight=weight)
-        return visit_loader(dataset, batch_size=batch_size, generator=generator)
+        return visit_loader(VisitDataset(visits, rows), batch_size=batch_size, generator=generator)
 
     def _batches(
         self, examples: VisitLists, size: int
@@ -214,20 +215,6 @@ class VisitClassifier(NetworkClassifier):
         for first in range(0, len(dataset), size):
             batch = dataset[range(first, min(first + size, len(dataset)))]
             yield batch.inputs, batch.order
-
-
-def as_lists(X: Any) -> list[Any] | None:
-    """Return the examples where they are nested lists of codes; ``None`` where they are a table."""
-    examples = X
-    if hasattr(X, "to_list"):  # a series of pandas or polars
-        examples = X.to_list()
-    elif isinstance(X, np.ndarray) and X.dtype.kind in "OU":
-        examples = X.tolist()
-    if not isinstance(examples, list | tuple):
-        return None
-    first = next((example for example in examples if _is_many(example) and len(example)), None)
-    nested = first is not None and (isinstance(first[0], str) or _is_many(first[0]))
-    return list(examples) if nested else None
 
 
 def _is_many(value: object) -> bool:

@@ -13,7 +13,7 @@ from statistics import NormalDist
 from typing import Any, Literal, NamedTuple, Self, TypeAlias
 
 from sequela.errors import SettingError
-from sequela.registry import Registry
+from sequela.plugins import Registry
 
 DECLARED = tomllib.loads(Path(__file__).with_name("checks.toml").read_text("utf-8"))
 _SEPARATION = 0.216  # mean distance of the classes of a hospital column, in deviations

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from sequela.audit.finding import CHECKS, DECLARED, Found, Measured, check_named
 from sequela.audit.input import AuditInput
 from sequela.errors import SettingError
-from sequela.registry import Registry
+from sequela.plugins import Registry
 
 IGNORED = "left out with --ignore"  # reason why a check with an ignored code was not made
 

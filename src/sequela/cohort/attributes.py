@@ -60,6 +60,7 @@ def _values(
     connection: duckdb.DuckDBPyConnection, labels: pa.Table, query: str, family: str
 ) -> NDArray[np.str_] | None:
     """Return what a family of codes records of each example; ``None`` if nothing of any."""
+    # Numbered, since a subject may have several examples at different times.
     examples = pa.array(np.arange(len(labels)), pa.int64())
     connection.register("asked_rows", labels.append_column("example", examples))
     rows = connection.execute(query, {"family": family}).fetchall()

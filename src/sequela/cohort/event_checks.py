@@ -260,8 +260,14 @@ def _prediction_times(connection: duckdb.DuckDBPyConnection, task: Task) -> Iter
         f"{np.nanmedian(column[label == 1]):.1f} of '{positive}'"
         for name, column in times.items()
     )
-    facts: dict[str, Any] = {"positive": positive, "negative": negative, "medians": medians}
-    yield Finding.of("times that tell the outcome", task.name, auroc=auroc, **facts)
+    yield Finding.of(
+        "times that tell the outcome",
+        task.name,
+        auroc=auroc,
+        positive=positive,
+        negative=negative,
+        medians=medians,
+    )
 
 
 def _remaining_times(
@@ -281,6 +287,7 @@ def _remaining_times(
         return
     if task.name != LABEL_FILE:  # the rules of a task are declared, and counted
         return
+    # A label file lists its examples: whoever chose them may have known how the stays ended.
     lengths = connection.execute(NOT_ASKED).fetchnumpy()["length"]
     # Stays without a prediction, as if it had been made when those of the others were.
     could = lengths - np.quantile(since, (np.arange(len(lengths)) + 0.5) / max(len(lengths), 1))
@@ -353,6 +360,8 @@ def _written_later(connection: duckdb.DuckDBPyConnection, task: Task) -> Iterato
         if n >= _LEAST and agree >= _AGREEING * n:
             check, counts = "destinations before the discharge", {"agree": agree, "all": n}
             yield Finding.of(check, task.name, counts=counts, family=family)
+    # Words of the outcome are suspicious only where they are written as the stay begins: later
+    # they may be events of the course.
     worded = [code for code in inputs if OUTCOME_WORDS.search(code)]
     if not worded:
         return

@@ -1,13 +1,13 @@
 """The outcome of a task: how it is found, the names of its classes, and what reveals it early."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, Self, get_args
 
 from sequela.datasets.codes import DEATH, EXPIRED, families_named
 from sequela.errors import SettingError, unknown_name
-from sequela.registry import Registry
+from sequela.plugins import Registry
 
 Span = Literal["stay", "horizon"]
 Candidates = Literal["stays", "subjects", "either"]
@@ -161,7 +161,7 @@ _DEATH_ON_RECORD = f"""EXISTS (
 )"""
 
 
-def _death(label: str, sql: str, candidates: Candidates = "either", **more: Any) -> Outcome:
+def _death(label: str, sql: str, candidates: Candidates = "either") -> Outcome:
     return Outcome(
         label,
         "death",
@@ -173,21 +173,20 @@ def _death(label: str, sql: str, candidates: Candidates = "either", **more: Any)
         known_words="after the death is on record",
         leave_out="patients who have died",
         assumed="subjects without a death on record count as alive at the horizon",
-        **more,
     )
 
 
-DEATH_IN_STAY = _death(
-    "death in the stay",
-    "expired",
-    "stays",
+DEATH_IN_STAY = replace(
+    _death("death in the stay", "expired", "stays"),
     at="CASE WHEN expired THEN least(coalesce(death_by, discharged), discharged) END",
     rival="discharged alive",
     rival_at="CASE WHEN NOT expired THEN discharged END",
 )
-DEATH_WITHIN_HORIZON = _death(
-    "death within the horizon",
-    "coalesce(death_by > prediction_time AND death <= horizon, false)",
+DEATH_WITHIN_HORIZON = replace(
+    _death(
+        "death within the horizon",
+        "coalesce(death_by > prediction_time AND death <= horizon, false)",
+    ),
     horizon=True,
     at="death_by",
 )

@@ -348,6 +348,7 @@ def _apply_rules(connection: Connection, task: Task, notes: tuple[str, ...]) -> 
     ends = task.horizons_days is not None
     create_chosen(connection, rules.values(), "" if ends else task.outcome.competing, timed=ends)
     reasons = "SELECT reason, count(*), count(*) FILTER (label) FROM chosen GROUP BY 1"
+    # A candidate counts at the first rule that it fails; reason 0 are the examples.
     removed = {i: (n, died) for i, n, died in connection.execute(reasons).fetchall()}
     counts = one_row(
         connection,

@@ -127,6 +127,7 @@ class Split:
         if kind not in self.ids:
             return
         listed, how = sorted(self.ids[kind][part]), self.pseudonyms
+        # Without the key the ids cannot be compared, only counted.
         if (len(np.unique(ids)) != len(listed)) if how is None else how.distinct(ids) != listed:
             raise SplitError(
                 f"the {kind} ids of the {part} predictions are not those that split.json lists: "
@@ -146,6 +147,7 @@ class Split:
         if self.content is None:
             return np.zeros(len(content.units), np.bool_)
         parts = self.ids[self.whose]
+        # A test unit may resemble a training unit by chance; new data that match it are not seen.
         trained = {*parts["train"], *parts["tuning"]}
         unseen = set(parts["held_out"]) - trained
         units = np.array(self.content.units, np.str_)
@@ -298,18 +300,32 @@ def draw(
         instead = "fewer folds" if folds else f"another seed, or a split by {finer}"
         _check_classes(label, part, instead)
     ids = {kind: values for kind, values in ids.items() if kind != "row" or unit == "row"}
-    return _proven(part, ids, unit=unit, seed=seed, fractions=fractions), part
+    return _proven(part, ids, unit, seed, fractions), part
 
 
 def draw_for(
     settings: "RunSettings", label: NDArray[np.int64], ids: Mapping[str, Ids]
 ) -> tuple[Split, NDArray[np.int64]]:
     """Draw the split that the settings of a run name; see :func:`draw`."""
-    how: dict[str, Any] = {name: getattr(settings, name) for name in ("fractions", "folds", "fold")}
-    return draw(label=label, ids=ids, unit=settings.split, seed=settings.seed_of_split, **how)
+    return draw(
+        label=label,
+        ids=ids,
+        unit=settings.split,
+        seed=settings.seed_of_split,
+        fractions=settings.fractions,
+        folds=settings.folds,
+        fold=settings.fold,
+    )
 
 
-def _proven(part: NDArray[np.int64], ids: Mapping[str, Ids], **how: Any) -> Split:
+def _proven(
+    part: NDArray[np.int64],
+    ids: Mapping[str, Ids],
+    unit: "SplitUnit",
+    seed: int,
+    fractions: tuple[float, float, float],
+    times: Mapping[str, tuple[str, str]] | None = None,
+) -> Split:
     """Build a split with its proof: the hashed ids of each part."""
     rows = {name: part == i for i, name in enumerate(PARTS)}
     hashed = {
@@ -317,7 +333,7 @@ def _proven(part: NDArray[np.int64], ids: Mapping[str, Ids], **how: Any) -> Spli
         for kind, values in ids.items()
     }
     counts = {name: int(inside.sum()) for name, inside in rows.items()}
-    return Split(n_examples=counts, ids=hashed, key=own().name, **how).check()
+    return Split(unit, seed, fractions, counts, hashed, times, key=own().name).check()
 
 
 def _check_fractions(fractions: tuple[float, float, float]) -> None:
@@ -359,6 +375,8 @@ def periods(
     index into ``PARTS``.
     """
     _check_fractions(fractions)
+    # The periods are cut at quantiles of the subjects' first predictions, not of all predictions:
+    # else subjects with many of them would decide.
     _, inverse = np.unique(subject, return_inverse=True)
     first = np.full(inverse.max() + 1, time.max())
     np.minimum.at(first, inverse, time)
@@ -391,8 +409,7 @@ def divided_by_time(
         name: (str(np.datetime_as_string(t.min())), str(np.datetime_as_string(t.max())))
         for name, t in {name: time[part == i] for i, name in enumerate(PARTS)}.items()
     }
-    how: dict[str, Any] = {"unit": "time", "seed": seed, "fractions": fractions, "times": times}
-    return _proven(part, {"subject": subject}, **how)
+    return _proven(part, {"subject": subject}, "time", seed, fractions, times)
 
 
 @lru_cache(maxsize=16)  # the models of a study have the same splits

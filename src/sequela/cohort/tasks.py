@@ -20,7 +20,7 @@ from sequela.cohort.outcomes import (
 )
 from sequela.datasets.codes import families_named
 from sequela.errors import SettingError, unknown_name
-from sequela.registry import Registry
+from sequela.plugins import Registry
 
 Trigger = Literal["admission", "ICU admission", "discharge", "entry", "last event"]
 History = Literal["record", "stay", "row"]
@@ -385,7 +385,7 @@ def report_2019(outcome: Outcome = DEATH_IN_ANY_STAY) -> Task:
 
 
 def _check(name: str, task: Task) -> None:
-    TASKS.check_new(name, taken=[LABEL_FILE])
+    TASKS.check_new(name, reserved=[LABEL_FILE])
     # Files of runs name an outcome of the package by its label alone.
     if OUTCOMES.get(task.label, task.outcome) != task.outcome:
         raise SettingError(

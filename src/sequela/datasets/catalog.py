@@ -10,17 +10,56 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
-from sequela.datasets.recordings import Recording, Signals
 from sequela.errors import DataNotFoundError, SettingError, install, unknown_name
 from sequela.formats.opened import Sums
-from sequela.registry import Registry
+from sequela.plugins import Registry
 
 if TYPE_CHECKING:
     from sequela.config import SegmentLength, SignalSettings, SplitUnit
 
 EXCERPTS = Path(__file__).parent / "excerpts"
+
+
+@dataclass(frozen=True)
+class Signals:
+    """The properties of a data set's recordings, and the default length of segments.
+
+    Attributes:
+        classes: Names of the classes, in the order of their labels.
+        n_chans: Channels of a recording.
+        sfreq: Samples per second, in Hz.
+        n_times: Samples of a segment.
+    """
+
+    classes: tuple[str, ...]
+    n_chans: int
+    sfreq: float
+    n_times: int
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One continuous recording.
+
+    Attributes:
+        recording_id: Unique in its data set, for example ``Z007``.
+        subject_id: The person recorded, or ``None`` where subjects are not identified.
+        signal: float32 (n_chans, n_times), in µV.
+        sfreq: Samples per second, in Hz.
+        label: Index of the class, or ``None`` where it is not known.
+        session_id: Shared by recordings made at the same time, or ``None`` where that is not known.
+    """
+
+    recording_id: str
+    subject_id: str | None
+    signal: NDArray[np.float32]
+    sfreq: float
+    label: int | None
+    session_id: str | None = None
 
 
 class Modality(StrEnum):
@@ -78,7 +117,7 @@ class DataSet:
     not_units: "Mapping[SplitUnit, str]" = field(default_factory=dict)
     reads: str | Callable[[Path], list[Recording]] = ""
     signals: str | Signals = ""
-    source: Any = ""
+    source: object = ""
     declares: str = ""
     rows: str = ""
     windows: str = ""
@@ -197,17 +236,11 @@ class DataSet:
 
 @dataclass(frozen=True)
 class Located:
-    """A data set found at a place.
+    """A data set found at a place."""
 
-    Attributes:
-        path: The folder or file.
-        origin: A description shown with its numbers, as a part of a sentence.
-        notes: Sentences on what is read and what is not.
-    """
-
-    path: Path
-    origin: str
-    notes: tuple[str, ...] = ()
+    path: Path  # folder or file
+    origin: str  # description shown with its numbers, as a part of a sentence
+    notes: tuple[str, ...] = ()  # sentences on what is read and what is not
 
 
 def _check(name: str, data_set: DataSet) -> None:
@@ -276,6 +309,6 @@ def signals_of(name: str) -> Signals:
     return lookup(name).recordings
 
 
-def loaded(what: Any) -> Any:
+def loaded(what: object) -> Any:
     """Return an object, loaded first if it is given as ``module:name``."""
     return resolve_name(what) if isinstance(what, str) else what

@@ -18,7 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from sequela.errors import SettingError
-from sequela.registry import Registry
+from sequela.plugins import Registry
 
 BIRTH = "MEDS_BIRTH"
 DEATH = "MEDS_DEATH"
@@ -125,6 +125,7 @@ def register(family: Family) -> None:
 
 def _known_beginning(code: str) -> str | None:
     """Return the longest name of a family that a code begins with."""
+    # From the longest beginning on: DIAGNOSIS//ICD//9 and DIAGNOSIS may be two families.
     beginning = code
     while beginning not in NAMED:
         beginning, slash, _ = beginning.rpartition("/")

@@ -19,7 +19,7 @@ from sequela.evaluation import statistic
 from sequela.evaluation.number import number, within
 from sequela.evaluation.predictions import Predictions, event
 from sequela.evaluation.statistic import Statistic
-from sequela.registry import Registry
+from sequela.plugins import Registry
 
 _BINARY = 2  # the number of classes that ranking and thresholds need
 Needs = Literal["anything", "any classes", "two classes", "whole groups", "times"]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sequela.registry import Registry
+from sequela.plugins import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -85,8 +85,10 @@ def _loaded(path: Path) -> Iterator[Any]:
 
 
 def shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each array of an npz file."""
+    """Return the shape of each array of an npz file, or of the one of an npy file."""
     with _loaded(path) as archive:
+        if path.suffix.lower() == ".npy":
+            return {path.stem: archive.shape}
         return {name: _array(path, name, archive).shape for name in archive.files}
 
 

@@ -6,34 +6,27 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 
 import tomlkit
 
 from sequela.config import SignalSettings
-from sequela.errors import DataError, SequelaError
-from sequela.files import temporary
-from sequela.formats import arrays, opened
+from sequela.errors import SequelaError
+from sequela.formats import arrays
 from sequela.formats.csv_files import PLAIN, Format
 from sequela.formats.opened import DECIDE, OPTIONAL
-from sequela.intake.inspection import FormKeys, InspectedTable, inspect
-from sequela.signals import event_files, folders, segment_tables
+from sequela.intake.inspection import encoding_of
+from sequela.signals import folders, segment_tables
 from sequela.signals.channels import canonical
-from sequela.signals.csv_recordings import (
-    EXPECTED,
-    first_rows,
-    is_csv,
-    parted,
-    start_of,
-    time_of,
-)
-from sequela.signals.folders import PARTICIPANTS
+from sequela.signals.chb_mit import SUMMARIES
+from sequela.signals.csv_recordings import first_rows, is_csv, parted, start_of, time_of
+from sequela.signals.folders import PARTICIPANTS, SignalFile
 from sequela.signals.reading import NAME
-from sequela.signals.segment_tables import table_of
-from sequela.signals.stretches import SignalFile
+from sequela.signals.segment_tables import is_number, table_of
 from sequela.signals.window_classes import counted
 
+# The usual names of the columns of a table, by key of the declaration.
 _ROLES = {
     "id": "id segment segment_id",
     "subject": "subject patient participant person subject_id patient_id who",
@@ -44,10 +37,8 @@ _ROLES = {
     "gruppe",
     "time": "time t seconds onset timestamp",
 }
-"""The usual names of the columns of a table, by key of the declaration."""
 _OF_RECORDINGS = ("label", "subject", "session", "site")  # in a csv file of one, or of their names
 _NUMBERED = 16  # columns with one name and a number from which on they are samples
-_HEAD = 2000  # lines of a csv file from which its form is found
 _LISTED = 20  # largest number of classes that are listed
 
 
@@ -94,12 +85,16 @@ def _column_of(role: str, names: Sequence[str]) -> str | None:
 
 
 def _of_table(path: Path, proposal: Proposal) -> None:
-    form = PLAIN
-    if path.suffix.lower() in {".npy", ".npz"}:
-        names, lists = _arrays(path, proposal), set[str]()
+    is_array = path.suffix.lower() in {".npy", ".npz"}
+    form, lists = PLAIN, set[str]()
+    if is_array:
+        shapes = arrays.shapes(path)
+        names = [*shapes]
+        for name, shape in shapes.items():
+            proposal.notes.append(f"array {name}: {' x '.join(map(str, shape))}")
     else:
         if is_csv(path):
-            form = Format(**_form_of(path, proposal)[0])
+            form = _form_of(path, proposal)
         names, lists = segment_tables.columns_of(path, form)
         proposal.notes.append(f"{path.name}: {len(names):,} columns")
     roles = {role: _column_of(role, names) for role in _ROLES}
@@ -109,14 +104,19 @@ def _of_table(path: Path, proposal: Proposal) -> None:
         proposal.key("channels", tuple(n for n in names if n in lists), "columns that hold lists")
     elif samples:
         proposal.key("samples", samples, "columns of one name and a number")
-    elif path.suffix.lower() not in {".npy", ".npz"}:
-        rest = [name for name in names if name not in roles.values()]
-        proposal.key("channels", tuple(rest), "the other columns: is each a channel?")
-    if not (roles["time"] and roles["id"] and not lists and not samples):
-        proposal.key("rate", None, "the file does not contain the sampling rate")
+    elif not is_array:
+        proposal.key("samples", None, "no columns have one name and a number")
+    proposal.key("rate", None, "the file does not contain the sampling rate")
     proposal.key("unit", None, "the file does not contain the unit of the samples")
-    if path.suffix.lower() not in {".npy", ".npz"} and roles["label"]:
-        _add_classes(path, roles["label"], form, proposal)
+    label = roles["label"]
+    if label is None or is_array:
+        return
+    counts = Counter(segment_tables.texts_of(path, label, form))
+    listed = counted([*counts.elements()])
+    if len(counts) <= _LISTED:
+        proposal.key("classes", tuple(sorted(counts)), f"found: {listed}; put them in order")
+    else:
+        proposal.key("classes", None, f"column {label} has {len(counts):,} values ({listed})")
 
 
 def _propose_roles(roles: dict[str, str | None], proposal: Proposal) -> None:
@@ -138,9 +138,7 @@ def has_samples(path: Path) -> bool:
     if path.suffix.lower() == ".parquet":
         names, lists = segment_tables.columns_of(path)
         return bool(lists or _numbered(names))
-    with opened.opened(path, "a table") as stream:
-        first = stream.readline().decode("utf-8", "replace")
-    return _numbered([name.strip('" ') for name in re.split("[,;|\t]", first.strip())]) is not None
+    return _numbered(first_rows(path)[0]) is not None
 
 
 def _numbered(names: Sequence[str]) -> str | None:
@@ -150,71 +148,45 @@ def _numbered(names: Sequence[str]) -> str | None:
     return f"{stem}*" if count >= _NUMBERED else None
 
 
-def _arrays(path: Path, proposal: Proposal) -> list[str]:
-    """Name the arrays of an npz file; for an npy file, those next to it."""
-    if path.suffix.lower() == ".npy":
-        proposal.notes.append(f"{path.name}: an array; labels are in files next to it")
-        return [file.name for file in sorted(path.parent.glob("*.npy")) if file != path]
-    shapes = arrays.shapes(path)
-    for name, shape in shapes.items():
-        proposal.notes.append(f"array {name}: {' x '.join(map(str, shape))}")
-    return list(shapes)
-
-
-def _add_classes(path: Path, label: str, form: Format, proposal: Proposal) -> None:
-    counts = Counter(segment_tables.texts_of(path, label, form))
-    listed = counted(list(counts.elements()))
-    if len(counts) <= _LISTED:
-        proposal.key("classes", tuple(sorted(counts)), f"found: {listed}; put them in order")
-    else:
-        proposal.key("classes", None, f"column {label} has {len(counts):,} values ({listed})")
-
-
-def _form_of(path: Path, proposal: Proposal) -> tuple[FormKeys, InspectedTable]:
+def _form_of(path: Path, proposal: Proposal) -> Format:
     """Find the form of a csv file by its first rows, and propose its keys."""
-    with temporary() as work:
-        with opened.opened(path, EXPECTED) as stream:
-            (work / "head.csv").write_bytes(b"".join(islice(stream, _HEAD)))
-        try:
-            (head,) = inspect(work)
-        except SequelaError as error:
-            raise DataError(
-                f"{path}: its rows have no common form; expected one separator, and in each row "
-                f"as many cells as in the header; correct it, or write {NAME} yourself"
-            ) from error
-    form = asdict(Format(**{**head.form, "thousands": ""}))
-    keys = {key: value for key, value in form.items() if value != getattr(PLAIN, key)}
+    form, doubts = encoding_of(path)
+    rows = first_rows(path)[2]
+    keys = {"separator": rows.separator, "decimal": rows.decimal, **form}
     for key, value in keys.items():
-        proposal.key(f"format.{key}", value, f"as in {path.name}")
-    for doubt in head.doubts:
+        if value != getattr(PLAIN, key):
+            proposal.key(f"format.{key}", value, f"as in {path.name}")
+    for doubt in doubts:
         proposal.notes.append(f"{DECIDE}: {doubt.replace('[format]', 'the key format.encoding')}")
-    return keys, head
+    return Format(**keys)
 
 
 def _of_csv(
     path: Path, files: Sequence[Path], proposal: Proposal
 ) -> tuple[SignalSettings, set[str]]:
+    """Propose keys for csv files; return settings that read their headers, and columns of text."""
     listings = [file for file in files if start_of(file).lists_files]
     recorded = [file for file in files if file not in listings]
     first = next(file for file in recorded if start_of(file).is_recorded)
-    keys, head = _form_of(first, proposal)
-    settings = SignalSettings.of(format=keys)
-    names, _ = segment_tables.columns_of(first, Format(**keys))
+    form = _form_of(first, proposal)
+    names, _ = segment_tables.columns_of(first, form)
     texts = {
         canonical(parted(name)[0])
-        for name, column in zip(names, head.columns, strict=True)
-        if column.kind == "text"
+        for name, cells in zip(names, zip(*first_rows(first)[1], strict=True), strict=True)
+        if not all(is_number(form.plain(cell, "number")) for cell in cells)
     }
     time = time_of(names)
+    changes: dict[str, object] = {"format": tuple(f"{k}={v}" for k, v in asdict(form).items())}
     if time is None:
         proposal.key("rate", None, "no column has the name of a time")
-        settings = settings.model_copy(update={"rate": 1.0})  # nothing is cut
+        changes["rate"] = 1.0  # nothing is cut
     else:
         proposal.key("time", time, f"by the column's name: is '{time}' the time?")
     events = next((file for file in listings if _is_events(file)), None)
     listing = next((file for file in listings if file != events), None)
-    sources = {"events": events, "listing": listing}
-    changes = {key: file.relative_to(path).as_posix() for key, file in sources.items() if file}
+    for key, file in {"events": events, "listing": listing}.items():
+        if file:
+            changes[key] = file.relative_to(path).as_posix()
     if listing:
         proposal.key("listing", changes["listing"], "a table of the files, by its columns")
         names = [name.strip() for name in first_rows(listing)[0]]
@@ -229,7 +201,7 @@ def _of_csv(
             listed = counted([*counts.elements()])
             why = f"by the names of the files: {listed}: are these classes?"
         proposal.key("label", pattern, why)
-    return settings.model_copy(update=changes), texts
+    return SignalSettings().model_copy(update=changes), texts
 
 
 def _classes_in_names(path: Path, files: Sequence[Path]) -> tuple[str | None, Counter[str]]:
@@ -244,7 +216,7 @@ def _classes_in_names(path: Path, files: Sequence[Path]) -> tuple[str | None, Co
 
 def _is_events(place: Path) -> bool:
     with suppress(SequelaError):
-        event_files.table(place)
+        folders.events_in(place)
         return True
     return False
 
@@ -254,9 +226,9 @@ def _of_folder(path: Path, proposal: Proposal) -> None:
     settings, texts = SignalSettings(), set[str]()
     if files and is_csv(files[0]):
         settings, texts = _of_csv(path, files, proposal)
-    headers, annotated = folders.headers(path, settings)
+    headers = folders.headers(path, settings)
     has_rate = "rate" not in proposal.keys
-    proposal.notes += _facts(headers, annotated, has_rate=has_rate)
+    proposal.notes += _facts(headers, has_rate=has_rate)
     try:
         common = tuple(name for name in folders.common(headers) if name not in texts)
         proposal.key("channels", common, "channels of EEG that all files have")
@@ -270,20 +242,12 @@ def _of_folder(path: Path, proposal: Proposal) -> None:
         proposal.key("unit", "µV", "the files do not name a unit: is it this one?")
     if "subject" not in proposal.keys:
         _subjects(path, headers, proposal)
-    if all(file.epochs for file in headers):
-        events = chain.from_iterable(file.annotations for file in headers)
-        labels = [event.label for event in events]
-        why = f"the classes of the epochs: {counted(labels)}; put them in order"
-        proposal.key("classes", tuple(sorted({*labels})), why)
-        return
     if "label" not in proposal.keys:
-        _events(path, headers, annotated, proposal)
+        _events(path, headers, proposal)
     proposal.key("window", None, "seconds of a window are your choice, such as 4")
 
 
-def _facts(
-    headers: Sequence[SignalFile], annotated: Sequence[SignalFile], *, has_rate: bool
-) -> Iterator[str]:
+def _facts(headers: Sequence[SignalFile], *, has_rate: bool) -> Iterator[str]:
     """Yield sentences on recordings."""
     facts = [f"{len(headers):,} recordings"]
     if has_rate:
@@ -291,8 +255,6 @@ def _facts(
         facts.append(f"{sum(n / rate for n, rate in lengths) / 3600:,.2f} hours")
     if n_gaps := folders.n_gaps_of(headers):
         facts.append(f"{n_gaps:,} gaps in time")
-    if annotated:
-        facts.append(f"{len(annotated):,} files of annotations")
     yield ", ".join(facts)
     rates: Counter[float] = Counter()
     counts: Counter[str] = Counter()
@@ -325,40 +287,31 @@ def _subjects(path: Path, headers: Sequence[SignalFile], proposal: Proposal) -> 
     proposal.key("subject", None, f"{why}; else the split is by recording")
 
 
-def _events(
-    path: Path, headers: Sequence[SignalFile], annotated: Sequence[SignalFile], proposal: Proposal
-) -> None:
-    source = next(_sources(path, headers, annotated), None)
+def _events(path: Path, headers: Sequence[SignalFile], proposal: Proposal) -> None:
+    source = next(_sources(path, headers), None)
     if source is None:
         proposal.key(
             "events", None, 'no events were found: name a table of them, or `label = "folder"`'
         )
         return
     proposal.key("events", source, "events were found there")
-    if source in event_files.OF_SEIZURES:
+    if source == folders.SUMMARY:
         proposal.notes.append("windows are background or seizure")
         return
-    events = folders.events_of(path, headers, annotated, SignalSettings(events=source))
+    events = folders.events_of(path, headers, SignalSettings(events=source))
     labels = [event.label for event in chain.from_iterable(events.values())]
     proposal.key("classes", None, f"which of these are classes? Found: {counted(labels)}")
     proposal.key("background", None, f"{OPTIONAL} if only windows with an event count")
 
 
-def _sources(
-    path: Path, headers: Sequence[SignalFile], annotated: Sequence[SignalFile]
-) -> Iterator[str]:
+def _sources(path: Path, headers: Sequence[SignalFile]) -> Iterator[str]:
     """Yield sources of events that are present, the most certain first."""
-    places = {file.path.parent for file in headers}
-    if any(event_files.place_of_bids(file.path).exists() for file in headers):
-        yield event_files.BIDS
-    if any(list(place.glob(event_files.SUMMARIES)) for place in places):
-        yield event_files.SUMMARY
-    if any(list(place.glob(event_files.SIENA_LISTS)) for place in places):
-        yield event_files.SIENA
-    if any(list(file.path.parent.glob(f"{file.path.stem}_a*.tsv")) for file in headers):
-        yield event_files.SEIZEIT
-    if annotated or any(file.annotations for file in headers):
-        yield event_files.ANNOTATIONS
+    if any(folders.place_of_bids(file.path).exists() for file in headers):
+        yield folders.BIDS
+    if any(list(file.path.parent.glob(SUMMARIES)) for file in headers):
+        yield folders.SUMMARY
+    if any(file.annotations for file in headers):
+        yield folders.ANNOTATIONS
     root = path if path.is_dir() else path.parent
     recordings = {file.path for file in headers}
     for place in sorted([*root.glob("*.csv"), *root.glob("*.tsv")]):

@@ -18,20 +18,19 @@ from sequela.tables.declarations import Kind
 from sequela.tables.declared.source import READ_TIMES, place_of
 
 _ID = r"(_?(id|nr|no|num|number|key))?"
-_PERSON = re.compile(rf"(patient|subject|person|pat|client|mrn|pid){_ID}")
-_STAY = re.compile(rf"(stay|visit|encounter|admission|adm|hadm|case|episode|hospital_stay){_ID}")
+_PERSON = re.compile(rf"(patient(en)?|subject|person|pat|client|mrn|pid){_ID}")
+_STAY = re.compile(rf"((hospital_)?stay|visit|encounter|h?adm|admission|case|episode|fall\B){_ID}")
 _WORDS: Mapping[str, re.Pattern[str]] = {
     role: re.compile(words)
     for role, words in {
-        "birth": "birth|born|dob",
-        "sex": "sex|gender",
-        "death": "death|died|dod|dead|deceas|expire|outcome",
-        "admitted": "admi|arriv|in_?time|start|begin",
-        "discharged": "disch|left|leav|out_?time|end",
+        "birth": "birth|born|dob|^geb",
+        "sex": "sex|gender|geschlecht",
+        "death": "death|died|dod|dead|deceas|expire|outcome|storben|^tod|entlassgrund",
+        "admitted": "admi|arriv|in_?time|start|begin|aufnahme",
+        "discharged": "disch|left|leav|out_?time|end|entlassung",
         "code": "code|icd|ndc|atc|ops|drg|item|test|name|drug|label|kind|type",
-        "value": "value|result|amount|dose|number",
-        "unit": "unit|uom",
-        "read": READ_TIMES.pattern,
+        "value": "value|result|amount|dose|number|wert|ergebnis",
+        "unit": "unit|uom|einheit",
     }.items()
 }
 _ICD = "icd"
@@ -42,16 +41,12 @@ def shown(name: str) -> str:
     """Return the declaration of a published data set."""
     place = place_of(name)
     if not place.exists():
+        names = ", ".join(sorted(path.stem for path in place.parent.glob("*.toml")))
         raise SettingError(
-            f"{name} is not declared in a file; expected one of {', '.join(declared_names())}, or "
-            "the path of your own data: its facts and their times are listed in docs/sources.md"
+            f"{name} is not declared in a file; expected one of {names}, or the path of your own "
+            "data: its facts and their times are listed in docs/sources.md"
         )
     return place.read_text(encoding="utf-8")
-
-
-def declared_names() -> list[str]:
-    """Return the published data sets that are declared in files."""
-    return sorted(path.stem for path in place_of("any").parent.glob("*.toml"))
 
 
 def propose(root: Path, show: Callable[[str], None] = lambda _: None) -> str:
@@ -101,6 +96,8 @@ class _Proposal:
         """Return the column of an id, and the table that has one row for each id."""
         columns = chain.from_iterable(zip(repeat(t), t.columns, strict=False) for t in self.tables)
         ids = [(table, column) for table, column in columns if pattern.fullmatch(column.name)]
+        # Several tables may have one row for each id, such as patients and their consent: the one
+        # is meant whose columns tell the most about it.
         unique = [(table, column) for table, column in ids if column.unique]
         if not unique:
             return (ids[0][1].name if ids else ""), None
@@ -150,9 +147,9 @@ class _Proposal:
         if key and not role:
             self.lines.append(f"key = [{_quoted(key)}] # no two rows have one")
         if self.stays is not None and not role and not table.named(self.stay):
-            self.lines.append("# Its rows name no stay.")
+            self.lines.append(f"# No column is called {self.stay}. Is another one? visit = COLUMN")
         if not role and self.person and not table.named(self.person) and not table.named(self.stay):
-            self.decide("which column is the subject?", "subject = ")
+            self.decide("which column is the subject, if no visit is named?", "subject = ")
         self.lines.append("")
         for doubt in table.doubts:
             self.decide(doubt)
@@ -196,9 +193,7 @@ class _Proposal:
         self.fact(table, f"HOSPITAL_ADMISSION{template}", begin, "at admission", why)
         self.fact(table, "HOSPITAL_DISCHARGE", end, "at discharge", why)
         if ended is None:
-            self.decide(
-                "no column records deaths in the stay: without one, deaths of patients are used"
-            )
+            self.decide("no column records deaths in the stay: are those of patients enough?")
             return
         self._outcome(table, ended, end)
 
@@ -225,7 +220,7 @@ class _Proposal:
         code = _column(table, "code", but={*used, *(c.name for c in times)})
         unit = _column(table, "unit", Kind.TEXT)
         if code is None:
-            self.decide("no column looks like a code: write its facts, or delete the table")
+            self.decide(f"{table.name} has no column like a code: write its facts, or delete it")
             return
         if value and value.cells:
             rest = " and ".join(f"{n:,} {what}" for what, n, _ in value.cells[1:])
@@ -234,53 +229,44 @@ class _Proposal:
                 "right? docs/tables.md reads them"
             )
         billed = _ICD in code.name or _ICD in table.name
-        prefix = "ICD10CM" if billed else table.name.upper()
-        name = code.name
+        family, name = ("ICD10CM", "undotted") if billed else (table.name.upper(), code.name)
         if billed:
             self.lines += [
                 f"[tables.{_key(table.name)}.derived]",
                 "# Codes of ICD are written without their dot.",
-                f"undotted = \"without({name}, '.')\"",
+                f"undotted = \"without({code.name}, '.')\"",
                 "",
             ]
-            name = "undotted"
             self.decide("which version of ICD is it: ICD9CM, ICD10CM?")
-        template = f"{prefix}//{{{name}}}"
+        template = f"{family}//{{{name}}}"
         if unit is not None and unit is not code:
             template += f"//{{{unit.name}|UNKNOWN}}"
         if times and not billed:
-            time, when, why = self._available(table, times, measured=value is not None)
+            time, when, why = self._available(times, measured=value is not None)
             self.fact(table, template, time, when, why, value=value)
             return
         self.decide("when was such a row known? What is coded for the bill is known at discharge")
         why = "" if billed else "its table has no time column"
-        time = "discharge" if self.stays else ""
-        self.fact(table, template, time, "at discharge", why, value=value)
+        end = "discharge" if self.stays else ""
+        self.fact(table, template, end, "at discharge", why, value=value)
 
     def _available(
-        self, table: InspectedTable, times: Sequence[InspectedColumn], *, measured: bool
+        self, times: Sequence[InspectedColumn], *, measured: bool
     ) -> tuple[str, str, str]:
         """Propose the time at which a row was known, in words too, with the reason; mark it."""
-        names = " or ".join(c.name for c in times)
-        read = _column(table, "read", Kind.TIME)
-        last = next((c for c in (read, *times) if c and c.name in table.last), None)
         if len(times) == 1:
             (at,) = times
             ask = f"could this be read at {at.name}, or later? State when and why"
-            if measured and at is not read:
+            if measured and not READ_TIMES.search(at.name):
                 ask = (
                     f"is {at.name} the time of the report, or of the sample? A result is known "
                     f"when it is reported: add the usual delay, as {at.name} + hours(2)"
                 )
             self.decide(ask)
             return _at(at), f"at {at.name}", "the only time of its table"
-        if last and last.filled == last.rows:
-            why = f"in no row before {' or '.join(c.name for c in times if c is not last)}"
-            self.decide(f"could this be read at {names}, or later? {last.name} is {why}")
-            return _at(last), f"at {last.name}", why
-        self.decide(
-            f"could this be read at {names}? None is the last of all rows: state which, why"
-        )
+        # Nothing of a row is known before all of it was written: the last of its times is safe.
+        names = " or ".join(c.name for c in times)
+        self.decide(f"could this be read at {names}, or later? State which, and why")
         later = "({0}) if {1} is None or ({0}) > {1} else {1}"
         time = reduce(later.format, map(_at, times))
         return time, f"at the last of {names}", "the last time of a row"
@@ -294,9 +280,7 @@ class _Proposal:
         return times[0] if times else None
 
     def decide(self, question: str, line: str = "") -> None:
-        self.lines.append(f"# {DECIDE}: {question}")
-        if line:
-            self.lines.append(f"# {line}")
+        self.lines += [f"# {DECIDE}: {question}", *([f"# {line}"] if line else [])]
 
     def fact(
         self,

@@ -5,10 +5,9 @@ by its content: it must be a whole zip file (every entry carries a checksum) of 
 that also ship with sequela, equal value by value.
 
 Readers see nothing before all five files are checked: they are collected in a temporary folder,
-which is then renamed. A file that was checked before is not fetched again.
+which is then renamed. After a failure the next call continues with the file that is missing.
 """
 
-import time
 from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError
@@ -20,12 +19,10 @@ from rich.console import Console
 from sequela.datasets import catalog
 from sequela.datasets.catalog import DATA_SETS, EXCERPTS, loaded, lookup
 from sequela.errors import DataError, DataNotFoundError, DownloadError
-from sequela.files import held, make_folder, settle
+from sequela.files import make_folder, writing
 from sequela.signals import bonn
 from sequela.version import __version__
 
-RETRIES = 2
-PAUSE = 1.0  # seconds before the first retry; before the second there are twice as many
 TIMEOUT = 30  # seconds without an answer or a byte
 
 _UPF = "https://www.upf.edu/documents/229517819/234490509"
@@ -61,66 +58,41 @@ def get_bonn(folder: Path, url: str | None = None) -> Path:
             _prove_kept(folder / f"{letter}.zip", letter, delete=folder)
         return folder
     gathering = folder.with_name(f"{folder.name}-incomplete")
-    try:
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    with writing(gathering):
         make_folder(gathering)
-    except OSError as error:
-        raise DownloadError(
-            f"{gathering} cannot be made ({error.strerror}): expected a folder to write to; make "
-            f"it, or fetch the files by hand from {DATA_SETS['bonn'].homepage} and name their "
-            "folder with --root"
-        ) from error
-    with held(gathering):
-        if not folder.exists():  # no other process fetched it in the meantime
-            _gather(gathering, url)
-            settle(gathering)
-    if not folder.exists():
+        for letter in bonn.PUBLISHED_ORDER:
+            file = gathering / f"{letter}.zip"
+            if file.exists():
+                _prove_kept(file, letter, delete=file)
+                console.print(f"{file.name} is there already")
+                continue
+            _download(f"{url.rstrip('/')}/{file.name}" if url else BONN_FILES[letter], file, letter)
+            console.print(f"{file.name} fetched, {file.stat().st_size:,} bytes")
         gathering.rename(folder)
-        settle(folder.parent, deep=False)
     return folder
 
 
-def _gather(gathering: Path, url: str | None) -> None:
-    for partial in gathering.glob("tmp*"):  # of a download that was killed
-        partial.unlink()
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    for letter in bonn.PUBLISHED_ORDER:
-        file = gathering / f"{letter}.zip"
-        if file.exists():
-            _prove_kept(file, letter, delete=file)
-            console.print(f"{file.name} is there already")
-            continue
-        _download(f"{url.rstrip('/')}/{file.name}" if url else BONN_FILES[letter], file, letter)
-        console.print(f"{file.name} fetched, {file.stat().st_size:,} bytes")
-
-
 def _download(url: str, file: Path, letter: str) -> None:
-    """Fetch one set's zip file, after a failure again."""
-    for attempt in range(RETRIES):
-        try:
-            return _download_once(url, file, letter)
-        except DownloadError:
-            time.sleep(PAUSE * (attempt + 1))
-    return _download_once(url, file, letter)
-
-
-def _download_once(url: str, file: Path, letter: str) -> None:
     """Fetch one set's zip file; it gets its name only after the check."""
-    unproved = file.with_name(f"tmp-{file.name}")
     by_hand = (
         f"open {url} in a browser, save the file as {file}, and run `sequela data get bonn` again"
     )
     try:
         request = Request(url, headers={"User-Agent": f"sequela/{__version__}"})  # noqa: S310
         with urlopen(request, timeout=TIMEOUT) as response:  # noqa: S310 - the user's own address
-            unproved.write_bytes(response.read())
-        _prove(unproved, letter)
-        unproved.rename(file)
-    except DataError as error:
-        raise DownloadError(f"{url} did not send the published file: {error}; {by_hand}") from error
+            content = response.read()
     except (OSError, HTTPException, ValueError) as error:
         if isinstance(error, HTTPError):
             error.close()
         raise DownloadError(f"{url} could not be fetched ({error}): {by_hand}") from error
+    unproved = file.with_name(f"tmp-{file.name}")
+    unproved.write_bytes(content)
+    try:
+        _prove(unproved, letter)
+        unproved.rename(file)
+    except DataError as error:
+        raise DownloadError(f"{url} did not send the published file: {error}; {by_hand}") from error
     finally:
         unproved.unlink(missing_ok=True)
 

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 Show = Callable[[str], None]
 FormKeys: TypeAlias = dict[str, Any]  # of a :class:`Format`
 _LISTED = 8  # largest number of different values that are listed
+# The parts of column names whose numbers are text: 0042 is not 42.
 _CODES = ("code", "icd", "ndc", "atc", "drg", "ops", "loinc", "zip")
-"""The parts of column names whose numbers are text: 0042 is not 42."""
 _NUMBERS = (
     Format(),
     Format(decimal=","),
@@ -43,19 +43,19 @@ _NUMBERS = (
 _TIMES = tuple(Format(date=date) for date in get_args(Date) if date != PLAIN.date)
 _FORMS = (*_NUMBERS, *_TIMES)
 _NUMBER = "[+-]?[0-9]+([.,][0-9]+)?"
+# The cells of a column of measurements: what they are, and their form; the first that fits.
 _SORTS = {
     "numbers": _NUMBER,
     "limits": f"[<>≤≥]=? ?{_NUMBER}.*",
     "numbers with a unit": f"{_NUMBER} ?[%A-Za-zµμ°].*",
     "words": ".*",
 }
-"""The cells of a column of measurements: what they are, and their form; the first that fits."""
 _MOST_NUMBERS = 0.5  # share of the cells of a column from which on the others are named
+# Cells that are not words, and their form, of which the second part is alike in all cells.
 _UNUSUAL = {
     "numbers with a unit": f"^{_NUMBER} ?([%A-Za-zµμ°].*)$",
     "dates with two digits of the year": "^([0-9]{1,2})([./-])[0-9]{1,2}[./-][0-9]{2}$",
 }
-"""Cells that are not words, and their form, of which the second part is alike in all cells."""
 _MOST_UNITS = 3  # different ones in a column of numbers with a unit
 _MISSING = (-9, -99, -999, -9999, 999, 9999, 99999)  # numbers that often mean missing
 _SAMPLE = 1 << 20  # bytes
@@ -117,7 +117,6 @@ class InspectedTable:
     rows: int
     form: FormKeys = field(default_factory=dict)  # what its CSV file shows; empty for others
     doubts: tuple[str, ...] = ()  # what a person must decide about it
-    last: tuple[str, ...] = ()  # columns whose times are never before another one of their row
 
     def named(self, name: str) -> InspectedColumn | None:
         """Return the column with a name."""
@@ -167,13 +166,12 @@ def _inspect(
     if csv:
         _add_numbers(form, columns, doubts)
     _add_dates(form, columns, doubts)
-    last = _last(view, columns, Format(**form), connection)
     connection.execute(f'DROP TABLE "{view}"')
-    return InspectedTable(name, tuple(columns), rows, form, tuple(doubts), last)
+    return InspectedTable(name, tuple(columns), rows, form, tuple(doubts))
 
 
-def _sniffed(path: Path, connection: "DuckDBPyConnection") -> tuple[FormKeys, list[str]]:
-    """Find the encoding, the separator and the quotation mark of a CSV file."""
+def encoding_of(path: Path) -> tuple[FormKeys, list[str]]:
+    """Find the encoding of a CSV file, and what a person must decide about it."""
     encoding, letters = _encoding(path)
     form: FormKeys = {} if encoding == "ascii" else {"encoding": encoding}
     doubts: list[str] = []
@@ -183,6 +181,12 @@ def _sniffed(path: Path, connection: "DuckDBPyConnection") -> tuple[FormKeys, li
             f"{' '.join(sorted(letters))}: are these right? Else name its encoding under [format], "
             "such as cp850 or cp1250"
         )
+    return form, doubts
+
+
+def _sniffed(path: Path, connection: "DuckDBPyConnection") -> tuple[FormKeys, list[str]]:
+    """Find the encoding, the separator and the quotation mark of a CSV file."""
+    form, doubts = encoding_of(path)
     with utf8(path, "a table", Format(**form)) as stream:
         first = stream.readline().decode("utf-8-sig", "replace")
     place = utf8_copy(path, Format(**form), work_of(connection))
@@ -303,22 +307,6 @@ def _add_dates(form: FormKeys, columns: Sequence[InspectedColumn], doubts: list[
         )
     elif unclear := ", ".join(c.name for c in dated if len(c.fits) > 1):
         doubts.append(f"is the date {form['date']} in {unclear}, as in other columns?")
-
-
-def _last(
-    view: str, columns: Sequence[InspectedColumn], form: Format, connection: "DuckDBPyConnection"
-) -> tuple[str, ...]:
-    times = {
-        c.name: f"try_cast({usual_text(quoted(c.name), Kind.TIME, form)} AS TIMESTAMP)"
-        for c in columns
-        if c.kind is Kind.TIME
-    }
-    if len(times) <= 1:
-        return ()
-    latest = f"greatest({', '.join(times.values())})"
-    tests = ", ".join(f"bool_and({time} >= {latest})" for time in times.values())
-    results = connection.execute(f'SELECT {tests} FROM "{view}"').fetchall()[0]  # noqa: S608
-    return tuple(name for name, is_last in zip(times, results, strict=True) if is_last)
 
 
 def _column(name: str, view: str, rows: int, connection: "DuckDBPyConnection") -> InspectedColumn:

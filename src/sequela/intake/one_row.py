@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 ROLES = ("label", "id", "time", "site")
 _KEYS = {*ROLES, "title", "classes", "omit", "format", "sheet"}
 _PLAIN = "0/1 0.0/1.0 no/yes n/y false/true f/t nein/ja n/j non/oui neg/pos negative/positive -/+"
+# Pairs of classes whose second is the event; the first ones need the name of the label.
 _NAMED = "alive/dead alive/died alive/deceased alive/expired survived/died survived/dead home/died"
-"""Pairs of classes whose second is the event; the first ones need the name of the label."""
 _MISSING = ("null", "na", "n/a", "nan", "#n/a", "<na>", "k.a.", "k. a.")  # mean a blank cell
 _OF_CELLS = ("decimal", "thousands", "date")  # keys that other data share with the training
 _CLASSES = 2  # values of an outcome
@@ -59,8 +59,8 @@ CREATE TABLE people AS SELECT *, begun + to_seconds(
         ELSE (md5_number_upper({id}) >> 1)::BIGINT END AS subject_id
     FROM cells
 )"""
+# SQL of an id without what programs add to numbers or remove from them.
 _SAME_ID = "regexp_replace(lower(id), '^0+|[.]0+$', '', 'g')"
-"""SQL of an id without what programs add to numbers or remove from them."""
 _NUMBERED = re.compile(r"(.*_)?(id|nr|no|number|num|key|mrn|pid)")
 _PERSON = re.compile(r"((patient|subject|person|pat|client|case)(_?(id|nr|no|number))?|mrn|pid|id)")
 _OUTCOME = re.compile(
@@ -145,12 +145,13 @@ def described(path: Path, options: SignalSettings) -> SignalSettings:
         )
     cells = [f"{k}={v}" for k in _OF_CELLS if (v := getattr(table.form, k)) != getattr(PLAIN, k)]
     form = (*dict.fromkeys((*form, *cells)),)
-    return settings.model_copy(update={"classes": _classes(settings, values), "format": form})
+    classes = _checked_classes(settings, values)
+    return settings.model_copy(update={"classes": classes, "format": form})
 
 
 def with_task(records: Mapping[str, object], settings: SignalSettings) -> dict[str, Any]:
     """Add to settings of records the task: to predict the label of a row from its other cells."""
-    classes = _two(settings).names
+    classes = _classes_of(settings).names
     name = re.sub("[^a-z0-9]+", "-", str(settings.label).lower()).strip("-")
     outcome = {"one": classes[1], "codes": [EXPIRED], "classes": classes}
     declared = {
@@ -327,16 +328,16 @@ def _column_of(option: str, name: str, table: InspectedTable) -> str:
     return column
 
 
-def _two(settings: SignalSettings) -> Classes:
+def _classes_of(settings: SignalSettings) -> Classes:
     return Classes.of(settings.model_copy(update={"omit": ()}))
 
 
-def _classes(settings: SignalSettings, values: Sequence[str]) -> tuple[str, ...]:
+def _checked_classes(settings: SignalSettings, values: Sequence[str]) -> tuple[str, ...]:
     label, listed = settings.label, ", ".join(values[:_LISTED])
     if len(values) > _LISTED:
         listed += ", ..."
     if settings.classes:
-        classes = _two(settings)
+        classes = _classes_of(settings)
         if {*classes.numbers} - {*values} or len(classes.names) != _CLASSES:
             raise SettingError(
                 f"--classes {','.join(settings.classes)}: expected two classes with values of "
@@ -517,7 +518,7 @@ class _EventTable:
 
     def _unlabelled(self, count: Callable[[str], int]) -> Iterator[str]:
         settings = self.rows.settings
-        label, classes = _cell(str(settings.label)), map(_text, _two(settings).numbers)
+        label, classes = _cell(str(settings.label)), map(_text, _classes_of(settings).numbers)
         if n := count(f"coalesce({label}, '') = ''"):
             yield f"rows without a label ({settings.label}), left out: {n:,}"
         if n := count(f"{label} <> '' AND {label} NOT IN ({', '.join(classes)})"):
@@ -568,7 +569,7 @@ class _EventTable:
         if kinds.get("age") is Kind.NUMBER:
             age = self._value("age", Kind.NUMBER)
             yield "moment", f"'{AGE}'", age, f"{age} IS NOT NULL"
-        for text, place in _two(settings).numbers.items() if labelled else ():
+        for text, place in _classes_of(settings).numbers.items() if labelled else ():
             where = f"{_cell(str(settings.label))} = {_text(text)}"
             outcome = f"'{(ALIVE, EXPIRED)[place]}'"
             yield "moment + INTERVAL 500 MILLISECOND", outcome, "NULL", where

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sequela.datasets.catalog import Modality
 from sequela.errors import DataError, RunError, SettingError, extra
 from sequela.models.inputs import kind_of
-from sequela.registry import Registry
+from sequela.plugins import Registry
 from sequela.sequences.featurisers import LEAST_EXAMPLES, SCORES, Standardised, Table
 
 if TYPE_CHECKING:

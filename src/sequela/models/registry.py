@@ -17,7 +17,7 @@ from sequela.errors import ModelError, SettingError, unknown_name
 from sequela.models.defaults import AUTO, DEFAULTS
 from sequela.models.inputs import DEFAULT_READS, check_reads, kind_of
 from sequela.models.reference import REFERENCE_MODELS, ReferenceModel
-from sequela.registry import Registry
+from sequela.plugins import Registry
 
 if TYPE_CHECKING:
     from torch import nn
@@ -113,7 +113,7 @@ NOT_TRAINED: Mapping[str, str] = {
 
 
 def _check(name: str, entry: Entry) -> None:
-    MODELS.check_new(name, taken=[*REFERENCE_MODELS, *NOT_TRAINED])
+    MODELS.check_new(name, reserved=[*REFERENCE_MODELS, *NOT_TRAINED])
     one_by_one = ((read,) for read in entry.reads)
     for reads in (entry.reads,) if isinstance(entry, ModelEntry) else one_by_one:
         check_reads(name, reads)

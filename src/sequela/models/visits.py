@@ -50,10 +50,6 @@ class MultiHotLinear(nn.Module):
         rows = torch.cat([self.weight, self.weight.new_zeros(1, self.out_features)])
         return (rows[codes].sum(2) + self.bias).transpose(0, 1)
 
-    def extra_repr(self) -> str:
-        """Show the sizes as ``nn.Linear`` does."""
-        return f"n_codes={self.n_codes}, out_features={self.out_features}"
-
 
 @dataclass(frozen=True)
 class VisitsBaselineConfig(VisitsConfig):

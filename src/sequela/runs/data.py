@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
     from torch.utils.data import DataLoader
 
-    from sequela.evaluation.attribution import Attribution
-    from sequela.evaluation.importance import Importance
-
 _MODULES = {Modality.EEG: "signals", Modality.RECORDS: "records"}
 """The module of this package that reads the data of each kind."""
 _PREDICTED = 1024  # examples that are predicted at once
@@ -244,9 +241,9 @@ class Inputs(ABC):
         """The segment or sequence of a typical example."""
 
     @property
-    @abstractmethod
     def steps(self) -> int:
-        """The number of steps of the typical example."""
+        """The number of steps of the typical example; a segment is one."""
+        return 1
 
     @property
     @abstractmethod
@@ -266,20 +263,6 @@ class Inputs(ABC):
     @abstractmethod
     def probabilities(self, model: "nn.Module") -> NDArray[np.float32]:
         """Predict probabilities of all examples with a network: float32 (example, class)."""
-
-    @abstractmethod
-    def attribution(
-        self, model: "nn.Module", row: int, weights: "Tensor", steps: int | None
-    ) -> "Attribution":
-        """Attribute a number of a model to the inputs of an example."""
-
-    @abstractmethod
-    def describe_example(self, row: int) -> dict[str, Any]:
-        """Describe the inputs of an example in the order of :meth:`attribution`."""
-
-    @abstractmethod
-    def importance(self, model: "nn.Module", smallest: int) -> "Importance | None":
-        """Rank the inputs by importance over the test set; ``None`` if they have no names."""
 
 
 def prediction_batch(shape: Mapping[str, int]) -> int:

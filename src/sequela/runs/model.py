@@ -166,14 +166,10 @@ class NetworkModel(SingleModel):
             times = "time" if self.any_length else header["n_times"]
             shapes["signal"] = ("batch", header["n_chans"], times)
         for read in self.reads:
-            if read == "codes":
-                shapes[read] = ("batch", "visit", "place")
-            elif read == "gaps":
-                shapes[read] = ("batch", "visit")
-            elif read == "values":
-                shapes[read] = ("batch", "visit", header["config"]["n_channels"])
-            elif "signal" not in shapes:
-                shapes[read] = ("batch", int(header["config"]["n_features"]))
+            size = header["config"].get(sizes_of((read,))[0])
+            steps = {"codes": ("visit", "place"), "gaps": ("visit",), "values": ("visit", size)}
+            if "signal" not in shapes:
+                shapes[read] = ("batch", *steps.get(read, (size,)))
         if self.takes_lengths:
             shapes["lengths"] = ("batch",)
         return shapes
@@ -184,6 +180,11 @@ class NetworkModel(SingleModel):
         entry = lookup(self.name)
         assert isinstance(entry, ModelEntry)  # noqa: S101 - a baseline model is another class
         return entry
+
+    @property
+    def of_package(self) -> bool:
+        """True for a class of the package: others are traced only if that is compared."""
+        return str(type(self.module()).forward.__module__).startswith("sequela.models.")
 
     @property
     def any_length(self) -> bool:

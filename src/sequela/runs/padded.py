@@ -44,10 +44,11 @@ class Padded(nn.Module):
         takes_lengths: bool,
     ) -> None:
         super().__init__()
-        if not type(network).forward.__module__.startswith("sequela.models."):
+        owner = next(made for made in type(network).__mro__ if "forward" in vars(made))
+        if "lengths" in names and "signal" not in names and "padded" not in vars(owner):
             raise ModelError(
-                f"{header['model']} cannot be exported: its class has no translation to ONNX; "
-                "networks of the package can be exported, also in ensembles"
+                f"{header['model']} cannot be exported: {owner.__name__} has no method 'padded', "
+                "which reads padded records (docs/serving.md)"
             )
         self.network, self.header, self.state, self.names = network, header, state, names
         self.takes_lengths = takes_lengths
@@ -75,18 +76,17 @@ def _scaled(
         return (raw - torch.tensor(scaling.mean)[:, None]) / torch.tensor(std)[:, None]
     if read == "codes":
         return raw
-    if read.startswith(FEATURES):
-        scaled = _standardised(raw, state, f"{read}:column ").clamp(-CLIP, CLIP)
+    if read == "static" or read.startswith(FEATURES):
+        prefix = "static:" if read == "static" else f"{read}:column "
+        scaled = _standardised(raw, state, prefix).clamp(-CLIP, CLIP)
         return torch.where(raw.isnan(), 0.0, scaled)
     # Steps come first, as in a packed sequence; what is padding is known from the lengths.
     steps = raw.transpose(0, 1)  # (visit, batch, ...)
     real = torch.arange(steps.shape[0])[:, None] < inputs["lengths"]  # (visit, batch)
     if read == "gaps":
         return torch.where(real, steps, 0.0)
-    if "values:quantiles" in state:
-        scaled = _normal_scores(steps, state)
-    else:
-        scaled = _standardised(steps, state, "values:")
+    old = "values:quantiles" not in state  # before version 0.3
+    scaled = _standardised(steps, state, "values:") if old else _normal_scores(steps, state)
     return torch.where(real[..., None], scaled, torch.nan)
 
 

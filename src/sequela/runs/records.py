@@ -14,8 +14,13 @@ from numpy.typing import NDArray
 from sequela.audit.finding import Finding
 from sequela.audit.input import AuditInput
 from sequela.cohort.attributes import age_bands
-from sequela.cohort.cohort_settings import cohort_of_settings, task_of_settings
-from sequela.cohort.division import Division, by_site, divide
+from sequela.cohort.cohort_settings import (
+    Division,
+    by_site,
+    cohort_of_settings,
+    divide,
+    task_of_settings,
+)
 from sequela.cohort.labels import example_ids
 from sequela.cohort.selection import Cohort
 from sequela.cohort.split import PARTS

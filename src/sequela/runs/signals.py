@@ -165,11 +165,6 @@ class SignalInputs(Inputs):
             "n_outputs": len(self.data.classes),
         }
 
-    @property
-    def steps(self) -> int:
-        """The number of steps: a segment is one."""
-        return 1
-
     @cached_property
     def alone(self) -> Segments:
         """The first segment; only its shape matters."""

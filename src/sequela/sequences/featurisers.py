@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sequela.datasets.catalog import Modality
 from sequela.datasets.codes import APACHE_PREDICTION, SCORE, family_of
 from sequela.errors import SettingError
-from sequela.registry import Registry
+from sequela.plugins import Registry
 from sequela.sequences import minirocket
 from sequela.sequences.feature_tables import (
     SparseTable,

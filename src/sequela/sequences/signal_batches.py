@@ -29,14 +29,12 @@ class SignalBatch:
         features: float32 (segment, feature), for a model that reads some: standardised by the
             training set, clipped at 5 standard deviations; 0 where a number is missing.
         reads: The inputs of a model, in this order: ``signal``, ``features:NAME``.
-        weight: float32 (segment,), of each segment in the loss; ``None`` for equal weights.
     """
 
     signal: Tensor
     labels: Tensor
     features: Tensor | None = None
     reads: tuple[str, ...] = ("signal",)
-    weight: Tensor | None = None
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
@@ -53,8 +51,7 @@ class SignalBatch:
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
         features = None if self.features is None else change(self.features)
-        weight = None if self.weight is None else change(self.weight)
-        return type(self)(change(self.signal), change(self.labels), features, self.reads, weight)
+        return type(self)(change(self.signal), change(self.labels), features, self.reads)
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,6 @@ class VisitBatch:
             standard deviations; 0 where a number is missing.
         second: float32 (patient,), a second target besides the labels: log(1 + days) to the next
             discharge or death. It is never an input.
-        weight: float32 (patient,), of each patient in the loss; ``None`` for equal weights.
         teacher: float32 (patient, class), probabilities of another model; ``None`` without one.
     """
 
@@ -77,7 +76,6 @@ class VisitBatch:
     static: Tensor | None = None
     features: Tensor | None = None
     second: Tensor | None = None
-    weight: Tensor | None = None
     teacher: Tensor | None = None
 
     def __len__(self) -> int:
@@ -214,9 +212,9 @@ class VisitDataset(Dataset[VisitBatch]):
     """A data set of sequences that returns one batch for a list of rows.
 
     The batch is read from the mapped arrays in one go; nothing is left to collate. Each row has an
-    example (all by default) and may have a weight in the loss, both (row,). With ``targets``
-    (example, class) an example may be in several classes, see ``Intervals.possible``; the
-    ``teacher`` has probabilities (example, class) of another model.
+    example (row,), all by default. With ``targets`` (example, class) an example may be in several
+    classes, see ``Intervals.possible``; the ``teacher`` has probabilities (example, class) of
+    another model.
     """
 
     def __init__(
@@ -224,14 +222,12 @@ class VisitDataset(Dataset[VisitBatch]):
         sequences: Visits,
         examples: NDArray[np.int64] | None = None,
         further: FurtherInputs | None = None,
-        weight: NDArray[np.float32] | None = None,
         targets: NDArray[np.float32] | None = None,
         teacher: NDArray[np.float32] | None = None,
     ) -> None:
         self.targets, self.teacher = targets, teacher
         self.sequences = sequences
         self.further = further
-        self.weight = weight
         self.examples = np.arange(len(sequences)) if examples is None else examples
         self.lengths = sequences.lengths[self.examples]
 
@@ -260,7 +256,6 @@ class VisitDataset(Dataset[VisitBatch]):
                 else self.targets[examples]
             ),
             order=torch.from_numpy(order),
-            weight=None if self.weight is None else torch.from_numpy(self.weight[order]),
             teacher=None if self.teacher is None else torch.from_numpy(self.teacher[examples]),
             **further,
         )

@@ -31,7 +31,7 @@ def load(path: Path | str, *, threads: int = 1, trust_code: bool = False) -> Ser
 
     Args:
         path: A file, or a run folder. Baseline models predict as they were trained, by
-            scikit-learn. Networks are exported in memory, which needs torch.
+            scikit-learn. Networks are exported in memory, or run by torch; both need it.
         threads: Threads of a prediction by ONNX Runtime.
         trust_code: Whether the run's model may be a class of a file or module.
 
@@ -45,11 +45,11 @@ def load(path: Path | str, *, threads: int = 1, trust_code: bool = False) -> Ser
     if not path.is_dir():
         data = content(path, "a file that sequela export wrote", "export the run again")
         return exporter_of(path).read(data, str(path), threads)
-    from sequela.runs.model import BaselineModel, open_model
+    from sequela.runs.model import NetworkModel, open_model
     from sequela.serving.export import describe, exported, run_to_export
 
     folder = run_to_export(path)
     model = open_model(folder, trust_code=trust_code)
-    if any(isinstance(leaf, BaselineModel) for leaf in model.leaves):
-        return ServedModel(str(path), json.loads(as_text(describe(folder, model))), model)
-    return from_bytes(exported(path, trust_code=trust_code), str(path), threads)
+    if all(isinstance(leaf, NetworkModel) and leaf.of_package for leaf in model.leaves):
+        return from_bytes(exported(path, trust_code=trust_code), str(path), threads)
+    return ServedModel(str(path), json.loads(as_text(describe(folder, model))), model)

@@ -12,7 +12,7 @@ import numpy as np
 from sequela.cohort.split import Split
 from sequela.config import SMALLEST_CELL
 from sequela.datasets.catalog import Modality
-from sequela.errors import ModelError, RunError
+from sequela.errors import DataError, ModelError, RunError
 from sequela.evaluation.conformal import SCORE, fit_conformal
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.recalibration import fit_temperature
@@ -43,7 +43,7 @@ _AT_ONCE = 100  # examples that are predicted at once
 
 
 def write_export(
-    path: Path, out: Path, *, root: Path | None = None, check: bool = True
+    path: Path, out: Path, *, root: Path | None = None, check: bool = True, trust_code: bool = False
 ) -> list[str]:
     """Write the network of a run in the form of the file's ending, and return sentences on it.
 
@@ -52,13 +52,18 @@ def write_export(
         out: The file, written completely or not at all.
         root: Folder or file of the data (default: the usual search path).
         check: Whether to compare the file with the run on the run's data.
+        trust_code: Whether the run's model may be a class of a file or module.
     """
     folder, exporter, sentences = run_to_export(path), exporter_of(out), []
-    content = exported(path, exporter)
+    content = exported(path, exporter, trust_code=trust_code)
     if check:
         with temporary() as work:
             data = load_again(folder, root, work)
-            examples, difference = _compare(exporter.read(content, str(out), 1), folder, data)
+            try:
+                examples, difference = _compare(exporter.read(content, str(out), 1), folder, data)
+            except DataError as error:
+                words = "ONNX Runtime refuses its graph: does it loop over steps in Python?"
+                raise RunError(f"{folder.path} cannot be exported: {words}") from error
         if not difference <= TOLERANCE:
             raise RunError(
                 f"{folder.path}: the exported model differs from the run by {difference:.1e} in "
@@ -70,10 +75,7 @@ def write_export(
         )
     with whole(out) as partial:
         partial.write_bytes(content)
-    sentences.append(f"{out}: {len(content):,} bytes")
-    if warning := names_of_few(folder):
-        sentences.append(warning)
-    return sentences
+    return [*sentences, f"{out}: {len(content):,} bytes", *filter(None, [names_of_few(folder)])]
 
 
 def _compare(model: ServedModel, folder: RunFolder, data: Examples) -> tuple[int, float]:

@@ -12,6 +12,7 @@ import onnx
 import torch
 from numpy.typing import NDArray
 
+from sequela.errors import ModelError
 from sequela.files import temporary
 from sequela.formats import sealed
 from sequela.runs.model import BaselineModel, TrainedModel
@@ -48,16 +49,20 @@ def graph_of(model: TrainedModel) -> onnx.ModelProto:
         torch.onnx.register_custom_op_symbolic(name, symbolic, OPSET)  # type: ignore[attr-defined]
     with temporary() as folder, torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on tracing in general, and on the exporter's age
-        torch.onnx.export(
-            model.padded(tuple(shapes)),
-            tuple(inputs),
-            folder / "model.onnx",
-            input_names=[*shapes],
-            output_names=["probabilities"],
-            dynamic_axes=axes,
-            opset_version=OPSET,
-            dynamo=False,
-        )
+        try:
+            torch.onnx.export(
+                model.padded(tuple(shapes)),
+                tuple(inputs),
+                folder / "model.onnx",
+                input_names=[*shapes],
+                output_names=["probabilities"],
+                dynamic_axes=axes,
+                opset_version=OPSET,
+                dynamo=False,
+            )
+        except (KeyError, RuntimeError, TypeError) as error:
+            words = str(error).partition("\n")[0]
+            raise ModelError(f"{model.leaves[0].name} cannot be exported: {words}") from error
         graph = onnx.load(folder / "model.onnx")
     graph.producer_name, graph.producer_version = "sequela", ""
     return graph

@@ -19,7 +19,7 @@ from sequela.serving.served_model import ServedModel
 from sequela.signals.channels import Montage, to_microvolts, without
 from sequela.signals.cutting import Rates, blocks, cut_row
 from sequela.signals.edf import EdfFile
-from sequela.signals.stretches import stretches_of
+from sequela.signals.folders import stretches_of
 
 _AT_ONCE = 512  # windows that are scored at once: more do not fit the cache of a core
 _FLAT = 1e-3  # range in µV below which a channel is flat
@@ -221,7 +221,7 @@ def _levels(
     at_once = max(1, _AT_ONCE // recording.n_asked)
     for begin, end in blocks(windows, len(recording.names), step):
         samples = recording.read(begin * step, (end - 1) * step + size).astype(np.float32)
-        cut = cut_row(samples, size, step)[0]  # (window, channel, time)
+        cut = cut_row(samples, size, step)  # (window, channel, time)
         for first in range(begin, end, at_once):
             last = min(first + at_once, end)
             batch = cut[first - begin : last - begin].reshape(-1, recording.n_chans, size)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sequela.errors import DataError, MissingExtraError, SettingError, extra
 from sequela.formats.arrays import Array
-from sequela.registry import Registry
+from sequela.plugins import Registry
 from sequela.serving.model_facts import (
     KEY,
     ModelFacts,

@@ -14,8 +14,6 @@ from sequela.config import SignalSettings
 from sequela.datasets.catalog import DataSet
 from sequela.errors import SettingError
 from sequela.serving.prediction_table import PredictionTable
-from sequela.signals.bonn import read_unlabelled as read_bonn
-from sequela.signals.bonn import with_sessions
 from sequela.signals.channels import canonical, without
 from sequela.signals.cutting import Cut, Cutter, exceed
 from sequela.signals.folders import has_recordings, is_recording
@@ -211,10 +209,7 @@ def _published(
 ) -> list[str]:
     """Score recordings in a published or registered format."""
     n_times = windows.scored.model.signal.n_times
-    if data_set.name == "bonn":
-        recordings = with_sessions(read_bonn(path))
-    else:
-        recordings = data_set.open(path)[0]
+    recordings = data_set.open(path)[0]
     cutter = Cutter(SignalSettings(), n_times)
     for number, signals in enumerate(recordings, 1):
         place = f"recording {signals.recording_id}"

@@ -16,21 +16,21 @@ import numpy as np
 from sequela.config import SignalSettings
 from sequela.errors import DataError, MissingExtraError
 from sequela.serving.scan import Scan
-from sequela.signals import event_files
 from sequela.signals.edf import EdfFile
-from sequela.signals.folders import events_of
+from sequela.signals.folders import ANNOTATIONS, BIDS, SUMMARY, events_of
 from sequela.signals.window_classes import Event
 
 Span = tuple[float, float]
-SOURCES = (*event_files.OF_SEIZURES, event_files.BIDS, event_files.ANNOTATIONS)
+SOURCES = (SUMMARY, BIDS, ANNOTATIONS)
 """Sources of known events other than a table."""
 _RATE = 10  # hz of the masks of events: the precision of SzCORE's event scoring
+_SEIZURE = "seizure"
 _NOTHING = ("bckg", "n/a")
 _SEIZURES = ("sz", "seiz")  # the start of the names of seizures, in BIDS and in annotations
 _DAY = 86_400
 
 
-def truth(how: str, paths: Sequence[Path], event: str = event_files.SEIZURE) -> list[list[Span]]:
+def truth(how: str, paths: Sequence[Path], event: str = _SEIZURE) -> list[list[Span]]:
     """Read onset and end of the known events of recordings, in seconds."""
     if find_spec("timescoring") is None:
         raise MissingExtraError.of("scan", "--truth")
@@ -38,13 +38,11 @@ def truth(how: str, paths: Sequence[Path], event: str = event_files.SEIZURE) -> 
     source = how if how in SOURCES else str(Path(how).absolute())
     root = Path(os.path.commonpath([path.absolute().parent for path in paths]))
     files = [EdfFile.open(path.absolute()) for path in paths]
-    by_recording = events_of(root, files, (), SignalSettings(events=source))
+    by_recording = events_of(root, files, SignalSettings(events=source))
     spans = []
     for file, events in zip(files, by_recording.values(), strict=True):
         chosen_events = [
-            annotation
-            for annotation in events
-            if how != event_files.ANNOTATIONS or _is(annotation, event)
+            annotation for annotation in events if how != ANNOTATIONS or _is(annotation, event)
         ]
         spans.append(_spans(file.path if how in SOURCES else Path(how), chosen_events, file))
     return spans
@@ -53,7 +51,7 @@ def truth(how: str, paths: Sequence[Path], event: str = event_files.SEIZURE) -> 
 def _is(event: Event, name: str) -> bool:
     """Return ``True`` if an annotation is an event of a class."""
     label = event.label.casefold()
-    return label == name.casefold() or (name == event_files.SEIZURE and label.startswith(_SEIZURES))
+    return label == name.casefold() or (name == _SEIZURE and label.startswith(_SEIZURES))
 
 
 def _spans(place: Path, events: Sequence[Event], file: EdfFile) -> list[Span]:

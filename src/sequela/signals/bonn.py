@@ -18,10 +18,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.datasets.catalog import EXCERPTS
-from sequela.datasets.recordings import Recording, Signals
+from sequela.datasets.catalog import EXCERPTS, Recording, Signals
 from sequela.errors import DataError, DataNotFoundError
-from sequela.formats import opened
 from sequela.formats.opened import members
 from sequela.signals import simultaneous
 
@@ -45,7 +43,7 @@ SAMPLE = "a whole number of microvolts from -32768 to 32767"
 EXPECTED = f"a text file of {N_TIMES:,} numbers, or a set's zip file of them"
 REMEDY = "put the file as published in its place"
 _FILE_NAME = re.compile(r"([ZONFS])(\d{3})\.txt", re.IGNORECASE)
-_WHOLE_NUMBER = re.compile(r"\s*-?[0-9]{1,6}\s*")
+_WHOLE_NUMBER = re.compile("-?[0-9]{1,6}")
 _NOT_OF_NUMBERS = b"0123456789-\r\n\t "
 
 
@@ -123,47 +121,6 @@ def _read(places: tuple[tuple[str, Path], ...], _: object) -> list[Recording]:
     return with_sessions(sorted(recordings, key=lambda recording: recording.recording_id))
 
 
-def read_unlabelled(path: Path) -> list[Recording]:
-    """Read all recordings under ``path``, whatever their names, in the order of these.
-
-    Args:
-        path: A text file of one recording; a folder or zip file of such; a folder of the published
-            sets, of which some may be missing; or a Parquet file like that of the package.
-    """
-    if path.suffix.lower() == ".parquet":
-        return read_excerpt(path)
-    if not path.exists():
-        raise DataNotFoundError(f"{path} does not exist: expected {EXPECTED}")
-    if path.suffix.lower() == ".txt":
-        return [
-            recording(path.stem, parse_signal(opened.content(path, EXPECTED, REMEDY), str(path)))
-        ]
-    if path.is_file() and not _is_zip(path):
-        raise DataError(f"{path}: found another file, expected {EXPECTED}; name the right one")
-    entries = sorted(path.iterdir()) if path.is_dir() else []
-    sets = [e for e in entries if e.stem.upper() in list(SETS) and (e.is_dir() or _is_zip(e))]
-    recordings = [*chain.from_iterable(map(_read_any, sets or [path]))]
-    if not recordings:
-        raise DataError(f"{path} holds no recording: expected {EXPECTED}; put some there")
-    ids = [recording.recording_id for recording in recordings]
-    if repeated := [name for name in ids if ids.count(name) > 1]:
-        raise DataError(f"{path} holds {repeated[0]} twice: expected each name once; remove one")
-    return recordings
-
-
-def _is_zip(path: Path) -> bool:
-    return path.suffix.lower() == ".zip"
-
-
-def _read_any(place: Path) -> list[Recording]:
-    """Read the text files of a folder or zip file, each a recording with the file's name."""
-    signals = sorted(
-        (PurePosixPath(name).stem, parse_signal(content, f"{place / name}"))
-        for name, content in members(place, EXPECTED, REMEDY, is_wanted=_is_shown)
-    )
-    return [recording(name, values) for name, values in signals]
-
-
 def _places(root: Path) -> list[tuple[str, Path]]:
     """Return the letter of each of the five sets, and its place under ``root``."""
     if not root.is_dir():
@@ -236,17 +193,12 @@ def parse_signal(content: bytes, where: str) -> NDArray[np.int16]:
     raise _first_fault(lines, where)
 
 
-def is_sample(text: str) -> bool:
-    """Return whether a text is a sample in µV as published."""
-    limits = np.iinfo(np.int16)
-    return bool(_WHOLE_NUMBER.fullmatch(text)) and limits.min <= int(text) <= limits.max
-
-
 def _first_fault(lines: list[bytes], where: str) -> DataError:
     """Find the first error in a text file, slowly, line by line."""
+    limits = np.iinfo(np.int16)
     for number, line in enumerate(lines[:N_TIMES], start=1):
         text = line.decode("ascii", errors="replace").strip()
-        if is_sample(text):
+        if _WHOLE_NUMBER.fullmatch(text) and limits.min <= int(text) <= limits.max:
             continue
         readable = text.isprintable() and "\N{REPLACEMENT CHARACTER}" not in text
         value = f"'{text[:30]}'" if readable else "binary data"

@@ -79,6 +79,8 @@ class Montage:
         # Of two channels of one name the first is read; a label has precedence over its alias.
         index_of = {name: i for i, name in reversed([*enumerate(plain)])}
         index_of |= {name: i for i, name in reversed([*enumerate(labels)])}
+        # A selected channel is a sum of those read, with weight 1 for itself, 1 and -1 for a pair.
+        # So a reference is subtracted once, from the weights, and not from each sample.
         weights: NDArray[np.float64] = np.zeros((len(names), len(labels)))
         read: set[int] = set()
         for row, name in enumerate(names):

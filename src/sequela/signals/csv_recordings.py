@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache, lru_cache, partial
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -27,19 +27,23 @@ EXPECTED = "a csv file of one recording"
 SUFFIXES = (".csv", ".csv.gz")
 FILE = ("file", "filename", "file_name", "name", "recording", "datei")
 """The usual names of a column with the names of files."""
+# The keys of a declaration that may name a column.
 _KEYS = ("label", "subject", "session", "recording", "site")
-"""The keys of a declaration that may name a column."""
 _TIME = re.compile(r"times?|time.?stamps?|t|seconds|zeit|zeitstempel|datetime", re.IGNORECASE)
 _UNIT = re.compile(r"(.+?)(?:\s*[\[(]\s*([^\])]*?)\s*[\])]|\s*[_/\s]\s*(s|ms|us|µs|sec|[uµmn]?V))")
 _ID = re.compile(r"(^|_)(id|nr|no|patient|subject|person|case|stay)(_|$)", re.IGNORECASE)
+# The name of a sample in a table of one row a segment.
 _SEGMENT = re.compile(r"(?!ch|e|el|chan)[^0-9]*[0-9]+", re.IGNORECASE)
-"""The name of a sample in a table of one row a segment."""
 _SECONDS: Mapping[str, float] = {
     "s": 1, "sec": 1, "seconds": 1, "sek": 1, "ms": 1e-3, "us": 1e-6, "µs": 1e-6,
 }  # fmt: skip
 _SLOWEST = 10  # Hz below which times without a unit are not taken for seconds
 _FASTEST = 5000  # Hz above which times without a unit are not taken for seconds
 _TICKS = (1e3, 1e6, 1 / 60, 1 / 3600)  # ms, µs, minutes and hours in a second
+_GAP = 1.5  # sample steps above which the time between two samples is a gap
+_HALF = 0.5  # sample steps by which a sample may be early or late
+_DIGITS = 4  # most decimal digits of a rate in Hz that is found from times
+_FINEST = 1e-6  # smallest step in seconds to which times are taken to be rounded
 _HEAD = 1 << 16  # bytes of a file's start by which a recording is recognised
 _ROWS = 50  # rows by which a recording is recognised
 _FEWEST = 16  # rows of a recording, and numbered columns of a table of segments
@@ -102,7 +106,7 @@ def open_csv(path: Path, settings: SignalSettings) -> SampledFile:
     pieces: tuple[Piece, ...] = (Piece(0, n_times, 0.0),)
     if time is not None:
         times = _seconds(path, time, texts[time], form, settings.rate)
-        sfreq, pieces = segment_tables.pieces_of(path, times, settings.rate)
+        sfreq, pieces = _pieces_of(path, times, settings.rate)
     label = keys.pop("label", None)
     annotations: list[Event] = []
     if label is not None:
@@ -130,7 +134,10 @@ def _reader(path: Path, columns: Sequence[str], form: Format, signals: Sequence[
     @cache
     def samples() -> NDArray[np.float64]:
         batches = segment_tables.batches(path, names, (), form)
-        parts = [np.stack([batch[name].to_numpy() for name in names]) for batch in batches]
+        parts = [
+            np.stack([segment_tables.numbers_of(batch[name]) for name in names])
+            for batch in batches
+        ]
         return np.concatenate(parts, axis=1)
 
     return lambda first, last: samples()[:, first:last]
@@ -146,7 +153,7 @@ def _texts(path: Path, columns: Sequence[str], form: Format) -> dict[str, list[s
 
 
 class CsvStart(NamedTuple):
-    """What the start of a csv file shows."""
+    """The facts that the start of a csv file shows."""
 
     header: bytes  # its first line; empty if it is longer than the start
     is_timed: bool  # a column has the name of a time
@@ -207,7 +214,7 @@ def _rows_of(head: bytes) -> tuple[list[str], list[list[str]], Format]:
 
 def small_table(
     place: Path, encoding: str = PLAIN.encoding
-) -> tuple[list[str], list[tuple[str, list[str]]], Format]:
+) -> tuple[list[str], list[tuple[str, dict[str, str]]], Format]:
     """Read a table next to recordings: its columns, the place and cells of each row, its form."""
     form = replace(first_rows(place)[2], encoding=encoding)
     if ".tsv" in place.name.lower():
@@ -225,7 +232,7 @@ def small_table(
             where = f"{place} line {rows.line_num}"
             if len(fields) != len(names):
                 raise DataError(f"{where}: {len(fields)} fields; expected {len(names)}")
-            lines.append((where, [cell.strip() for cell in fields]))
+            lines.append((where, dict(zip(names, map(str.strip, fields), strict=True))))
     return names, lines, form
 
 
@@ -302,3 +309,58 @@ def _converted(texts: Sequence[str], kind: Literal["float64", "datetime64[us]"])
             return np.array(["nan" if kind == "float64" else "NaT"], kind)
         half = len(texts) // 2
         return np.concatenate([_converted(part, kind) for part in (texts[:half], texts[half:])])
+
+
+def _pieces_of(
+    path: Path, times: NDArray[np.float64], rate: float | None
+) -> tuple[float, tuple[Piece, ...]]:
+    """Find the rate in Hz and the pieces without a gap in times of samples, in seconds.
+
+    Raises:
+        DataError: At the first row whose time is off by half a sample and does not begin a piece.
+    """
+    steps = np.diff(times)
+    if (steps <= 0).any():
+        row = int(np.flatnonzero(steps <= 0)[0]) + 2
+        raise DataError(
+            f"{path} row {row}: its time is not after the time of the row before; expected rising "
+            f"times; {REMEDY}"
+        )
+    # The rate is that of the longest piece, where rounded times are most exact together.
+    step = 1 / rate if rate else float(np.median(steps)) if len(steps) else 1.0
+    bounds = [0, *(np.flatnonzero(steps > _GAP * step) + 1).tolist(), len(times)]
+    parts = [*pairwise(bounds)]
+    first, last = max(parts, key=lambda part: part[1] - part[0])
+    sfreq = rate or _rate(times[first:last])
+    for a, b in parts:
+        off = np.abs(times[a:b] - times[a] - np.arange(b - a) / sfreq)
+        off[1:] = np.maximum(off[1:], np.abs(steps[a : b - 1] - 1 / sfreq))
+        uneven = np.flatnonzero(off > _HALF / sfreq)
+        if len(uneven) or (b - a == 1 and len(parts) > 1):
+            row = a + int(uneven[0] if len(uneven) else a == 0)
+            raise DataError(
+                f"{path} row {row + 1}: irregular times: {steps[row - 1]:.6g} s after the "
+                f"row before; expected {1 / sfreq:.4g} s in all rows, except at gaps; resample it, "
+                "or correct the times"
+            )
+    start = times[0]
+    return sfreq, tuple(Piece(a, b, float(times[a] - start)) for a, b in parts)
+
+
+def _rate(times: NDArray[np.float64]) -> float:
+    """Return the rate in Hz with the fewest digits that fits times as they are rounded."""
+    if len(times) == 1:
+        return 1.0
+    # A step between rounded times is inexact, but all times together allow only few rates. Devices
+    # have rates of few digits, so the one with the fewest that explains every time is taken.
+    times = times - times[0]
+    sfreq = (len(times) - 1) / float(times[-1])
+    ticks = (10.0**-n for n in range(7))
+    tick = next((t for t in ticks if np.allclose(times / t, np.round(times / t), 0, 0.01)), _FINEST)
+    at = np.arange(len(times))
+    for tolerance in (tick * (1 + 1e-6), _HALF / sfreq):  # rounded times, times with a jitter
+        for digits in range(_DIGITS + 1):
+            near = round(sfreq, digits)
+            if near and np.abs(times - at / near).max() <= tolerance:
+                return near
+    return sfreq

@@ -7,20 +7,19 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
+from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sequela.config import SegmentLength, SignalSettings
 from sequela.errors import DataError
-
-if TYPE_CHECKING:  # published recordings are cut without these modules
-    from sequela.signals.stretches import Reader, RecordingIds, Stretch
+from sequela.signals.stretches import Reader, RecordingIds, Stretch, filtered
+from sequela.signals.window_classes import NO_CLASS, label_windows
 
 Number = TypeVar("Number", bound=np.generic)
+# The largest denominator of rates, which are read as fractions: 173.61 Hz is 17361/100.
 _DENOMINATOR = 100_000
-"""The largest denominator of rates, which are read as fractions: 173.61 Hz is 17361/100."""
 _BLOCK = 1 << 22  # samples, over all channels, that are cut at once
 _READ = 1 << 23  # samples, over all channels, that are read at once
 
@@ -35,7 +34,7 @@ class Cut(NamedTuple):
     signal: NDArray[np.float32]
     label: NDArray[np.int64]
     start: NDArray[np.float64]
-    ids: "RecordingIds"
+    ids: RecordingIds
     sfreq: float
     place: str
 
@@ -68,11 +67,8 @@ class Cutter:
         stride = self.settings.stride
         return n_times, max(1, round(stride * sfreq)) if stride else n_times
 
-    def cut(self, stretch: "Stretch") -> Iterator[Cut]:
+    def cut(self, stretch: Stretch) -> Iterator[Cut]:
         """Yield the windows of a stretch that have a class, some at a time."""
-        from sequela.signals.stretches import filtered
-        from sequela.signals.window_classes import NO_CLASS
-
         self.notes |= dict.fromkeys(stretch.notes)
         rates, sfreq = self._resampling(stretch.sfreq)
         n_after = rates.n_after(stretch.n_times)
@@ -97,20 +93,18 @@ class Cutter:
             signal = rates.part(
                 stretch.read, stretch.n_times, begin * stride, (end - 1) * stride + n_times
             )
-            windows, _, _ = cut_row(signal.astype(np.float32), n_times, stride)
+            windows = cut_row(signal.astype(np.float32), n_times, stride)
             if len(rows) < len(windows):
                 windows = windows[rows - begin]
             times = stretch.offset + starts[rows]
             yield Cut(windows, labels[rows], times, stretch.ids, sfreq, stretch.place)
 
     def _labels(
-        self, stretch: "Stretch", starts: NDArray[np.float64], seconds: float
+        self, stretch: Stretch, starts: NDArray[np.float64], seconds: float
     ) -> NDArray[np.int64]:
         """Return the class of each window, by number: int64 (window,)."""
         if stretch.classes is None:
             return np.full(len(starts), stretch.label, np.int64)
-        from sequela.signals.window_classes import label_windows
-
         return label_windows(
             starts,
             seconds,
@@ -181,7 +175,7 @@ class Rates:
         """Return the number of samples after, from so many before."""
         return -(-n_before * self.up // self.down)
 
-    def part(self, read: "Reader", n_before: int, first: int, last: int) -> NDArray[np.float64]:
+    def part(self, read: Reader, n_before: int, first: int, last: int) -> NDArray[np.float64]:
         """Return samples ``first`` to ``last`` after, of a long signal that is read in part.
 
         They equal those of the whole signal. Its ends are continued with their last values: zeros
@@ -211,17 +205,12 @@ def _anti_alias(most: int) -> NDArray[np.float64]:
     return firwin(20 * most + 1, 1 / most, window=("kaiser", 5.0))
 
 
-def cut_row(
-    signal: NDArray[np.float32], n_times: int, stride: int
-) -> tuple[NDArray[np.float32], NDArray[np.int64], int]:
-    """Cut a short signal (n_chans, time): windows, their starts, and samples left over."""
-    if signal.shape[1] == n_times:
-        return signal[np.newaxis], np.zeros(1, np.int64), 0
+def cut_row(signal: NDArray[np.float32], n_times: int, stride: int) -> NDArray[np.float32]:
+    """Cut a short signal (n_chans, time) into windows (window, n_chans, n_times), as views."""
     if signal.shape[1] < n_times:
-        return np.empty((0, len(signal), n_times), np.float32), np.empty(0, np.int64), 0
+        return np.empty((0, len(signal), n_times), np.float32)
     views = np.lib.stride_tricks.sliding_window_view(signal, n_times, axis=1)[:, ::stride]
-    starts = np.arange(views.shape[1]) * stride
-    return views.swapaxes(0, 1), starts, max(0, signal.shape[1] - int(starts[-1]) - n_times)
+    return views.swapaxes(0, 1)
 
 
 def blocks(n_windows: int, n_chans: int, stride: int) -> Iterator[tuple[int, int]]:

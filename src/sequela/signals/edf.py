@@ -12,7 +12,6 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -32,27 +31,25 @@ SUFFIXES = (".edf", ".bdf")
 EXPECTED = "a whole EDF or BDF file"
 REMEDY = "export or fetch it again"
 _FIXED = 256  # bytes of the header before the fields of the signals, and of those of each signal
+# The fields of a signal's header and their bytes, in order.
 _WIDTHS = {
     "label": 16, "transducer": 80, "unit": 8, "physical minimum": 8, "physical maximum": 8,
     "digital minimum": 8, "digital maximum": 8, "prefilter": 80, "samples": 8, "reserved": 32,
 }  # fmt: skip
-"""The fields of a signal's header and their bytes, in order."""
 _EDF_WIDTH = 2  # bytes of a sample in EDF
 _BDF_WIDTH = 3  # bytes of a sample in BDF
-_START_TIME = slice(176, 184)
 _RESERVED = slice(192, 236)
 _N_RECORDS = slice(236, 244)
 _WHOLE = re.compile(rb" *[+-]?[0-9]+ *")
 _NUMBER = re.compile(rb" *[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)? *")
-_AT_ONCE = 1 << 24  # number of bytes of annotations' records that are read at once
 _ANNOTATION_LISTS = re.compile(
     rb"(?:[+-][0-9]+(?:[.][0-9]+)?(?:\x15[0-9]+(?:[.][0-9]+)?)?\x14(?:[^\0\x14]*\x14)+\0+)*\0*"
 )
+# The start of a data record, which the standard puts first into its annotations.
 _RECORD_TIME = re.compile(rb"([+-][0-9]+(?:[.][0-9]+)?)\x14\x14")
-"""The start of a data record, which the standard puts first into its annotations."""
 _TIME_BYTES = 40
+# The share by which record times may differ from the rounded length of a record in the header.
 _DRIFT = 1e-5
-"""The share by which record times may differ from the rounded length of a record in the header."""
 _ANNOTATIONS = ("EDF Annotations", "BDF Annotations")
 _DISCONTINUOUS = re.compile(rb"\s*[EB]DF\+D", re.IGNORECASE)
 
@@ -72,7 +69,6 @@ class EdfFile:
     width: int  # bytes of a sample
     attributes: ClassVar[Mapping[str, str]] = {}
     labelled: ClassVar[bool] = False
-    epochs: ClassVar[bool] = False
     assumed: ClassVar[bool] = False
 
     @classmethod
@@ -104,6 +100,11 @@ class EdfFile:
             record_seconds=_number(path, fixed[244:252], "seconds of a data record"),
             width=_BDF_WIDTH if fixed[:1] == b"\xff" else _EDF_WIDTH,
         )
+        if not file.labels:
+            raise DataError(
+                f"{path}: holds annotations and no signal; expected a recording; move it to "
+                "another folder, and give its events as a table, with --events"
+            )
         file._check_size()
         file._check_scales(fields)
         file.pieces  # noqa: B018 - it checks the times
@@ -119,7 +120,7 @@ class EdfFile:
         if size != stated:
             cut = "it was cut short" if size < stated else "its header is of another file"
             raise _fault(self.path, f"{size:,} bytes, and {stated:,} by its header: {cut}")
-        if self.record_seconds <= 0 and self.signals:
+        if self.record_seconds <= 0:
             raise _fault(self.path, f"a data record has {self.record_seconds:g} seconds")
 
     def _check_scales(self, fields: Mapping[str, Sequence[bytes]]) -> None:
@@ -144,7 +145,7 @@ class EdfFile:
     def pieces(self) -> tuple[Piece, ...]:
         """The data records without a gap: one piece, unless the file is discontinuous (EDF+D)."""
         times = self._record_times()
-        discontinuous = _DISCONTINUOUS.match(self.header[_RESERVED]) and self.signals
+        discontinuous = _DISCONTINUOUS.match(self.header[_RESERVED])
         if times is None:
             if discontinuous:
                 raise _fault(self.path, "is discontinuous (EDF+D), and no data record has a time")
@@ -185,13 +186,11 @@ class EdfFile:
     def _record_times(self) -> NDArray[np.float64] | None:
         """Read the start of each data record, in seconds; ``None`` if no record has one."""
         first = next((i for i, name in enumerate(self.names) if name in _ANNOTATIONS), None)
-        if first is None or not self.signals:
+        if first is None:
             return None
-        content = np.memmap(self.path, np.uint8, "r", len(self.header))
-        records = content.reshape(self.n_records, self._n_bytes)
         begin = sum(self.samples[:first]) * self.width
         end = begin + min(_TIME_BYTES, self.samples[first] * self.width)
-        matches = [_RECORD_TIME.match(record.tobytes()) for record in records[:, begin:end]]
+        matches = [_RECORD_TIME.match(record.tobytes()) for record in self._records()[:, begin:end]]
         if not any(matches):  # annotations of a program that writes no times
             return None
         if missing := [i for i, match in enumerate(matches) if match is None]:
@@ -232,22 +231,6 @@ class EdfFile:
         )
 
     @cached_property
-    def start(self) -> datetime | None:
-        """The start of the recording; ``None`` where it is not recorded."""
-        from edfio import AnonymizedDateError
-
-        try:
-            with _translated(self.path):
-                return self._without_signals.startdatetime
-        except (AnonymizedDateError, DataError):
-            return None
-
-    @property
-    def clock(self) -> str:
-        """The time of day at which the recording starts, as written."""
-        return self.header[_START_TIME].decode("latin-1")
-
-    @cached_property
     def patient(self) -> str:
         """The patient's code; empty where it is not recorded."""
         code = _text(self.header[8:88]).partition(" ")[0]
@@ -256,42 +239,28 @@ class EdfFile:
     @cached_property
     def annotations(self) -> tuple[Event, ...]:
         """The annotations, by onset in seconds from the start."""
+        signals = [i for i, name in enumerate(self.names) if name in _ANNOTATIONS]
+        if not signals:
+            return ()
+        ends = np.cumsum(self.samples) * self.width
+        records = self._records()
+        lists = [records[:, ends[i] - self.samples[i] * self.width : ends[i]] for i in signals]
+        for annotation_list in itertools.chain.from_iterable(lists):
+            # edfio ignores invalid annotations.
+            if not _ANNOTATION_LISTS.fullmatch(annotation_list.tobytes()):
+                raise _fault(self.path, "an annotation is damaged")
+        # A file of the annotations alone: edfio would hold all signals of a BDF file in memory.
+        content = self._header_of(signals, self.n_records) + np.hstack(lists).tobytes()
         with _translated(self.path):
             return tuple(
                 Event(annotation.onset, annotation.duration, annotation.text)
-                for annotation in self._without_signals.annotations
+                for annotation in self._edfio(content).annotations
             )
 
-    @cached_property
-    def _without_signals(self) -> "edfio.Edf | edfio.Bdf":
-        """The file with its annotations only."""
-        annotations = [i for i, name in enumerate(self.names) if name in _ANNOTATIONS]
-        if not annotations:  # edfio requires a signal
-            return self._decoded(0, 1)
-        ends = np.cumsum(self.samples) * self.width
-        spans = [slice(ends[i] - self.samples[i] * self.width, ends[i]) for i in annotations]
-        content = bytearray()
-        step = max(1, _AT_ONCE // self._n_bytes)
-        for first in range(0, self.n_records, step):
-            last = min(self.n_records, first + step)
-            records = np.frombuffer(self._bytes(first, last), np.uint8).reshape(last - first, -1)
-            content += np.hstack([records[:, span] for span in spans]).tobytes()
-            for span in spans:
-                # edfio ignores invalid annotations.
-                for record in records[:, span]:
-                    if not _ANNOTATION_LISTS.fullmatch(record.tobytes()):
-                        raise _fault(self.path, "an annotation is damaged")
-        return self._edfio(self._header_of(annotations, self.n_records) + bytes(content))
-
-    def _bytes(self, first: int, last: int) -> bytes:
-        offset = len(self.header)
-        return opened.span(
-            self.path,
-            offset + first * self._n_bytes,
-            offset + last * self._n_bytes,
-            EXPECTED,
-            REMEDY,
-        )
+    def _records(self) -> NDArray[np.uint8]:
+        """Return the data records, which stay on disk: uint8 (record, byte)."""
+        content = np.memmap(self.path, np.uint8, "r", len(self.header))
+        return content.reshape(self.n_records, self._n_bytes)
 
     def _header_of(self, signals: Sequence[int], n_records: int) -> bytes:
         """Make a header of some of the signals, and as many records."""
@@ -306,10 +275,6 @@ class EdfFile:
             fixed += b"".join(field[i] for i in signals)
         return bytes(fixed)
 
-    def _decoded(self, first: int, last: int) -> "edfio.Edf | edfio.Bdf":
-        header = self._header_of(range(len(self.names)), last - first)
-        return self._edfio(header + self._bytes(first, last))
-
     def _edfio(self, content: bytes) -> "edfio.Edf | edfio.Bdf":
         import edfio
 
@@ -322,7 +287,9 @@ class EdfFile:
         """Read signals of one rate in their units: (signal, time), between two samples."""
         per_record = self.samples[self.signals[signals[0]]]
         begin, end = first // per_record, -(-last // per_record)
-        decoded = self._decoded(begin, end)
+        offset, size = len(self.header), self._n_bytes
+        span = opened.span(self.path, offset + begin * size, offset + end * size, EXPECTED, REMEDY)
+        decoded = self._edfio(self._header_of(range(len(self.names)), end - begin) + span)
         skipped = begin * per_record
         with _translated(self.path):
             return np.stack(
@@ -340,13 +307,11 @@ class EdfFile:
 @contextmanager
 def _translated(path: Path) -> Iterator[None]:
     """Translate edfio's errors about a damaged file; its warnings were checked before."""
-    from edfio import AnonymizedDateError
-
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
-    except (DataError, AnonymizedDateError):
+    except DataError:
         raise
     except UnicodeDecodeError as error:
         raise _fault(

@@ -2,38 +2,53 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, groupby, islice
-from os.path import commonprefix
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sequela.config import SignalSettings
-from sequela.errors import DataError, DataNotFoundError, SettingError
+from sequela.errors import DataError, DataNotFoundError, SettingError, form_of
 from sequela.formats.arrays import few
 from sequela.formats.csv_files import Format
-from sequela.signals import csv_recordings, event_files, mne_recordings
+from sequela.signals import chb_mit, csv_recordings, mne_recordings
 from sequela.signals.channels import Montage, canonical, to_microvolts, without
 from sequela.signals.edf import SUFFIXES, EdfFile
-from sequela.signals.stretches import RecordingIds, SignalFile, Stretch, no_subjects, stretches_of
+from sequela.signals.stretches import RecordingIds, SampledFile, Stretch, filtered, no_subjects
 from sequela.signals.window_classes import Classes, Event, check_inside, counted
 
+SignalFile: TypeAlias = EdfFile | SampledFile
+"""A file of one recording, opened; what both have is all that is known of it from here on."""
 PARTICIPANTS = "participants.tsv"
+BIDS = "bids"
+SUMMARY = "summary"
+ANNOTATIONS = "annotations"
+# The usual names of the columns of a table of events, the most certain first.
+_COLUMNS: Mapping[str, Sequence[str]] = {
+    "file": ("file", "filename", "file_name", "recording", "edf"),
+    "onset": ("onset", "start", "starttime", "start_time", "begin", "tstart"),
+    "duration": ("duration", "seconds"),
+    "end": ("end", "stop", "stop_time", "endtime", "end_time", "tend"),
+    "label": (
+        "label", "trial_type", "eventtype", "event_type", "event", "type", "description", "stage",
+    ),
+}  # fmt: skip
+_NO_NUMBER = ("", "n/a", "none", "nan")
 _FOLDER = "folder"  # declaration of an attribute that is the name of the file's folder
 _HEADER = "header"  # declaration of a subject that is the patient of the file's header
 _SUBJECT = re.compile(r"(?:^|/)(sub-[0-9A-Za-z]+)(?=[/_])")
-_BACKGROUND = "background"
 NAMED = 10  # least count of a label that notes and messages name: rarer ones may be free text
 EXPECTED = "EDF, BDF, FIF, BrainVision (.vhdr) or EEGLAB (.set) files, or a csv file of each"
+# The names of channels with other signals, and of columns without one.
 _NO_EEG = re.compile(
     r"ECG|EKG|EMG|EOG|RESP|SPO2|TEMP|PULSE|PHOTIC|STATUS|MARK|EVENT|TRIG|^HR$|^MK$|^DC[0-9]*$|"
     r"AUX|ACC|GYR|LABEL|CLASS|STAGE|TARGET|^Y$|^ID$|SUBJECT|PATIENT|SESSION|INDEX|COUNTER|^SAMPLE|^EPOCH"
 )
-"""The names of channels with other signals, and of columns without one."""
 
 
 def is_recording(path: Path, settings: SignalSettings | None = None) -> bool:
@@ -68,6 +83,7 @@ def files_of(root: Path, settings: SignalSettings) -> list[Path]:
             binary.append(path)
         elif csv_recordings.is_csv(path):
             texts.append(path)
+    # Next to other recordings, csv files are usually tables about them.
     if not binary:
         return texts if _are_recordings(texts, settings) else []
     kinds = {path.suffix.lower() in SUFFIXES: path for path in binary}
@@ -108,9 +124,13 @@ class Folder:
     def open(cls, root: Path, settings: SignalSettings, *, labelled: bool = True) -> "Folder":
         """Read all headers and events."""
         people = participants(root)
-        if labelled:
-            settings = _with_source(settings, bids=people is not None)
-        files, annotated = headers(root, settings)
+        if labelled and people is not None and settings.events is None and settings.label is None:
+            settings = settings.model_copy(update={"events": BIDS})
+        if settings.events == SUMMARY and not settings.classes:
+            classes = (settings.background or "background", chb_mit.SEIZURE)
+            changes = {"classes": classes, "background": classes[0]}
+            settings = settings.model_copy(update=changes)
+        files = headers(root, settings)
         rows = listing(root, settings, {_name(root, file.path): file.path for file in files})
         unknown = settings.label is None and settings.events is None
         if labelled and unknown and not any(file.labelled for file in files):
@@ -118,14 +138,17 @@ class Folder:
                 f"{root}: the class of a window is unknown; name the source of events with "
                 "--events, or give --label: a column, `folder`, or a regular expression"
             )
-        events_beside = events_of(root, files, annotated, settings)
+        events_beside = events_of(root, files, settings)
         ids, events = [], []
         for file in files:
             name = _name(root, file.path)
-            attribute = partial(attribute_of, root, file, settings, people, rows.get(name))
-            recording, subject = attribute("recording") or name, attribute("subject")
-            if people is not None and subject is None:
+            row, subject = rows.get(name, {}), None
+            if people is not None:
                 subject = bids_subject(root, file.path, people)
+                row = people[subject] | row
+            attribute = partial(attribute_of, root, file, settings, row)
+            subject = attribute("subject") or subject
+            recording = attribute("recording") or name
             ids.append(RecordingIds(recording, subject, attribute("site"), attribute("session")))
             if labelled and file.labelled:
                 events.append(tuple(file.annotations))
@@ -194,19 +217,58 @@ class Folder:
         return [*notes, *processing]
 
 
+def stretches_of(
+    file: SignalFile,
+    montage: Montage,
+    settings: SignalSettings,
+    remedy: str = "give it with --unit, or name other channels",
+) -> Sequence[Stretch]:
+    """Return the filtered signal of some channels of a file, piece by piece where it has gaps.
+
+    ``settings`` have the unit of channels whose unit is not a voltage.
+    """
+    rates = {file.rate(signal) for signal in montage.needs}
+    if len(rates) > 1:
+        listed = ", ".join(f"{file.labels[i]} {file.rate(i):g} Hz" for i in montage.needs[:6])
+        raise DataError(
+            f"{file.path}: the channels have different rates ({listed}); expected one; name "
+            "channels of one rate with --channels"
+        )
+    scales = []
+    for signal in montage.needs:
+        scale = to_microvolts(file.units[signal]) or to_microvolts(settings.unit or "")
+        if scale is None:
+            raise DataError(
+                f"{file.path}: channel {file.labels[signal]} is in '{file.units[signal]}'; "
+                f"expected a voltage; {remedy}"
+            )
+        scales.append(scale)
+    factors = np.array(scales, np.float64)[:, np.newaxis]
+    samples = file.reader(montage.needs)
+
+    def read(begin: int, first: int, last: int) -> NDArray[np.float64]:
+        return montage.apply(samples(begin + first, begin + last) * factors)
+
+    sfreq = rates.pop()
+    stretches = [
+        Stretch(
+            place=str(file.path),
+            ids=RecordingIds(file.path.name),
+            sfreq=sfreq,
+            n_times=piece.last - piece.first,
+            n_chans=len(montage.names),
+            read=partial(read, piece.first),
+            offset=piece.start,
+            notes=montage.notes,
+        )
+        for piece in file.pieces_of(montage.needs[0])
+    ]
+    return filtered(stretches, settings)
+
+
 def n_gaps_of(files: Sequence[SignalFile]) -> int:
     """Return the number of gaps in time in files."""
-    return sum(len(file.pieces_of(0)) - 1 for file in files if not file.epochs)
-
-
-def _with_source(settings: SignalSettings, *, bids: bool) -> SignalSettings:
-    """Return settings with the source of events in BIDS, and the classes that a source implies."""
-    if bids and settings.events is None and settings.label is None:
-        settings = settings.model_copy(update={"events": event_files.BIDS})
-    if settings.events in event_files.OF_SEIZURES and not settings.classes:
-        names = (settings.background or _BACKGROUND, event_files.SEIZURE)
-        settings = settings.model_copy(update={"classes": names, "background": names[0]})
-    return settings
+    return sum(len(file.pieces_of(0)) - 1 for file in files)
 
 
 def _classes(root: Path, settings: SignalSettings, labels: Sequence[str]) -> Classes:
@@ -220,8 +282,8 @@ def _classes(root: Path, settings: SignalSettings, labels: Sequence[str]) -> Cla
     )
 
 
-def headers(root: Path, settings: SignalSettings) -> tuple[list[SignalFile], list[SignalFile]]:
-    """Read the headers of files with signals, and of those that hold only annotations."""
+def headers(root: Path, settings: SignalSettings) -> list[SignalFile]:
+    """Read the headers of the recordings at a path."""
     files = files_of(root, settings)
     if not files:
         raise DataNotFoundError(f"{root}: no recording; expected {EXPECTED}; name another --root")
@@ -241,17 +303,14 @@ def headers(root: Path, settings: SignalSettings) -> tuple[list[SignalFile], lis
                 f"{file.path}: a second file of the recording {name}, next to {first.path.name}; "
                 "expected one; remove or rename one of them"
             )
-    signals = [file for file in opened if file.labels]
-    if not signals:
-        raise DataError(f"{root}: no file has a signal; expected recordings, not only annotations")
-    return signals, [file for file in opened if not file.labels]
+    return opened
 
 
 def _opened(path: Path, settings: SignalSettings) -> SignalFile:
     if csv_recordings.is_csv(path):
         return csv_recordings.open_csv(path, settings)
     if mne_recordings.is_mne(path):
-        return mne_recordings.open_mne(path, settings)
+        return mne_recordings.open_mne(path)
     return EdfFile.open(path)
 
 
@@ -262,30 +321,23 @@ def _name(root: Path, path: Path) -> str:
 
 
 def events_of(
-    root: Path,
-    files: Sequence[SignalFile],
-    annotated: Sequence[SignalFile],
-    settings: SignalSettings,
+    root: Path, files: Sequence[SignalFile], settings: SignalSettings
 ) -> dict[str, list[Event]]:
-    """Read the events of each recording, by its name; ``annotated`` files hold only annotations."""
+    """Read the events of each recording, by its name."""
     where = settings.events
     names = {_name(root, file.path): file for file in files}
     if where is None:
         return {name: [] for name in names}
-    if where == event_files.ANNOTATIONS:
-        return {
-            name: [*file.annotations, *_hypnogram(file, annotated)] for name, file in names.items()
-        }
-    if where == event_files.BIDS:
-        return {name: event_files.of_bids(file.path) for name, file in names.items()}
-    if where == event_files.SEIZEIT:
-        return {name: event_files.of_seizeit(file.path) for name, file in names.items()}
-    if where in (event_files.SUMMARY, event_files.SIENA):
+    if where == ANNOTATIONS:
+        return {name: [*file.annotations] for name, file in names.items()}
+    if where == BIDS:
+        return {name: _events_of_bids(file.path) for name, file in names.items()}
+    if where == SUMMARY:
         events: dict[str, list[Event]] = {}
         for folder, some in groupby(files, key=lambda file: file.path.parent):
-            in_folder = {file.path.name: file for file in some}
-            listed = event_files.of_lists(folder, in_folder, siena=where == event_files.SIENA)
-            events |= {_name(root, file.path): listed[name] for name, file in in_folder.items()}
+            in_folder = {file.path.name: _name(root, file.path) for file in some}
+            seizures = chb_mit.seizures_of(folder, in_folder)
+            events |= {name: seizures[file] for file, name in in_folder.items()}
         return events
     place = (root if root.is_dir() else root.parent) / where
     aliases = {}
@@ -293,28 +345,81 @@ def events_of(
         aliases[name] = {name, file.path.name, file.path.stem}
         if file.path.is_relative_to(place.parent):
             aliases[name].add(file.path.relative_to(place.parent).as_posix())
-    return event_files.of_table(place, aliases)
+    return events_by_recording(place, aliases)
 
 
-def _hypnogram(file: SignalFile, annotated: Sequence[SignalFile]) -> tuple[Event, ...]:
-    """Return the annotations for this file in a file without signals.
+def _seconds(text: str, place: str, what: str, *, none: bool = False) -> float | None:
+    if none and text.strip().lower() in _NO_NUMBER:
+        return None
+    try:
+        return float(text)
+    except ValueError as error:
+        raise DataError(
+            f"{place}: the {what} is of the form {form_of(text)}; expected seconds, as a number "
+            "with a point"
+        ) from error
 
-    Sleep-EDF has such files: they are next to the recording, start when it does, and their names
-    begin alike.
-    """
-    if not isinstance(file, EdfFile):
-        return ()
-    same = [
-        candidate
-        for candidate in annotated
-        if isinstance(candidate, EdfFile)
-        and candidate.path.parent == file.path.parent
-        and candidate.start == file.start
-    ]
-    if not same:
-        return ()
-    alike = [len(commonprefix([match.path.name, file.path.name])) for match in same]  # noqa: RUF071
-    return same[alike.index(max(alike))].annotations
+
+def events_in(place: Path) -> list[tuple[str, Event, str]]:
+    """Read the events of a csv or tsv table: the file of each (empty if none), it, its line."""
+    expected = "a table of events with onset, duration (or end) and label"
+    header, rows, form = csv_recordings.small_table(place)
+    names = {name.lower(): name for name in header}
+    columns: dict[str, str] = {}
+    for key, aliases in _COLUMNS.items():
+        if usual := [name for name in aliases if name in names]:
+            columns[key] = names[usual[0]]
+        elif key in ("onset", "label"):
+            raise DataError(
+                f"{place} line 1: no column {key} (found: {', '.join(names)}); expected {expected}"
+            )
+    events = []
+    for where, row in rows:
+        cell = {key: row[columns[key]] if key in columns else "" for key in _COLUMNS}
+        onset = _seconds(form.plain(cell["onset"], "number"), where, "onset") or 0.0
+        duration = _seconds(form.plain(cell["duration"], "number"), where, "duration", none=True)
+        end = _seconds(form.plain(cell["end"], "number"), where, "end", none=True)
+        if duration is None and end is not None:
+            duration = end - onset
+        if duration is not None and duration < 0:
+            raise DataError(f"{where}: the event ends before it begins; expected an end after it")
+        events.append((cell["file"], Event(onset, duration, cell["label"]), where))
+    return events
+
+
+def events_by_recording(place: Path, files: Mapping[str, Iterable[str]]) -> dict[str, list[Event]]:
+    """Read the events of one table, by recording, each of which may have several names."""
+    recordings: dict[str, str] = {}
+    for recording, names in files.items():
+        recordings |= dict.fromkeys(names, recording)
+    events: dict[str, list[Event]] = {recording: [] for recording in files}
+    for name, event, where in events_in(place):
+        key = recordings.get(name)
+        if key is None and not name and len(files) == 1:
+            (key,) = files
+        if key is None:
+            raise DataError(
+                f"{where}: an event of a recording that is not here; expected a column file with "
+                f"the name of one, such as {next(iter(files))}"
+            )
+        events[key].append(event)
+    return events
+
+
+def place_of_bids(path: Path) -> Path:
+    """Return the path of a recording's events in BIDS."""
+    return path.with_name(f"{path.stem.removesuffix('_eeg')}_events.tsv")
+
+
+def _events_of_bids(path: Path) -> list[Event]:
+    """Read the events of a recording of a BIDS folder."""
+    place = place_of_bids(path)
+    if not place.exists():
+        raise DataError(
+            f"{path}: no {place.name} next to it: expected the events of each recording there; add "
+            "it, or name another source with --events"
+        )
+    return [event for _, event, _ in events_in(place)]
 
 
 def common(files: Sequence[SignalFile]) -> tuple[str, ...]:
@@ -347,8 +452,7 @@ def participants(root: Path) -> dict[str, dict[str, str]] | None:
         raise DataError(
             f"{place} line 1: no column participant_id (found: {few(names)}); expected it"
         )
-    people = (dict(zip(names, cells, strict=True)) for _, cells in rows)
-    return {person["participant_id"]: person for person in people}
+    return {row["participant_id"]: row for _, row in rows}
 
 
 def bids_subject(root: Path, path: Path, people: Mapping[str, object]) -> str:
@@ -376,7 +480,7 @@ def listing(
     if not place.is_file():
         raise DataNotFoundError(f"{place} does not exist; expected the table of files (listing)")
     names, rows, _ = csv_recordings.small_table(place, Format.of(settings.format).encoding)
-    column = next((n for n, name in enumerate(names) if name.lower() in csv_recordings.FILE), None)
+    column = next((name for name in names if name.lower() in csv_recordings.FILE), None)
     if column is None:
         raise DataError(
             f"{place} line 1: no column file or name (found: {few(names)}); expected the name "
@@ -386,19 +490,19 @@ def listing(
     for name, path in files.items():
         recordings |= dict.fromkeys((name, path.name, path.stem), name)
     listed: dict[str, dict[str, str]] = {}
-    for where, cells in rows:
-        recording = recordings.get(cells[column])
+    for where, row in rows:
+        recording = recordings.get(row[column])
         if recording is None:
             raise DataError(
-                f"{where}: no file '{cells[column]}' in the folder; expected one, such as "
+                f"{where}: no file '{row[column]}' in the folder; expected one, such as "
                 f"{next(iter(files))}; delete the line, or correct it"
             )
         if recording in listed:
             raise DataError(
-                f"{where}: the file '{cells[column]}' again; expected each once; delete one of "
+                f"{where}: the file '{row[column]}' again; expected each once; delete one of "
                 "the lines"
             )
-        listed[recording] = dict(zip(names, cells, strict=True))
+        listed[recording] = row
     if missing := [name for name in files if name not in listed]:
         raise DataError(
             f"{place}: no line for {few(missing)}; expected one for each file; add it, or move the "
@@ -411,17 +515,24 @@ def attribute_of(
     root: Path,
     file: SignalFile,
     settings: SignalSettings,
-    people: Mapping[str, Mapping[str, str]] | None,
-    row: Mapping[str, str] | None,
+    row: Mapping[str, str],
     key: str,
 ) -> str | None:
-    """Return a declared attribute of a file: by a table, its column, folder, header or path."""
+    """Return a declared attribute of a file: by a table, its column, folder, header or path.
+
+    ``row`` is its row in a table of files or of participants.
+    """
     how = getattr(settings, key)
     if how is None:
         return None
-    in_column = _of_columns(file, key, how, row)
-    if in_column is not None:
-        return in_column
+    if how in row:
+        if not row[how]:
+            raise DataError(
+                f"{file.path}: the table of files has nothing in column {how}; expected its {key}"
+            )
+        return row[how]
+    if key in file.attributes:
+        return file.attributes[key]
     inside = file.path.relative_to(root if root.is_dir() else root.parent)
     if how == _FOLDER:
         if len(inside.parts) < 2:  # noqa: PLR2004
@@ -437,16 +548,10 @@ def attribute_of(
                 "find it in the path, with a regular expression"
             )
         return file.patient
-    if people is not None:
-        row = people[bids_subject(root, file.path, people)]
-        if how in row:
-            return row[how]
     return _in_path(inside.as_posix(), file, key, how, row)
 
 
-def _in_path(
-    inside: str, file: SignalFile, key: str, how: str, row: Mapping[str, str] | None
-) -> str:
+def _in_path(inside: str, file: SignalFile, key: str, how: str, row: Mapping[str, str]) -> str:
     """Return what a regular expression finds in the path of a file."""
     try:
         match = re.search(how, inside)
@@ -462,14 +567,3 @@ def _in_path(
             f'that matches, or {key} = "folder"'
         )
     return match[1]
-
-
-def _of_columns(file: SignalFile, key: str, how: str, row: Mapping[str, str] | None) -> str | None:
-    """Return an attribute that a column of the table of files, or of the file itself, states."""
-    if row is not None and how in row:
-        if not row[how]:
-            raise DataError(
-                f"{file.path}: the table of files has nothing in column {how}; expected its {key}"
-            )
-        return row[how]
-    return file.attributes.get(key)

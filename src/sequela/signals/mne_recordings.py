@@ -1,4 +1,4 @@
-"""Files that MNE reads: FIF (raw and epochs), BrainVision and EEGLAB."""
+"""Files of continuous recordings that MNE reads: FIF, BrainVision and EEGLAB."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -6,25 +6,19 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.config import SignalSettings
 from sequela.errors import DataError, extra, without_values
 from sequela.formats.opened import opened
 from sequela.signals.stretches import Piece, SampledFile
 from sequela.signals.window_classes import Event
 
-if TYPE_CHECKING:
-    from mne import BaseEpochs
-    from mne.io import BaseRaw
-
 SUFFIXES = (".fif", ".fif.gz", ".vhdr", ".set")
-_EXPECTED = "a recording or epochs that MNE reads"
+_EXPECTED = "a continuous recording that MNE reads, not epochs"
+# The kinds of channels that MNE gives in V.
 _VOLTS = ("eeg", "seeg", "ecog", "dbs", "eog", "ecg", "emg")
-"""The kinds of channels that MNE gives in V."""
 _BOUNDARY = "boundary"  # word in an annotation of EEGLAB or MNE where recordings were joined
 
 
@@ -33,16 +27,37 @@ def is_mne(path: Path) -> bool:
     return path.name.lower().endswith(SUFFIXES)
 
 
-def open_mne(path: Path, settings: SignalSettings) -> SampledFile:
+def open_mne(path: Path) -> SampledFile:
     """Read the header and annotations of a file by MNE; its samples are read later."""
     with opened(path, _EXPECTED), extra("mne", f"reading {path.name}"):
         import mne
-    is_fif = path.name.lower().endswith((".fif", ".fif.gz"))
     with _translated(path):
-        if is_fif and mne.what(path) == "epochs":
-            epochs = mne.read_epochs(path, preload=False, verbose="error")
-            return _of_epochs(path, epochs, labelled=not (settings.label or settings.events))
-        return _of_raw(path, mne.io.read_raw(path, verbose="error"))
+        raw = mne.io.read_raw(path, verbose="error")
+    sfreq, n_times, annotations = float(raw.info["sfreq"]), int(raw.n_times), raw.annotations
+    fields = zip(annotations.onset, annotations.duration, annotations.description, strict=True)
+    events = [
+        Event(max(0.0, float(onset) - raw.first_time), float(duration), str(label))
+        for onset, duration, label in fields
+    ]
+    cuts = {round(e.onset * sfreq) for e in events if _BOUNDARY in e.label.lower()}
+    bounds = sorted({0, n_times, *(cut for cut in cuts if 0 < cut < n_times)})
+
+    def read(signals: Sequence[int], first: int, last: int) -> NDArray[np.float64]:
+        with _translated(path):
+            samples: NDArray[np.float64] = raw.get_data([*signals], first, last, verbose="error")
+        return samples
+
+    return SampledFile(
+        path=path,
+        labels=tuple(raw.ch_names),
+        # MNE gives voltages in V, and other channels without a unit.
+        units=tuple("V" if kind in _VOLTS else "" for kind in raw.get_channel_types()),
+        sfreq=sfreq,
+        pieces=tuple(Piece(a, b, a / sfreq) for a, b in pairwise(bounds)),
+        reader=lambda signals: partial(read, signals),
+        annotations=tuple(event for event in events if _BOUNDARY not in event.label.lower()),
+        patient=str((raw.info["subject_info"] or {}).get("his_id") or ""),
+    )
 
 
 @contextmanager
@@ -61,69 +76,3 @@ def _translated(path: Path) -> Iterator[None]:
             f"{path} cannot be read ({without_values(error)}); expected {_EXPECTED}; export it "
             "again"
         ) from error
-
-
-def _of_raw(path: Path, raw: "BaseRaw") -> SampledFile:
-    sfreq, n_times, annotations = float(raw.info["sfreq"]), int(raw.n_times), raw.annotations
-    fields = zip(annotations.onset, annotations.duration, annotations.description, strict=True)
-    events = [
-        Event(max(0.0, float(onset) - raw.first_time), float(duration), str(label))
-        for onset, duration, label in fields
-    ]
-    cuts = {round(e.onset * sfreq) for e in events if _BOUNDARY in e.label.lower()}
-    bounds = sorted({0, n_times, *(cut for cut in cuts if 0 < cut < n_times)})
-
-    def read(signals: Sequence[int], first: int, last: int) -> NDArray[np.float64]:
-        with _translated(path):
-            samples: NDArray[np.float64] = raw.get_data([*signals], first, last, verbose="error")
-        return samples
-
-    return SampledFile(
-        path=path,
-        labels=tuple(raw.ch_names),
-        units=_units(raw),
-        sfreq=sfreq,
-        pieces=tuple(Piece(a, b, a / sfreq) for a, b in pairwise(bounds)),
-        reader=lambda signals: partial(read, signals),
-        annotations=tuple(event for event in events if _BOUNDARY not in event.label.lower()),
-        patient=_patient(raw),
-    )
-
-
-def _of_epochs(path: Path, epochs: "BaseEpochs", *, labelled: bool) -> SampledFile:
-    """Return epochs as pieces one after the other, each an event of its class."""
-    sfreq, n_times = float(epochs.info["sfreq"]), len(epochs.times)
-    names = {code: name for name, code in epochs.event_id.items()}
-    codes = epochs.events[:, 2].tolist()
-    starts = [n * n_times / sfreq for n in range(len(codes))]
-
-    def read(signals: Sequence[int], first: int, last: int) -> NDArray[np.float64]:
-        a, b = first // n_times, -(-last // n_times)
-        with _translated(path):
-            samples = np.hstack(epochs[a:b].get_data([*signals], verbose="error"))
-        return samples[:, first - a * n_times : last - a * n_times]
-
-    return SampledFile(
-        path=path,
-        labels=tuple(epochs.ch_names),
-        units=_units(epochs),
-        sfreq=sfreq,
-        pieces=tuple(Piece(n * n_times, (n + 1) * n_times, at) for n, at in enumerate(starts)),
-        reader=lambda signals: partial(read, signals),
-        annotations=tuple(
-            Event(onset, n_times / sfreq, names[code])
-            for onset, code in zip(starts, codes, strict=True)
-        ),
-        patient=_patient(epochs),
-        labelled=labelled,
-        epochs=True,
-    )
-
-
-def _units(recording: "BaseRaw | BaseEpochs") -> tuple[str, ...]:
-    """Return V for channels that MNE gives in V, and no unit for others."""
-    return tuple("V" if kind in _VOLTS else "" for kind in recording.get_channel_types())
-
-
-def _patient(recording: "BaseRaw | BaseEpochs") -> str:
-    return str((recording.info["subject_info"] or {}).get("his_id") or "")

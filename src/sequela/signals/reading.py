@@ -1,9 +1,7 @@
 """A user's own recordings: their declaration in ``signals.toml`` and options, and their windows."""
 
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from sequela.config import SegmentLength, SignalSettings
 from sequela.errors import DataError, SettingError
@@ -19,8 +17,8 @@ from sequela.signals.window_classes import Classes
 NAME = "signals.toml"
 _EXPECTED = 'a declaration of recordings in TOML, such as `label = "stage"`'
 _REMEDY = "correct it, or let `sequela data describe` propose one"
+# The keys of a declaration that are only about classes.
 _OF_CLASSES = ("label", "classes", "omit", "events", "background")
-"""The keys of a declaration that are only about classes."""
 
 
 def declared(path: Path, changes: SignalSettings | None = None) -> SignalSettings:
@@ -28,8 +26,7 @@ def declared(path: Path, changes: SignalSettings | None = None) -> SignalSetting
     place = _place(path)
     in_file = SignalSettings()
     if place.exists():
-        state = place.stat()
-        in_file = _read(place, state.st_size, state.st_mtime_ns)
+        in_file = opened.declaration(place, SignalSettings, _EXPECTED, _REMEDY, keyed=True)
     options = {} if changes is None else changes.model_dump(exclude_defaults=True)
     options["format"] = (*in_file.format, *options.get("format", ()))
     settings = SignalSettings.of(**{**in_file.model_dump(exclude_defaults=True), **options})
@@ -37,15 +34,9 @@ def declared(path: Path, changes: SignalSettings | None = None) -> SignalSetting
     return settings
 
 
-@lru_cache(maxsize=8)
-def _read(place: Path, _size: int, _changed: int) -> SignalSettings:
-    """Read a declaration, once while the file stays as it is."""
-    return opened.declaration(place, SignalSettings, _EXPECTED, _REMEDY, keyed=True)
-
-
 def prepared_as(
     model: SignalSettings, settings: SignalSettings, place: object, *, fixed: bool = False
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return the preparation of a model, or raise a SettingError for recordings of another one."""
     trained = model.preparation.model_dump(exclude_defaults=True)
     stated = settings.preparation.model_dump(exclude_defaults=True)
@@ -108,8 +99,7 @@ def read(
     title = settings.title or path.resolve().name.partition(".")[0]
     if is_recording(path, settings) or has_recordings(path, settings):
         folder = Folder.open(path, settings)
-        epochs = all(file.epochs for file in folder.files)
-        if settings.window is None and segment is None and not epochs:
+        if settings.window is None and segment is None:
             raise SettingError(
                 f"{path}: the length of a window is unknown; give --window, in seconds, such as 4"
             )

@@ -1,18 +1,17 @@
-"""Tables of segments: csv, Parquet, npy and npz files, one row a segment or one row a sample.
+"""Tables of segments: csv, Parquet, npy and npz files with one row a segment.
 
-A table is a source of stretches: each row is one, or the samples of an id as far as they have no
-gap.
+A table is a source of stretches: each row is one.
 """
 
 import hashlib
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from itertools import chain, pairwise, repeat
+from itertools import chain, repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +20,11 @@ from sequela.config import SignalSettings
 from sequela.errors import DataError, DataNotFoundError, SettingError, without_values
 from sequela.errors import form_of as shape_of
 from sequela.formats import opened
-from sequela.formats.arrays import KEYS, REMEDY, arrays_of, few, missing
+from sequela.formats.arrays import KEYS, REMEDY, Array, arrays_of, few, missing
 from sequela.formats.csv_files import PLAIN, Format, check_separator, rows_of, utf8
 from sequela.signals.channels import Montage, to_microvolts
-from sequela.signals.stretches import Piece, Reader, RecordingIds, Stretch, filtered, no_subjects
-from sequela.signals.window_classes import Classes, Event, of_samples
+from sequela.signals.stretches import RecordingIds, Stretch, no_subjects
+from sequela.signals.window_classes import Classes
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,11 +33,7 @@ if TYPE_CHECKING:
 EXPECTED = "a csv, Parquet, npy or npz file of segments"
 SUFFIXES = (".csv", ".csv.gz", ".parquet", ".npy", ".npz")
 _CHANNEL = "{channel}"
-_GAP = 1.5  # sample steps above which the time between two samples is a gap
-_HALF = 0.5  # sample steps by which a sample may be early or late
-_DIGITS = 4  # most decimal digits of a rate in Hz that is found from times
 _BATCH = 1024  # rows of a Parquet file that are read at once
-_FINEST = 1e-6  # smallest step in seconds to which times are taken to be rounded
 _REPORTED = 1000  # number of rows between reports of progress
 
 
@@ -48,8 +43,7 @@ class SegmentRows:
 
     first: int  # number of the first row, from 1
     texts: Mapping[str, Sequence[str]]  # text in each row, by key of the declaration
-    signal: Sequence[NDArray[np.float64]] | NDArray[np.float64]
-    """For each row, (n_chans, n_times), as in the file; for one row a sample, (row, n_chans)."""
+    signal: Sequence[NDArray[np.float64]]  # for each row, (n_chans, n_times), as in the file
 
 
 @dataclass(frozen=True)
@@ -58,7 +52,6 @@ class Layout:
 
     channels: tuple[str, ...]
     columns: tuple[tuple[str, ...], ...]  # of each channel: one a sample, or one that holds lists
-    long: bool  # True if a row is one sample
 
 
 def is_table(path: Path) -> bool:
@@ -94,7 +87,7 @@ def layout_of(path: Path, settings: SignalSettings) -> Layout:
                 f"{path}: {n_chans} channels, and {len(names)} names for them: expected one each; "
                 "correct channels"
             )
-        return Layout(names, (), long=False)
+        return Layout(names, ())
     columns, lists = columns_of(path, Format.of(settings.format))
     keys = _keys(settings)
     for key, column in keys.items():
@@ -104,7 +97,6 @@ def layout_of(path: Path, settings: SignalSettings) -> Layout:
     if settings.samples:
         return _by_pattern(path, settings, rest)
     free = [column for column in rest if column in lists]
-    long = not free and settings.time is not None
     if not settings.channels and not free:
         raise SettingError(
             f"{path}: the columns of the samples are unknown (found: {few(columns)}); name "
@@ -114,12 +106,12 @@ def layout_of(path: Path, settings: SignalSettings) -> Layout:
     for channel in channels:
         if channel not in columns:
             raise missing(path, channel, columns, "channels")
-        if not long and channel not in lists:
+        if channel not in lists:
             raise DataError(
-                f"{path}: column '{channel}' holds one sample a row: expected a list a row, or the "
-                "column of each sample's time with --time"
+                f"{path}: column '{channel}' holds one sample a row: expected a list a row; write "
+                "each recording with one row a sample to a csv file in one folder"
             )
-    return Layout(channels, tuple((channel,) for channel in channels), long)
+    return Layout(channels, tuple((channel,) for channel in channels))
 
 
 def _keys(settings: SignalSettings) -> dict[str, str]:
@@ -127,7 +119,7 @@ def _keys(settings: SignalSettings) -> dict[str, str]:
     return {key: column for key in KEYS if (column := getattr(settings, key)) is not None}
 
 
-def _arrays(path: Path, settings: SignalSettings) -> dict[str, NDArray[Any]]:
+def _arrays(path: Path, settings: SignalSettings) -> dict[str, Array]:
     """Read the arrays of an npy or npz file by key; ``signal`` is (row, n_chans, n_times)."""
     arrays = arrays_of(path, settings)
     signal = arrays["signal"]
@@ -165,7 +157,7 @@ def _by_pattern(path: Path, settings: SignalSettings, names: Sequence[str]) -> L
             f"{path}: the channels have {min(lengths)} to {max(lengths)} columns of samples: "
             "expected as many each; correct samples or channels"
         )
-    return Layout(channels, tuple(columns), long=False)
+    return Layout(channels, tuple(columns))
 
 
 def columns_of(path: Path, form: Format = PLAIN) -> tuple[list[str], set[str]]:
@@ -214,7 +206,7 @@ def rows_of_table(path: Path, settings: SignalSettings, layout: Layout) -> Itera
         arrays = _arrays(path, settings)
         signal = arrays.pop("signal").astype(np.float64, copy=False)
         texts = {key: as_texts(array.tolist()) for key, array in arrays.items()}
-        yield SegmentRows(1, texts, list(signal))
+        yield SegmentRows(1, texts, [*signal])
         return
     keys, first, form = _keys(settings), 1, Format.of(settings.format)
     columns = dict.fromkeys([*keys.values(), *chain.from_iterable(layout.columns)])
@@ -224,27 +216,17 @@ def rows_of_table(path: Path, settings: SignalSettings, layout: Layout) -> Itera
         first += batch.num_rows
 
 
-def n_rows_of(path: Path) -> int | None:
-    """Return the number of rows of a Parquet file; ``None`` for other files."""
-    if not path.name.lower().endswith(".parquet"):
-        return None
-    with _parquet(path) as file:
-        return int(file.metadata.num_rows)
-
-
 def batches(
     path: Path, columns: Sequence[str], texts: Collection[str], form: Format = PLAIN
-) -> Iterator["pa.Table"]:
+) -> Iterator["pa.RecordBatch"]:
     """Yield columns of a csv or Parquet file, some rows at a time; in csv, others are numbers."""
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
     if path.name.lower().endswith(".parquet"):
         with _parquet(path) as file:
-            for batch in file.iter_batches(batch_size=_BATCH, columns=[*columns]):
-                yield pa.Table.from_batches([batch])
+            yield from file.iter_batches(batch_size=_BATCH, columns=[*columns])
         return
-
     types = {name: pa.string() if name in texts else pa.float64() for name in columns}
     try:
         with (
@@ -262,8 +244,7 @@ def batches(
                 ),
             ) as reader,
         ):
-            for batch in reader:
-                yield pa.Table.from_batches([batch])
+            yield from reader
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, DataError):
             raise
@@ -318,9 +299,9 @@ def as_texts(values: Iterable[object]) -> list[str]:
 
 
 def _signals(
-    path: Path, batch: "pa.Table", layout: Layout, first: int
-) -> Sequence[NDArray[np.float64]] | NDArray[np.float64]:
-    """Return for each row (n_chans, n_times); for one row a sample, (row, n_chans)."""
+    path: Path, batch: "pa.RecordBatch", layout: Layout, first: int
+) -> list[NDArray[np.float64]]:
+    """Return for each row (n_chans, n_times)."""
     import pyarrow as pa
 
     # For each channel its samples of each row: (row, n_times), or a list of arrays (n_times,).
@@ -330,15 +311,13 @@ def _signals(
             of_channel.append(_lists(path, channel, batch[columns[0]], first))
             continue
         try:
-            arrays = [batch[name].cast(pa.float64()).to_numpy() for name in columns]
+            arrays = [numbers_of(batch[name].cast(pa.float64())) for name in columns]
         except pa.ArrowException as error:
             raise DataError(
                 f"{path}: column {columns[0]} holds {batch[columns[0]].type}; expected numbers; "
                 f"{REMEDY}"
             ) from error
         of_channel.append(np.column_stack(arrays))
-    if layout.long:
-        return np.hstack(of_channel)
     signals = []
     for row, channels in enumerate(zip(*of_channel, strict=True)):
         lengths = {len(samples) for samples in channels}
@@ -351,15 +330,16 @@ def _signals(
     return signals
 
 
-def _lists(
-    path: Path, channel: str, column: "pa.ChunkedArray", first: int
-) -> list[NDArray[np.float64]]:
+def numbers_of(column: "pa.Array") -> NDArray[np.float64]:
+    """Return a column of numbers, NaN where one is missing."""
+    numbers: NDArray[np.float64] = column.to_numpy(zero_copy_only=False)
+    return numbers
+
+
+def _lists(path: Path, channel: str, array: "pa.Array", first: int) -> list[NDArray[np.float64]]:
     """Return the samples of a column of lists, for each row (n_times,)."""
     import pyarrow as pa
 
-    array = column.combine_chunks()
-    if isinstance(array, pa.ChunkedArray):  # no chunks
-        return []
     if array.null_count:
         row = array.is_null().to_pylist().index(True)
         raise DataError(
@@ -367,13 +347,13 @@ def _lists(
             f"samples; {REMEDY}"
         )
     try:
-        values = array.flatten().cast(pa.float64()).to_numpy(zero_copy_only=False)
+        values = numbers_of(array.flatten().cast(pa.float64()))
     except pa.ArrowException as error:
         raise DataError(
             f"{path}: column {channel} holds {array.type}; expected lists of numbers; {REMEDY}"
         ) from error
     lengths = array.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
-    return np.split(values, np.cumsum(lengths)[:-1])
+    return np.split(values, np.cumsum(lengths))[:-1]
 
 
 def texts_of(path: Path, column: str, form: Format = PLAIN) -> Iterator[str]:
@@ -398,59 +378,6 @@ def times_of(texts: Sequence[str], path: Path, first: int, settings: SignalSetti
     return times
 
 
-def pieces_of(
-    path: Path, times: NDArray[np.float64], rate: float | None, first_row: int = 1
-) -> tuple[float, tuple[Piece, ...]]:
-    """Find the rate in Hz and the pieces without a gap in times of samples, in seconds.
-
-    Raises:
-        DataError: At the first row whose time is off by half a sample and does not begin a piece.
-    """
-    steps = np.diff(times)
-    if (steps <= 0).any():
-        row = int(np.flatnonzero(steps <= 0)[0]) + 1 + first_row
-        raise DataError(
-            f"{path} row {row}: its time is not after the time of the row before; expected rising "
-            f"times; {REMEDY}"
-        )
-    # The rate is that of the longest piece, where rounded times are most exact together.
-    step = 1 / rate if rate else float(np.median(steps)) if len(steps) else 1.0
-    bounds = [0, *(np.flatnonzero(steps > _GAP * step) + 1).tolist(), len(times)]
-    parts = [*pairwise(bounds)]
-    first, last = max(parts, key=lambda part: part[1] - part[0])
-    sfreq = rate or _rate(times[first:last])
-    for a, b in parts:
-        off = np.abs(times[a:b] - times[a] - np.arange(b - a) / sfreq)
-        off[1:] = np.maximum(off[1:], np.abs(steps[a : b - 1] - 1 / sfreq))
-        uneven = np.flatnonzero(off > _HALF / sfreq)
-        if len(uneven) or (b - a == 1 and len(parts) > 1):
-            row = a + int(uneven[0] if len(uneven) else a == 0)
-            raise DataError(
-                f"{path} row {row + first_row}: irregular times: {steps[row - 1]:.6g} s after the "
-                f"row before; expected {1 / sfreq:.4g} s in all rows, except at gaps; resample it, "
-                "or correct the times"
-            )
-    start = times[0]
-    return sfreq, tuple(Piece(a, b, float(times[a] - start)) for a, b in parts)
-
-
-def _rate(times: NDArray[np.float64]) -> float:
-    """Return the rate in Hz with the fewest digits that fits times as they are rounded."""
-    if len(times) == 1:
-        return 1.0
-    times = times - times[0]
-    sfreq = (len(times) - 1) / float(times[-1])
-    ticks = (10.0**-n for n in range(7))
-    tick = next((t for t in ticks if np.allclose(times / t, np.round(times / t), 0, 0.01)), _FINEST)
-    at = np.arange(len(times))
-    for tolerance in (tick * (1 + 1e-6), _HALF / sfreq):  # rounded times, times with a jitter
-        for digits in range(_DIGITS + 1):
-            near = round(sfreq, digits)
-            if near and np.abs(times - at / near).max() <= tolerance:
-                return near
-    return sfreq
-
-
 @dataclass
 class SegmentTable:
     """A table of segments, whose rows become stretches."""
@@ -462,7 +389,6 @@ class SegmentTable:
     """Receives the place of a row without an id, and the reason; by default it is an error."""
     _numbers: dict[str, int] = field(default_factory=dict)
     _n_omitted: int = 0
-    _n_gaps: int = 0
 
     def __post_init__(self) -> None:
         settings = self.settings
@@ -491,8 +417,6 @@ class SegmentTable:
         if settings.recording is None and settings.id is None:
             notes.append("no recording is declared: each row is a separate recording")
         notes += processing
-        if self._n_gaps:
-            notes.append(f"{self._n_gaps:,} gaps in time; no window spans one")
         if self._n_omitted:
             notes.append(f"{self._n_omitted:,} rows of classes to omit are left out")
         return notes
@@ -504,20 +428,10 @@ class SegmentTable:
         return classes.names, np.array(numbers, np.int64)
 
     def stretches(self, report: Callable[[float | None], None]) -> Iterator[Stretch]:
-        """Yield the rows, or in a table of one row a sample the pieces of each id."""
-        if not self._layout.long:
-            yield from self._of_rows(report)
-            return
-        for run in _runs(self.path, self.settings, self._layout):
-            yield from self._of_run(run)
-            report(None)
-
-    def _of_rows(self, report: Callable[[float | None], None]) -> Iterator[Stretch]:
-        """Yield rows that are segments, one after the other."""
+        """Yield rows, which are segments, one after the other."""
         settings = self.settings
         if settings.rate is None:
             raise SettingError(f"{self.path}: the sampling rate is unknown; give --rate, in Hz")
-        total = None if self.labelled else n_rows_of(self.path)
         has_id = bool(settings.id or settings.recording)
         for rows in rows_of_table(self.path, settings, self._layout):
             starts: Iterable[float] = repeat(0.0)
@@ -526,7 +440,7 @@ class SegmentTable:
             for n, (signal, start) in enumerate(zip(rows.signal, starts, strict=False)):
                 number = rows.first + n
                 if (number - 1) % _REPORTED == 0:
-                    report((number - 1) / total if total else None)
+                    report(None)
                 place = f"{self.path} row {number}"
                 texts = {key: values[n] for key, values in rows.texts.items()}
                 if self.labelled and texts["label"] in settings.omit:
@@ -545,35 +459,6 @@ class SegmentTable:
                     in_microvolts, settings.rate, place, ids, label=label, offset=start
                 )
 
-    def _of_run(self, run: SegmentRows) -> Iterator[Stretch]:
-        """Yield consecutive rows of one id, each a sample, as stretches without a gap."""
-        settings, place = self.settings, f"{self.path} row {run.first}"
-        signal = np.asarray(run.signal).astype(np.float32)
-        key = "id" if settings.id else "recording"
-        first = {name: values[0] for name, values in run.texts.items()}
-        ids = self._ids(first, place, run.texts[key][0])
-        for name in RecordingIds._fields:
-            values = set(run.texts.get(name, ()))
-            if len(values) > 1:
-                raise DataError(
-                    f"{place}: the rows of its id are of {len(values)} {name}s; expected one, in "
-                    f"column {getattr(settings, name)}"
-                )
-        times = np.array(times_of(run.texts["time"], self.path, run.first, settings))
-        sfreq, pieces = pieces_of(self.path, times, settings.rate, run.first)
-        self._n_gaps += len(pieces) - 1
-        stretches = []
-        for a, b, _ in pieces:
-            part = self._montage.apply(signal[a:b].T[self._montage.needs])
-            stretch = Stretch(
-                place, ids, sfreq, b - a, len(part), _scaled(part, self._scale), float(times[a])
-            )
-            if self.labelled:
-                events = of_samples(times[a:b] - times[a], 1 / sfreq, run.texts["label"][a:b])
-                stretch = replace(stretch, events=events, classes=self._numbered(events, place))
-            stretches.append(stretch)
-        yield from filtered(stretches, settings)
-
     def _number(self, label: str, place: str) -> int:
         """Assign a label its number, by appearance; raise a DataError for an undeclared class."""
         if label == "" or (self._classes and label not in self._classes.numbers):
@@ -583,13 +468,6 @@ class SegmentTable:
                 f"{expected}; name it in classes, or leave it out with --omit"
             )
         return self._numbers.setdefault(label, len(self._numbers))
-
-    def _numbered(self, events: Sequence[Event], place: str) -> Classes:
-        """Return all labels so far as classes, by their number."""
-        for event in events:
-            if event.label not in self.settings.omit:
-                self._number(event.label, place)
-        return Classes(tuple(self._numbers), self._numbers, frozenset(self.settings.omit))
 
     def _ids(self, texts: Mapping[str, str], place: str, otherwise: str) -> RecordingIds:
         """Return the recording of a row, with subject, site and session."""
@@ -606,46 +484,3 @@ class SegmentTable:
 def row_id(row: int, signal: NDArray[np.float64]) -> str:
     """Return an id for a row without one that rows of other data do not have."""
     return f"row {row:07d} {hashlib.blake2b(signal.tobytes(), digest_size=4).hexdigest()}"
-
-
-def _scaled(signal: NDArray[np.floating], scale: float) -> Reader:
-    """Return a function that reads parts of a signal (n_chans, time) in µV."""
-    return lambda first, last: signal[:, first:last].astype(np.float64) * scale
-
-
-def _runs(path: Path, settings: SignalSettings, layout: Layout) -> Iterator[SegmentRows]:
-    """Yield the rows of a table of one row a sample, those of an id together."""
-    if settings.id is None and settings.recording is None:
-        raise SettingError(
-            f"{path}: the rows of one stretch of signal are unknown; name the column of their id "
-            "with --id"
-        )
-    key = "id" if settings.id else "recording"
-    finished: set[str] = set()
-    parts: list[SegmentRows] = []
-    for rows in rows_of_table(path, settings, layout):
-        ids = np.array(rows.texts[key], np.str_)
-        bounds = [0, *(np.flatnonzero(ids[1:] != ids[:-1]) + 1).tolist(), len(ids)]
-        for a, b in pairwise(bounds):
-            if a == b:
-                continue
-            if parts and parts[0].texts[key][0] != ids[a]:
-                finished.add(parts[0].texts[key][0])
-                yield _joined(parts)
-                parts = []
-            if ids[a] in finished:
-                raise DataError(
-                    f"{path} row {rows.first + a}: its id again, after others: expected the rows "
-                    "of an id one after the other; sort the table by id and time"
-                )
-            texts = {name: values[a:b] for name, values in rows.texts.items()}
-            parts.append(SegmentRows(rows.first + a, texts, rows.signal[a:b]))
-    if parts:
-        yield _joined(parts)
-
-
-def _joined(parts: Sequence[SegmentRows]) -> SegmentRows:
-    texts = {
-        name: [*chain.from_iterable(part.texts[name] for part in parts)] for name in parts[0].texts
-    }
-    return SegmentRows(parts[0].first, texts, np.concatenate([part.signal for part in parts]))

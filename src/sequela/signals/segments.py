@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequela.config import SegmentLength
-from sequela.datasets.recordings import Recording
+from sequela.datasets.catalog import Recording
 from sequela.errors import DataError, SettingError
 from sequela.identity.fingerprint import Content, of_signals
 from sequela.identity.pseudonyms import Pseudonyms, own
@@ -35,41 +35,24 @@ _MEASURED = 1000  # windows whose amplitude is computed
 
 @dataclass(frozen=True, eq=False)
 class Segments:
-    """The segments of one data set, by recording and time.
+    """The segments of one data set, by recording and time."""
 
-    Attributes:
-        signal: float32 (segment, n_chans, n_times), in µV.
-        label: int64 (segment,), index into ``classes``.
-        segment_id: str (segment,), the recording's id and the segment's number in it from 1, for
-            example ``Z007/01``.
-        recording_id: str (segment,).
-        subject_id: str (segment,), or ``None`` where subjects are not identified.
-        session_id: str (segment,), shared by recordings made at the same time, or ``None`` where
-            that is not known.
-        sfreq: Samples per second, in Hz.
-        classes: Names of the classes.
-        n_dropped: Samples at the recordings' ends that fill no segment, over all recordings.
-        site: str (segment,), or ``None`` where sites are not known.
-        notes: Preprocessing and exclusions, as sentences.
-        title: Name of a user's own data on a page.
-        channels: Names of the channels, where they are known.
-        start: float64 (segment,), seconds from the recording's start; ``None`` if each segment of a
-            recording begins where the one before it ends.
-    """
-
-    signal: NDArray[np.float32]
-    label: NDArray[np.int64]
-    segment_id: NDArray[np.str_]
-    recording_id: NDArray[np.str_]
-    subject_id: NDArray[np.str_] | None
-    sfreq: float
-    classes: tuple[str, ...]
-    n_dropped: int
-    site: NDArray[np.str_] | None = None
+    signal: NDArray[np.float32]  # (segment, n_chans, n_times), in µV
+    label: NDArray[np.int64]  # (segment,), index into ``classes``
+    segment_id: NDArray[np.str_]  # (segment,), recording and number in it from 1, as in Z007/01
+    recording_id: NDArray[np.str_]  # (segment,)
+    subject_id: NDArray[np.str_] | None  # (segment,), None where subjects are not identified
+    sfreq: float  # samples per second, in Hz
+    classes: tuple[str, ...]  # names
+    n_dropped: int  # samples at the recordings' ends that fill no segment, over all recordings
+    site: NDArray[np.str_] | None = None  # (segment,), None where sites are not known
+    # Recordings made at the same time share a session: (segment,), None where that is not known.
     session_id: NDArray[np.str_] | None = None
-    notes: tuple[str, ...] = ()
-    title: str = ""
-    channels: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # preprocessing and exclusions, as sentences
+    title: str = ""  # name of a user's own data on a page
+    channels: tuple[str, ...] = ()  # names, where they are known
+    # Seconds from the recording's start: (segment,), None if each segment of a recording begins
+    # where the one before it ends.
     start: NDArray[np.float64] | None = None
 
     @property
@@ -166,6 +149,7 @@ def collect(
     """
     settings, cutter = source.settings, Cutter(source.settings, segment)
     stretches = source.stretches(lambda _: None)
+    # How many windows there are is known when all are cut, and they may be larger than memory.
     with tempfile.TemporaryFile(dir=work) as file:
         cuts = itertools.chain.from_iterable(map(cutter.cut, stretches))
         parts, rejected, left_out = _write(cuts, settings.reject, file)
@@ -416,7 +400,7 @@ def cut(
     """
     n_times = _longest(recordings) if segment == "recording" else segment
     _check(recordings, n_times, classes)
-    parts = [cut_row(recording.signal, n_times, n_times)[0] for recording in recordings]
+    parts = [cut_row(recording.signal, n_times, n_times) for recording in recordings]
     counts = [len(part) for part in parts]
     subject, session = (
         None if None in ids else np.repeat(np.array(ids, np.str_), counts)

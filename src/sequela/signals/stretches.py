@@ -10,18 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sequela.config import SignalSettings
 from sequela.errors import DataError, SettingError
-from sequela.signals.channels import Montage, to_microvolts
 from sequela.signals.window_classes import Classes, Event
-
-if TYPE_CHECKING:
-    from sequela.signals.edf import EdfFile
 
 Reader = Callable[[int, int], NDArray[np.float64]]
 """A function that reads float64 (n_chans, time), from a sample up to another."""
@@ -69,7 +65,6 @@ class SampledFile:
     patient: str = ""  # empty where it is not recorded
     attributes: Mapping[str, str] = field(default_factory=dict)  # by key of the declaration
     labelled: bool = False  # True if the annotations are the classes of its samples
-    epochs: bool = False  # True if each piece is an epoch that was cut before
     assumed: bool = False  # True if the unit of a signal is not recorded
 
     @property
@@ -85,10 +80,6 @@ class SampledFile:
     def pieces_of(self, _: int) -> tuple[Piece, ...]:
         """Return the pieces of a signal without a gap, in its samples."""
         return self.pieces
-
-
-SignalFile: TypeAlias = "EdfFile | SampledFile"
-"""A file of one recording, opened; what both have is all that is known of it from here on."""
 
 
 @dataclass(frozen=True)
@@ -128,55 +119,6 @@ class Stretch:
 def part_of(signal: NDArray[np.float64]) -> Reader:
     """Return a function that reads parts of an array (n_chans, time)."""
     return lambda first, last: signal[:, first:last]
-
-
-def stretches_of(
-    file: SignalFile,
-    montage: Montage,
-    settings: SignalSettings,
-    remedy: str = "give it with --unit, or name other channels",
-) -> Sequence[Stretch]:
-    """Return the filtered signal of some channels of a file, piece by piece where it has gaps.
-
-    ``settings`` have the unit of channels whose unit is not a voltage.
-    """
-    rates = {file.rate(signal) for signal in montage.needs}
-    if len(rates) > 1:
-        listed = ", ".join(f"{file.labels[i]} {file.rate(i):g} Hz" for i in montage.needs[:6])
-        raise DataError(
-            f"{file.path}: the channels have different rates ({listed}); expected one; name "
-            "channels of one rate with --channels"
-        )
-    scales = []
-    for signal in montage.needs:
-        scale = to_microvolts(file.units[signal]) or to_microvolts(settings.unit or "")
-        if scale is None:
-            raise DataError(
-                f"{file.path}: channel {file.labels[signal]} is in '{file.units[signal]}'; "
-                f"expected a voltage; {remedy}"
-            )
-        scales.append(scale)
-    factors = np.array(scales, np.float64)[:, np.newaxis]
-    samples = file.reader(montage.needs)
-
-    def read(begin: int, first: int, last: int) -> NDArray[np.float64]:
-        return montage.apply(samples(begin + first, begin + last) * factors)
-
-    sfreq = rates.pop()
-    stretches = [
-        Stretch(
-            place=str(file.path),
-            ids=RecordingIds(file.path.name),
-            sfreq=sfreq,
-            n_times=piece.last - piece.first,
-            n_chans=len(montage.names),
-            read=partial(read, piece.first),
-            offset=piece.start,
-            notes=montage.notes,
-        )
-        for piece in file.pieces_of(montage.needs[0])
-    ]
-    return filtered(stretches, settings)
 
 
 class _Filter(NamedTuple):

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequela.config import SignalSettings
-from sequela.datasets.recordings import Recording
+from sequela.datasets.catalog import Recording
 from sequela.errors import DataError
 from sequela.signals import bonn, segment_tables
 from sequela.signals.segment_tables import table_of

@@ -8,7 +8,7 @@ from sequela.config import CohortSettings, TrainingSettings
 from sequela.datasets import catalog
 from sequela.errors import SettingError
 from sequela.models.registry import MODELS, lookup
-from sequela.registry import Registry
+from sequela.plugins import Registry
 from sequela.studies.file import SUFFIX, shipped
 from sequela.studies.study import Question, Study
 

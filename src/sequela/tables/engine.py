@@ -251,6 +251,8 @@ class DuckDBEngine:
         result is returned. One thread decompresses a file, so several are read side by side.
         """
 
+        # The check decompresses a file and writes its text into a pipe, from which DuckDB reads:
+        # decompression takes longest, and is done once.
         def keep(name: str) -> str:
             read, write = self._pipes.get(files[name], (None, None))
 
@@ -291,6 +293,7 @@ class DuckDBEngine:
                 table = nw.concat(frames).collect("pyarrow").to_native()
             self._forget()
             return [work(0, in_one_piece(table))]
+        # DuckDB flushes what a thread holds at this number of rows: too few make many small files.
         in_memory = max(SPREAD_ROWS, SPREAD_ROWS_OF_PART * count) // (os.cpu_count() or 1)
         self._connection.execute(f"SET partitioned_write_flush_threshold = {in_memory}")
         self._connection.execute(f"SET partitioned_write_max_open_files = {count}")
@@ -419,6 +422,7 @@ class SparkEngine:
     ) -> Frame:
         """See ``DuckDBEngine``."""
         schema = ", ".join(f"`{name}` STRING" for name in header)
+        # By default Spark reads a broken row as nulls; here it is an error.
         reader = self.session.read.schema(schema).option("mode", "FAILFAST")
         for option in ("escape", "quote"):
             reader = reader.option(option, form.quote)
@@ -449,7 +453,8 @@ class SparkEngine:
                 columns.append(f.trim(f.col(name)).alias(name))
                 continue
             value = _spark_value(text, kind, form)
-            # The message holds no value: Spark writes it to its logs.
+            # The message holds no value, since Spark writes it to its logs: the value is looked for
+            # afterwards, by the columns ``wrong``.
             stop = f.raise_error(f.lit(f"{WRONG_KIND} {place}")).cast(SPARK_TYPES[kind])
             columns.append(f.coalesce(value, f.when(text.isNotNull(), stop)).alias(name))
             first = f.first(f.when(value.isNull(), text), ignorenulls=True)

@@ -72,6 +72,7 @@ def _check_version(root: Path) -> None:
 
 def _check_subjects(files: list[Path]) -> None:
     """Check that each subject is in one shard, as the standard requires."""
+    # Only the distinct ids of each shard are held, so an id that is there twice is in two shards.
     columns = [pq.read_table(path, columns=["subject_id"])["subject_id"] for path in files]
     subjects = [pc.unique(column).to_numpy(zero_copy_only=False) for column in columns]
     ids = np.concatenate(subjects)

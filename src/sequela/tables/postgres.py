@@ -5,26 +5,25 @@ The only file for PostgreSQL. The password is never in a message: see ``Database
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import pyarrow as pa
+
 from sequela.errors import DataError, DataNotFoundError, SettingError, extra, without_values
-from sequela.tables.declarations import Frame, Kind
-from sequela.tables.engine import Engine
+from sequela.tables.declarations import Kind
 from sequela.tables.odbc import SCHEMA, is_odbc
-from sequela.tables.published import stem_of
-from sequela.tables.stored_tables import Stored, quoted
+from sequela.tables.stored_tables import DuckDBFile, quoted
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyRelation
 
 DRIVER = "[libpq]"  # the driver's mark of a message from the server or its client library
 OF_VALUES = "22"  # SQL states about a value, which the server quotes
 SCHEMES = ("postgresql", "postgres")
-TYPES = {
-    Kind.INTEGER: "({}::text)::bigint",  # 1.5 as a number would be rounded
-    Kind.NUMBER: "{}::double precision",
-    Kind.TEXT: "trim({}::text)",
-    Kind.TIME: "{}::timestamp",
-}
 # One snapshot for all tables, no chance to write, and times without a zone read as published.
 SESSION = (
     "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
@@ -69,7 +68,7 @@ def database_of(address: str) -> str:
     return f"the database {parts.path.strip('/') or 'of that user'} at {host}"
 
 
-class Database:
+class Database(DuckDBFile):
     """A connection to a database, in one read-only snapshot.
 
     The driver's messages are shown without the password, wherever it came from; the driver's own
@@ -83,28 +82,28 @@ class Database:
         """Connect to ``postgresql://user@host/database``."""
         with extra("postgres", "--root postgresql://..."):
             from adbc_driver_postgresql import dbapi
+        super().__init__(Path(), ":memory:")
         parts = urlsplit(address)
         self._secrets = _secrets(address)
         self._in_named = "search_path" in unquote(parts.query)
         self.place = database_of(address)
-        self._failure: type[Exception] = dbapi.Error
+        self._refusal: type[Exception] = dbapi.Error
         patience = "" if "connect_timeout" in parts.query else "connect_timeout=10"
         joint = "&" if parts.query else "?"
-        with self._translated("cannot be reached"):
-            self._connection = dbapi.connect(f"{address}{joint}{patience}", autocommit=True)
-            self._cursor = self._connection.cursor()
+        with self._explained("cannot be reached"):
+            self._database = dbapi.connect(f"{address}{joint}{patience}", autocommit=True)
+            self._cursor = self._database.cursor()
             for statement in SESSION:
                 self._cursor.execute(statement)
-        self._connection.adbc_connection.set_autocommit(False)
+        self._database.adbc_connection.set_autocommit(False)
 
-    def table(self, name: str) -> Stored | None:
-        """See ``Store``.
+    def _find(self, name: str) -> "tuple[str, DuckDBPyRelation, Sequence[Path]] | None":
+        """Find a table; where the address names a schema, tables of other schemas are ignored.
 
-        Where the address names a schema, tables of other schemas are ignored, as they may be about
-        other people.
+        They may be about other people.
         """
-        with self._translated("cannot be read"):
-            self._cursor.execute(COLUMNS, (stem_of(name),))
+        with self._explained("cannot be read"):
+            self._cursor.execute(COLUMNS, (name,))
             rows = self._cursor.fetchall()
         preferred = [row for row in rows if row[3]] or ([] if self._in_named else rows)
         places = list(dict.fromkeys((schema, relation) for schema, relation, *_ in preferred))
@@ -117,37 +116,34 @@ class Database:
                 f"--schema {places[0][0]} (or ?options=-csearch_path%3D{places[0][0]} at the end "
                 "of --root)"
             )
-        place = ".".join(map(quoted, places[0]))
-        columns = {row[2].lower(): row[2] for row in preferred if (row[0], row[1]) == places[0]}
+        columns = {row[2]: pa.array([], pa.string()) for row in preferred}
+        return ".".join(map(quoted, places[0])), self._connection.from_arrow(pa.table(columns)), ()
 
-        def scan(kinds: Mapping[str, Kind], engine: Engine) -> Frame:
-            typed = ", ".join(
-                f"{TYPES[kind].format(quoted(columns[column]))} AS {quoted(column)}"
-                for column, kind in kinds.items()
-            )
-            with self._translated(f"does not give {place}"):
-                self._cursor.execute(f"SELECT {typed} FROM {place}")  # noqa: S608 (are quoted)
-                batches = self._cursor.fetch_record_batch()
-            try:
-                return engine.read_batches(name, batches)
-            except Exception as error:
-                if DRIVER not in str(error):
-                    raise
-                words = without_values(self._words(error))
-                raise DataError(f"{self.place} does not give {place}: {words}") from None
-
-        return Stored(place, f"{self.place}, {place}", columns, scan)
+    def _selected(
+        self, rows: "DuckDBPyRelation", place: str, kinds: Mapping[str, Kind]
+    ) -> "DuckDBPyRelation":
+        # As text, numbers are not rounded, and a value of another kind is named as in a csv file.
+        texts = []
+        for column in rows.columns:
+            kind = kinds.get(column.lower())
+            if kind is not None:
+                cast = "::timestamp::text" if kind is Kind.TIME else "::text"
+                texts.append(f"{quoted(column)}{cast} AS {quoted(column)}")
+        with self._explained(f"does not give {place}"):
+            self._cursor.execute(f"SELECT {', '.join(texts)} FROM {place}")  # noqa: S608 (quoted)
+            return self._connection.from_arrow(self._cursor.fetch_record_batch())
 
     def close(self) -> None:
         """End the snapshot and the connection."""
         self._cursor.close()
-        self._connection.close()
+        self._database.close()
+        super().close()
 
     @contextmanager
-    def _translated(self, what: str) -> Iterator[None]:
+    def _explained(self, what: str) -> Iterator[None]:
         try:
             yield
-        except self._failure as error:
+        except self._refusal as error:
             kind = DataNotFoundError if what.startswith("cannot") else DataError
             words = self._words(error)
             if str(getattr(error, "sqlstate", "")).startswith(OF_VALUES):

@@ -173,6 +173,7 @@ class TableRows:
         )
 
     def _check_key(self) -> None:
+        # A repeated key would multiply the rows of each table that is joined on it.
         groups = self.read.group_by(*self.table.key).agg(copies=nw.len())
         twice = groups.filter(nw.col("copies") > 1).sort(*self.table.key).head(1)
         for row in twice.collect("pyarrow").to_native().to_pylist():
@@ -204,6 +205,7 @@ class TableRows:
 def prepared(source: Source, tables: Tables, engine: Engine) -> list[TableRows]:
     """Return the rows of each table, joined to those of the others."""
     declared = [table for table in source.tables if table.name in tables.frames]
+    # Ranges are checked before joins, so that expressions only meet numbers in range.
     counts = [_check_ranges(table, tables) for table in declared]
     frames = dict(tables.frames)
     for name, compute in source.shared.items():

@@ -98,6 +98,7 @@ def _write_bucket(number: int, table: pa.Table, out: Path, split: Split) -> Shar
     rows, copies = distinct_rows(table)
     made_counts = _count(table, codes)
     kept_counts = made_counts - _count(table.take(column_of(copies)), codes)
+    # Subjects are whole in a bucket, so that their split and their shard can be decided here.
     subject = values_of(table["subject_id"])[rows]  # sorted
     first = np.flatnonzero(np.diff(subject, prepend=subject[:1] - 1))
     ids, counts = subject[first], np.diff(first, append=len(subject))
@@ -135,7 +136,8 @@ def distinct_rows(events: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64
     # Whole numbers sort several times faster than text, and compare bit by bit.
     keys = {name: _key(events[name]) for name in (*EVENT_COLUMNS, "table")}
     by_all = [(name, "ascending") for name in keys]
-    order = values_of(pc.sort_indices(pa.table(keys), by_all)).astype(np.int64)
+    columns = pa.table({name: column_of(key) for name, key in keys.items()})
+    order = values_of(pc.sort_indices(columns, by_all)).astype(np.int64)
     equal = np.logical_and.reduce([np.diff(key[order]) == 0 for key in keys.values()])
     copies = np.flatnonzero(equal) + 1
     return np.delete(order, copies), order[copies]

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -88,24 +88,12 @@ class Stored:
     files: Sequence[Path] = ()
 
 
-class Store(Protocol):
-    """A place with tables.
+class CsvFiles:
+    """The CSV files of a folder.
 
     Attributes:
         place: The store, for messages.
     """
-
-    place: str
-
-    def table(self, name: str) -> Stored | None:
-        """Find a table by its published name; return ``None`` if it is not there."""
-
-    def close(self) -> None:
-        """Release all resources."""
-
-
-class CsvFiles:
-    """The CSV files of a folder."""
 
     def __init__(
         self, root: Path, files: Sequence[Path], publication: Publication, source: Source
@@ -115,7 +103,7 @@ class CsvFiles:
         self._forms = {table.name: table.format for table in source.tables}
 
     def table(self, name: str) -> Stored | None:
-        """See ``Store``."""
+        """Find a table by its published name; return ``None`` if it is not there."""
         path = file_of(name, self._files)
         if path is None:
             return None
@@ -129,11 +117,17 @@ class CsvFiles:
         return Stored(str(path.relative_to(self._root)), str(path), names, scan, [path])
 
     def close(self) -> None:
-        """See ``Store``."""
+        """Release nothing: no file is held open."""
 
 
 class DuckDBFile:
-    """The tables of a DuckDB file, which are read in place and never written."""
+    """The tables of a DuckDB file, which are read in place and never written.
+
+    Other databases and files replace ``_find`` and ``_selected``: their values come as text.
+
+    Attributes:
+        place: The store, for messages.
+    """
 
     def __init__(self, path: Path, database: str | None = None) -> None:
         import duckdb
@@ -150,7 +144,7 @@ class DuckDBFile:
             hide_progress(self._connection)
 
     def table(self, name: str) -> Stored | None:
-        """See ``Store``."""
+        """Find a table by its published name; return ``None`` if it is not there."""
         source = self._find(stem_of(name))
         if source is None:
             return None
@@ -206,7 +200,7 @@ class DuckDBFile:
         return rows
 
     def close(self) -> None:
-        """See ``Store``."""
+        """Release all resources."""
         self._connection.close()
 
     @contextmanager

@@ -23,7 +23,6 @@ from sequela.tables.stored_tables import (
     CsvFiles,
     DuckDBFile,
     OtherFiles,
-    Store,
     Stored,
     files_under,
     is_csv,
@@ -96,6 +95,7 @@ def read_tables(
     absent = [table.name for table in declared if is_private and table.name not in tables]
     if publication is None:
         return Tables(frames, places, tuple(absent))
+    # Files are verified while an engine reads them; tables of other stores have no published form.
     read = {*chain.from_iterable(stored.files for stored in tables.values())}
     firsts = {name: stored.files[0] for name, stored in tables.items()}
     csv = {name: path for name, path in firsts.items() if is_csv(path)}
@@ -111,7 +111,7 @@ def read_tables(
 
 def _stores(
     source: Source, root: Path | str, changed: Collection[str]
-) -> tuple[list[Path], Publication | None, list[Store]]:
+) -> tuple[list[Path], Publication | None, list[CsvFiles | DuckDBFile]]:
     """Open the stores of a root; for a folder also list its files, and their publication."""
     if isinstance(root, str):
         if source.reads:
@@ -125,7 +125,7 @@ def _stores(
         return [], None, [DuckDBFile(root)]
     publication = Publication.at(root, source.name, changed)
     files = files_under(root)
-    stores: list[Store] = [CsvFiles(root, files, publication, source)]
+    stores: list[CsvFiles | DuckDBFile] = [CsvFiles(root, files, publication, source)]
     if not source.reads and any(path.suffix.lower() in {".parquet", EXCEL} for path in files):
         stores.append(OtherFiles(root, files, source))
     return files, publication, stores

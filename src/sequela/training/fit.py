@@ -54,11 +54,11 @@ def fit(
     training it may return logits and a second number (example,), see ``settings.second_target``, or
     the logits of several independently trained members (member, example, class).
 
-    Batches have ``inputs`` (arguments of ``forward``), ``labels``, ``weight`` (of each example in
-    the loss, or ``None``) and, with ``settings.distil``, ``teacher`` (its probabilities (example,
-    class), or ``None``); their order is drawn from the loader's own ``generator``. Those of
-    ``tuning`` decide on the best epoch and on stopping; with ``None`` all epochs are run and the
-    weights are from the last. The means of ``metrics`` are recorded in each epoch.
+    Batches have ``inputs`` (arguments of ``forward``), ``labels`` and, with ``settings.distil``,
+    ``teacher`` (its probabilities (example, class), or ``None``); their order is drawn from the
+    loader's own ``generator``. Those of ``tuning`` decide on the best epoch and on stopping; with
+    ``None`` all epochs are run and the weights are from the last. The means of ``metrics`` are
+    recorded in each epoch.
 
     ``checkpoint`` is the folder for the state of the fit, which is written at the end, and after an
     epoch if the last one is ``CHECKPOINT_SECONDS`` old. ``resume`` continues from it: the result
@@ -179,19 +179,18 @@ class _Fit:
         network = (self.model if learns else self.average.network).train(learns)
         with torch.set_grad_enabled(learns):
             for batch in self.train if learns else self.tuning:
-                outputs, labels, weight = network(*batch.inputs), batch.labels, batch.weight
+                outputs, labels = network(*batch.inputs), batch.labels
                 logits, second = outputs if isinstance(outputs, tuple) else (outputs, None)
                 toward = batch.teacher if learns and self.settings.distil else None
                 if logits.ndim > 2:  # noqa: PLR2004 # several members
                     # Each member has its own loss: all predict the same labels.
                     n_members = len(logits)
                     labels = labels.expand(n_members, *labels.shape).flatten(0, 1)
-                    weight = None if weight is None else weight.repeat(n_members)
                     toward = None if toward is None else toward.repeat(n_members, 1)
                     logits = logits.flatten(0, 1)
                 how = self.settings
                 smoothing = how.label_smoothing if toward is None else how.distil
-                loss = totals.add(logits, labels, smoothing=smoothing, toward=toward, weight=weight)
+                loss = totals.add(logits, labels, smoothing=smoothing, toward=toward)
                 if not learns:
                     continue
                 if second is not None and how.second_target:

@@ -33,7 +33,6 @@ class Totals:
         *,
         smoothing: float = 0.0,
         toward: Tensor | None = None,
-        weight: Tensor | None = None,
     ) -> Tensor:
         """Add a batch with its plain cross-entropy, and return the mean loss to minimise.
 
@@ -49,9 +48,7 @@ class Totals:
             smoothing = 0.0 if toward is None else smoothing
         else:
             losses = nn.functional.nll_loss(log_probabilities, labels, reduction="none")
-        if self.class_weight is not None:
-            of_labels = self.class_weight[labels]
-            weight = of_labels if weight is None else weight * of_labels
+        weight = None if self.class_weight is None else self.class_weight[labels]
         # The loss is divided by the sum of the weights, so that the mean does not depend on them.
         loss, total = _weighted(losses, weight), len(labels) if weight is None else weight.sum()
         self.loss = self.loss + loss.detach()  # on the device of the loss, without waiting for it

@@ -255,10 +255,10 @@ class Bodies:
     def _windows(self, array: Array, notes: Sequence[str]) -> BodyExamples:
         """Cut a recording (channel, sample) into consecutive segments."""
         self._check_count(array.shape[1])
-        segments, _, rest = cut_row(array.astype(np.float32), self._n_times, self._n_times)
+        segments = cut_row(array.astype(np.float32), self._n_times, self._n_times)
         examples = self._examples(segments, _numbers(len(segments)))
         notes = [*notes, *examples.notes]
-        if rest:
+        if rest := array.shape[1] % self._n_times:
             notes.append(f"Left out: {rest} samples at the end, less than a segment.")
         return replace(examples, notes=notes, recording=True)
 

@@ -14,8 +14,7 @@ from starlette.testclient import TestClient
 from tests.conftest import Once
 
 from sequela.config import Options, RunSettings, TrainingSettings
-from sequela.datasets.catalog import EXCERPTS
-from sequela.datasets.recordings import Recording
+from sequela.datasets.catalog import EXCERPTS, Recording
 from sequela.runs import fit
 from sequela.runs.folder import RunFolder
 from sequela.serving import ServedModel, load

@@ -16,7 +16,7 @@ from scipy.signal import resample_poly
 from starlette.testclient import TestClient
 from tests.serving.web.conftest import SAID, body, client, problem
 
-from sequela.datasets.recordings import Recording
+from sequela.datasets.catalog import Recording
 from sequela.runs.folder import RunFolder
 from sequela.serving.served_model import ServedModel
 from sequela.web.guards import Limits

@@ -11,7 +11,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from sequela.datasets.recordings import Recording
+from sequela.datasets.catalog import Recording
 from sequela.serving import ServedModel, load
 
 VIEWS: list[tuple[int, Any]] = [(360, "light"), (1200, "dark")]

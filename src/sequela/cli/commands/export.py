@@ -5,6 +5,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from sequela.cli.names import TrustCode
+
 
 def export(
     run: Path,
@@ -13,6 +15,7 @@ def export(
     out: Path,
     root: Path | None = None,
     check: Annotated[bool, Parameter(negative="--no-check")] = True,
+    trust_code: TrustCode = False,
 ) -> None:
     """Write a run's network as one ONNX file, with everything that a prediction needs.
 
@@ -39,5 +42,5 @@ def export(
     require_file(out, *(f".{name}" for name in EXPORTERS))
     from sequela.serving.export import write_export
 
-    for line in write_export(run, out, root=root, check=check):
+    for line in write_export(run, out, root=root, check=check, trust_code=trust_code):
         print(line)

@@ -271,11 +271,10 @@ def _usual(fact: dict[str, Any]) -> dict[str, Any]:
     """Return the words about a fact that its family of codes implies."""
     code = str(fact.get("code", ""))
     family = codes.family_of(code)
-    time_words = "" if fact.get("time") else "always (static)"
     return {
         "what": family.words or code,
         "time": None,
-        "known": time_words,
+        "known": "" if fact.get("time") else "always (static)",
         "why": family.coded_later,
     }
 
@@ -305,19 +304,17 @@ def _problems_of_columns(table: Table, columns: set[str]) -> Iterable[tuple[str,
 def _problems_of_words(table: Table, columns: set[str]) -> Iterable[tuple[str, str]]:
     for template, column in table.describes.items():
         readable = set(table.columns) if column in table.columns else columns
-        for name in (column, *_columns_of_code(template)):
+        for name in (column, *(m["column"] for m in PLACEHOLDER.finditer(template))):
             if name not in readable:
                 yield "describes", str(unknown_name("column", name, readable))
 
 
-def _columns_of_code(template: str) -> list[str]:
-    return [match["column"] for match in PLACEHOLDER.finditer(template)]
-
-
 def _problems_of_fact(fact: Fact, columns: set[str]) -> Iterable[tuple[str, str]]:
-    for column in _columns_of_code(fact.code):
+    for column in (match["column"] for match in PLACEHOLDER.finditer(fact.code)):
         if column not in columns:
             yield "code", str(unknown_name("column", column, columns))
+    if {*"{}"} & {*PLACEHOLDER.sub("", fact.code)}:
+        yield "code", "expected a column in {}, as {unit} or {unit|UNKNOWN}: name others by derived"
     for key, text in (("time", fact.time), ("value", fact.value), ("where", fact.where)):
         if text is not None:
             yield from _unknown(key, text, columns)

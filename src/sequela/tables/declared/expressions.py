@@ -89,10 +89,10 @@ def _divided(dividend: Value, divisor: Value) -> Value:
     return nw.when(divisor != 0).then(_lit(dividend) / divisor)
 
 
-_COMPARED: Mapping[type, Callable[[Any, Any], Any]] = {
+_COMPARED: Mapping[type, Callable[[Value, Value], Value]] = {
     ast.Eq: eq, ast.NotEq: ne, ast.Lt: lt, ast.LtE: le, ast.Gt: gt, ast.GtE: ge,
 }  # fmt: skip
-_COMPUTED: Mapping[type, Callable[[Any, Any], Any]] = {
+_COMPUTED: Mapping[type, Callable[[Value, Value], Value]] = {
     ast.Add: add, ast.Sub: sub, ast.Mult: mul, ast.Div: _divided,
 }  # fmt: skip
 _CALLS: Mapping[str, Callable[..., Value]] = {
@@ -207,6 +207,7 @@ def _lit(value: Value) -> nw.Expr:
     return value if isinstance(value, nw.Expr) else nw.lit(value)
 
 
+# What is not matched is refused: no attribute is read, and no name is called but those listed.
 def _value(node: ast.AST, text: str) -> Value:  # noqa: C901, PLR0911, PLR0912 - a case for each form
     match node:
         case ast.Name(id=name):

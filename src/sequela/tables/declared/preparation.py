@@ -69,6 +69,7 @@ class Preparation:
             return frame
         if stays is None:
             return frame.with_columns(visit_id=nw.col(key))
+        # In a build these columns are computed once; a check of kinds has only empty tables.
         columns = frames[STAYS] if STAYS in frames else given_stays(self.declared, stays, frames)
         frame = frame.join(columns.rename({STAY_ID: key}), on=key, how="left")
         if stays.visit is not None or self.declared.kind_of(stays) is Kind.TEXT:
@@ -129,6 +130,7 @@ def _extended(frame: Frame, columns: Iterable[tuple[str, str]]) -> Frame:
 
 def _numbers(rows: Frame, column: str, key: str, number: str) -> Frame:
     """Assign each text of a column, as ``key``, its place in sorted order, counted from 1."""
+    # The place in sorted order is the same on each engine and in each build of the same ids.
     ids = rows.select(nw.col(column).alias(key)).filter(~nw.col(key).is_null()).unique()
     counted = ids.with_row_index(number, order_by=key)
     return counted.with_columns((nw.col(number).cast(nw.Int64()) + 1).alias(number))

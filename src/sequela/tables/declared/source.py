@@ -6,7 +6,6 @@ from dataclasses import replace
 from functools import cache, partial
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import narwhals as nw
 
@@ -43,9 +42,9 @@ def declared_in(root: Path) -> Source:
             f"describe {root}` propose one"
         )
     declared = Declaration.read(place)
-    source = source_of(declared, "tables", dated_by_row=True)
+    source = source_of(declared, "tables")
     tables = tuple(replace(t, notes={**t.notes, **_two_times(t)}) for t in source.tables)
-    source = replace(source, tables=tables)
+    source = replace(source, tables=tables, dated_by_row=True)
     for key, problem in misfits(declared):
         raise DataError(f"{place}: key '{key}': {problem}")
     return source
@@ -69,9 +68,9 @@ def _two_times(table: Table) -> dict[str, Condition]:
 
 
 @cache
-def published(name: str, **more: Any) -> Source:
+def published(name: str) -> Source:
     """Return the source of a published data set, whose declaration ships with the package."""
-    return source_of(Declaration.read(place_of(name)), name, **more)
+    return source_of(Declaration.read(place_of(name)), name)
 
 
 def place_of(name: str) -> Path:
@@ -79,7 +78,7 @@ def place_of(name: str) -> Path:
     return Path(__file__).with_name(f"{name}.toml")
 
 
-def source_of(declared: Declaration, name: str, **more: Any) -> Source:
+def source_of(declared: Declaration, name: str) -> Source:
     """Build the source of a declaration."""
     shared = {}
     if declared.stays is not None:
@@ -92,7 +91,6 @@ def source_of(declared: Declaration, name: str, **more: Any) -> Source:
         later=declared.later,
         not_read=declared.not_read,
         shared=shared,
-        **more,
     )
 
 

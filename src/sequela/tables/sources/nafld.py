@@ -6,6 +6,7 @@ The tables: https://stat.ethz.ch/R-manual/R-devel/library/survival/html/nafld.ht
 ``nafld1.csv``, ``nafld2.csv`` and ``nafld3.csv``, written by R, does as well.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,4 +32,4 @@ def _batches(frame: Any) -> pa.RecordBatchReader:
     return table.rename_columns([name.replace(".", "_") for name in table.column_names]).to_reader()
 
 
-SOURCE = published("nafld", reads=read)
+SOURCE = replace(published("nafld"), reads=read)

@@ -369,6 +369,8 @@ def _facts(domain: Domain) -> tuple[Fact, ...]:
 
 def _dated(rows: Frame) -> Frame:
     """Add ``known``, the time by which a row was known for certain, by its type."""
+    # A bill is written after the discharge, and of an unknown type only the later of both times is
+    # certain; a row of the course of care was known at its own time.
     end, start, says = nw.col("visit_end"), nw.col("own"), nw.col("says")
     later = nw.when(end > start).then(end).otherwise(start)
     time = nw.when(says.is_in([OWN, GIVEN])).then(start).otherwise(later)

@@ -314,4 +314,6 @@ def sets_alone(sets: Sequence[str]) -> Source:
     return replace(SOURCE, reads=partial(read, names=names))
 
 
-SOURCE = published("physionet2012", reads=read, reads_unlabelled=read_unlabelled, ways=sets_alone)
+SOURCE = replace(
+    published("physionet2012"), reads=read, reads_unlabelled=read_unlabelled, ways=sets_alone
+)

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from sequela.cli import progress
 from sequela.cli.progress import ReadingProgress, RunProgress, StudyProgress
 from sequela.config import RunSettings
 from sequela.listeners import broadcast, listening
@@ -47,7 +46,7 @@ RUN = planned("visits-baseline")
 def test_finished_runs_of_a_study(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001
     console = written_to(terminal=terminal)
     clock = 100.0
-    monkeypatch.setattr(progress.time, "monotonic", lambda: clock)
+    monkeypatch.setattr("sequela.cli.progress.time.monotonic", lambda: clock)
     with StudyProgress(console) as shown:
         shown.look(1, 5)  # finished before
         clock += 70

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from sequela.runs.pool import PlannedRun
 
 _BAR = 20  # columns
-_LINE_SECONDS = 60.0
-"""Time between two lines on finished runs, where there is no terminal."""
-_OFTEN, _MANY = 5.0, 1_000_000  # seconds between lines about reading, and rows that are many
+_LINE_SECONDS = 60.0  # time between two lines on finished runs, where there is no terminal
+_READING_SECONDS = 5.0  # time between two lines on what is read
+_MANY_ROWS = 1_000_000  # rows from which lines on what is read are printed
 
 
 class ReadingProgress(Listener):
@@ -36,7 +36,7 @@ class ReadingProgress(Listener):
         if name != self.work or rows < self.first:  # the same work may be done again
             self.printed = self.printed or now
             self.work, self.first, self.began = name, rows, now
-        elif total >= _MANY and now >= self.printed + _OFTEN:
+        elif total >= _MANY_ROWS and now >= self.printed + _READING_SECONDS:
             remaining = _clock((now - self.began) * (total - rows) / max(rows - self.first, 1))
             self.console.print(f"{work}: {rows:,} of {total:,} rows, about {remaining} left")
             self.printed = now
@@ -119,9 +119,9 @@ class StudyProgress:
     def __exit__(self, *_: object) -> None:
         self.bar.stop()
 
-    def run(self, run: "Run", done: int, count: int) -> None:
+    def run(self, run: "Run", finished: int, count: int) -> None:
         """Print the numbers of a run."""
-        say_run(self.console, run, f"[{done}/{count}] ", self.leaks)
+        say_run(self.console, run, f"[{finished}/{count}] ", self.leaks)
 
     def look(self, finished: int, count: int) -> None:
         """Show how many runs are finished; without a terminal, print a line each minute."""

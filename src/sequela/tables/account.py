@@ -1,7 +1,7 @@
 """The log of a build: each row read became events or was set aside for a reason."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -114,23 +114,22 @@ def leaks_of(account: dict[str, Any]) -> str:
     """Return the leaks that the log of a data set declares, as version 0.2.0 could write one."""
     if not account.get("leaks"):
         return ""
-    sentences = [str(account["leaks"])]
-    for table in account["tables"]:
-        early = {rule: n for rule, n in table["notes"].items() if rule.startswith(LEAKS)}
-        rules = (f"{rows:,} rows {rule.removeprefix(LEAKS)}" for rule, rows in early.items())
-        if early:
-            sentences.append(f"{table['table']}: {'; '.join(rules)}")
-    return ". ".join(sentences)
+    rules = (f"{table}: {rows:,} rows {rule}" for table, rule, rows in _rules(account, LEAKS))
+    return ". ".join([str(account["leaks"]), *rules])
 
 
 def earlier_of(account: dict[str, Any]) -> str:
     """Return the rows that were dated by the earlier of two times, in words."""
-    counts = []
+    rules = _rules(account, EARLIER)
+    return "; ".join(f"{rows:,} rows of {table}: {rule}" for table, rule, rows in rules)
+
+
+def _rules(account: dict[str, Any], mark: str) -> Iterator[tuple[str, str, int]]:
+    """Yield the table, the rule and the rows of each rule whose name begins with a mark."""
     for table in account.get("tables", ()):
-        early = {rule: n for rule, n in table["notes"].items() if rule.startswith(EARLIER)}
-        for rule, rows in early.items():
-            counts.append(f"{rows:,} rows of {table['table']}: {rule.removeprefix(EARLIER)}")
-    return "; ".join(counts)
+        for rule, rows in table["notes"].items():
+            if rule.startswith(mark):
+                yield table["table"], rule.removeprefix(mark), rows
 
 
 def read_account(root: Path) -> dict[str, Any]:

@@ -32,7 +32,7 @@ LIMIT_OF = {4171756: "//<", 4171754: "//<=", 4172704: "//>", 4171755: "//>="}
 """The operators of a measurement by which its number is a limit; 4172703, '=', is none."""
 DOTTED = ("ICD9CM", "ICD10CM", "ICD9Proc")
 TWO_DIGITS = 10
-LONG_DEAD = "60d"
+PLAUSIBLE_AFTER_DEATH = "60d"
 """Time after a death from which rows are implausible: the check plausibleBeforeDeath of OHDSI's
 Data Quality Dashboard, https://ohdsi.github.io/DataQualityDashboard/."""
 
@@ -111,7 +111,10 @@ def known_persons(frames: Frames) -> Frame:
         return persons.with_columns(long_dead=nw.lit(None, nw.Datetime("us")))
     death = nw.col("death_known")
     deaths = valid_deaths(frames["timed_deaths"]).select(
-        "person_id", death=death, death_clock="clock", long_dead=death.dt.offset_by(LONG_DEAD)
+        "person_id",
+        death=death,
+        death_clock="clock",
+        long_dead=death.dt.offset_by(PLAUSIBLE_AFTER_DEATH),
     )
     return persons.join(deaths, on="person_id", how="left")
 

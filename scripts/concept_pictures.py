@@ -18,7 +18,7 @@ import numpy as np
 import sequela
 from sequela.cohort.split import draw
 from sequela.datasets.catalog import EXCERPTS
-from sequela.figures.chart.figure import FAINT, FIRST, INK, PAPER, SECOND, THIRD, Figure
+from sequela.figures.figure import FAINT, FIRST, INK, PAPER, SECOND, THIRD, Figure
 
 if TYPE_CHECKING:
     from sequela.config import SplitUnit

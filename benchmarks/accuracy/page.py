@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sequela.evaluation.number import number
-from sequela.figures.chart.figure import Figure
+from sequela.figures.figure import Figure
 from sequela.figures.pareto import accuracy_against_operations
 
 HERE = Path(__file__).parent

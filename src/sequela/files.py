@@ -130,7 +130,7 @@ def held(folder: Path) -> Iterator[None]:
     with _empty_ones_go(lock):
         with writing(folder):
             make_folder(folder)
-            handle = _waited_for(lock)
+            handle = _locked(lock)
         try:
             with staying(folder):
                 yield
@@ -241,15 +241,6 @@ def _leftovers(path: Path) -> Iterator[Path]:
                 yield leftover
 
 
-def _locked(lock: Path) -> int | None:
-    """Return the handle of a file that this process now locks; nothing if another one has it."""
-    handle = os.open(lock, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
-    if _lock(handle) is not False and _is_still(handle, lock):
-        return handle
-    os.close(handle)  # also if its owner removed it in the meantime
-    return None
-
-
 def _is_still(handle: int, path: Path) -> bool:
     """Return whether an open file still has its name."""
     try:
@@ -258,17 +249,20 @@ def _is_still(handle: int, path: Path) -> bool:
         return False
 
 
-def _waited_for(lock: Path) -> int:
-    """Return the locked handle of a file once it is free, or raise an OutputError."""
+def _locked(lock: Path) -> int:
+    """Return the handle of a file that this process now locks, once it is free."""
     until = time.monotonic() + PATIENCE
-    while (handle := _locked(lock)) is None:
+    while True:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+        if _lock(handle) is not False and _is_still(handle, lock):
+            return handle
+        os.close(handle)  # another process has it, or has removed it in the meantime
         if time.monotonic() > until:
             raise OutputError(
                 f"{lock.parent}: another process writes to it; wait until that has ended, or name "
                 "another folder"
             )
         time.sleep(_LOOK)
-    return handle
 
 
 def _release(lock: Path, handle: int) -> None:

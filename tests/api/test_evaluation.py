@@ -129,6 +129,6 @@ def test_missing_groups_are_warned_about() -> None:
 def test_tables_for_pandas() -> None:
     found = sequela.evaluate(MODEL, X, Y, groups=GROUPS)
     assert found.to_pandas().equals(found.frame().to_pandas())
-    assert found.confusion.to_pandas()["share"].tolist() == [
+    assert found.confusion.frame().to_pandas()["share"].tolist() == [
         row["share"] for row in found.confusion.rows
     ]

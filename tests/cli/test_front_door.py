@@ -84,7 +84,7 @@ DATABASES = [
     ("a connection string without its prefix: write odbc:", ("data", "describe"), "DSN=x;PWD=hush"),
     ("a connection string without its prefix: write odbc:", ("build", "tables", "--out", "o",
      "--root"), "obdc:Driver=SQLite3;PWD=hush"),
-    ("--root mssql://... is for Spark", ("build", "omop", "--out", "o", "--root"),
+    ("host/db is not read: name a folder", ("build", "omop", "--out", "o", "--root"),
      "mssql://me:hush@host/db"),
     ("does not read this database", ("train", "auto", "--data", "omop", "--root"),
      "mssql://me:hush@host/db"),

@@ -348,7 +348,7 @@ def _without(*path: str) -> Callable[[Values], None]:
         (_without("layers", "work", "parts", "macs"), r"parts\.0\.cost: Field required"),
         (_without("layers", "work", "symbols", "n"), "'2·n' is not a formula of the symbols m"),
         (_without("layers", "parameter_formula", "formula"), "an instance of Formula"),
-        (lambda values: values["layers"][0].update(parameters="many"), "a valid integer"),
+        (lambda values: values.update(trainable="many"), "a valid integer"),
         (lambda values: values["layers"][0]["work"][0].update(times="m +"), "is not a formula"),
         (lambda values: values["layers"].append(3), r"layers\.1: Input should be"),
     ],

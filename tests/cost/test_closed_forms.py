@@ -148,15 +148,6 @@ def test_each_layer_of_a_recurrence_has_its_own_parameters() -> None:
     assert all(layer.formula.startswith("D·T") for layer in layers)
 
 
-@pytest.mark.parametrize(("mode", "said"), [("sum", "additions"), ("max", "comparisons")])
-def test_a_bags_rows_are_added_or_compared(mode: str, said: str) -> None:
-    items, offsets = torch.tensor([0, 1, 2, 3]), torch.tensor([0, 1])
-    found = account(nn.EmbeddingBag(5, 3, mode=mode), (items, offsets))
-    (layer,) = found.layers
-    assert [part.label for work in layer.work for part in work.parts] == [said]
-    assert found.operations == 3 * (4 - 2)
-
-
 def test_what_is_noted_is_told_with_its_place_and_how_often() -> None:
     assert str(Noted("sort", "head, line 3", 2)) == "sort in head, line 3 (2 times)"
     assert str(Noted("sort", "", 1)) == "sort"

@@ -73,17 +73,6 @@ BY_HAND: dict[str, tuple[Callable[[], nn.Module], Any, tuple[int, int, int]]] = 
         zeros(1, 8),
         (3 * 15 + 2 * 5 + 1, 24 + 6, 30),
     ),
-    "padding by name": (
-        lambda: nn.Conv1d(1, 2, 5, padding="same"),
-        zeros(1, 1, 20),
-        (2 * 20 * 10, 2 * 20 * 5, 12),
-    ),
-    "flattened": (
-        lambda: nn.Sequential(nn.Flatten(), nn.Linear(12, 2), nn.LogSoftmax(-1)),
-        zeros(1, 3, 4),
-        (48 + 6, 24, 26),
-    ),
-    "dropout": (lambda: nn.Sequential(nn.Dropout(0.5), nn.Tanh()), zeros(1, 7), (42, 0, 0)),
     "padded and packed": (
         lambda: Made(padded, fc=nn.Linear(3, 4), gru=nn.GRU(4, 5, batch_first=True)),
         (zeros(2, 3, 3), torch.tensor([1, 3])),
@@ -279,7 +268,7 @@ def test_values_of_the_input_do_not_matter() -> None:
 
 
 def test_a_written_account_is_read_without_torch() -> None:
-    code = "import sys, sequela.cost.record, sequela.cost.text; print('torch' in sys.modules)"
+    code = "import sys, sequela.cost.record, sequela.cost.derivation; print('torch' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == "False\n"
 

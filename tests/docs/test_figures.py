@@ -7,7 +7,7 @@ import pkgutil
 from tests.docs.conftest import DOCS
 
 from sequela import figures
-from sequela.figures.chart.figure import Figure
+from sequela.figures.figure import Figure
 from sequela.figures.flow import FlowDiagram
 
 PAGE = DOCS / "figures.md"

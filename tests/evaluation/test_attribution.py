@@ -17,8 +17,8 @@ from sequela.evaluation.attribution import (
     Attribution,
     attribute_record,
     attribute_signal,
-    attribute_visits,
     contrast,
+    ranked,
 )
 from sequela.models.recording import RecordingAttention
 from sequela.models.registry import MODELS, lookup_network
@@ -57,16 +57,14 @@ class LinearVisits(nn.Module):
         return logits
 
 
-def batch_of(*patients: list[list[int]]) -> VisitBatch:
-    """Patients by falling number of visits, each a list of visits, each a list of codes."""
-    most = max(len(visits) for visits in patients)
-    packed = [visits[step] for step in range(most) for visits in patients if step < len(visits)]
+def batch_of(visits: list[list[int]]) -> VisitBatch:
+    """One patient as a list of visits, each a list of codes."""
     return VisitBatch(
-        codes=torch.tensor([code for visit in packed for code in visit], dtype=torch.int64),
-        offsets=torch.tensor(np.cumsum([0, *map(len, packed)])),
-        batch_sizes=torch.tensor([sum(len(v) > s for v in patients) for s in range(most)]),
-        labels=torch.zeros(len(patients), dtype=torch.int64),
-        order=torch.arange(len(patients)),
+        codes=torch.tensor([code for visit in visits for code in visit], dtype=torch.int64),
+        offsets=torch.tensor(np.cumsum([0, *map(len, visits)])),
+        batch_sizes=torch.ones(len(visits), dtype=torch.int64),
+        labels=torch.zeros(1, dtype=torch.int64),
+        order=torch.arange(1),
     )
 
 
@@ -88,15 +86,15 @@ def test_a_linear_model_of_a_signal_is_explained_exactly() -> None:
 def test_a_linear_model_of_visits_is_explained_exactly() -> None:
     torch.manual_seed(0)
     model = LinearVisits()
-    found = attribute_visits(model, batch_of(*PATIENTS), contrast(2, 1))
     head = (model.fc2.weight[1] - model.fc2.weight[0]).detach().numpy()
     moves = model.fc1.weight.detach().numpy() @ head  # what a code adds in the first visit
-    for visits, one in zip(PATIENTS, found, strict=True):
+    for visits in PATIENTS:
+        found = attribute_record(model, batch_of(visits), contrast(2, 1))
         expected = [
             number * moves[code] for number, codes in enumerate(visits, 1) for code in codes
         ]
-        np.testing.assert_allclose(one.values, expected, rtol=1e-5, atol=1e-7)
-        assert one.difference == pytest.approx(sum(expected), abs=1e-5)
+        np.testing.assert_allclose(found.values, expected, rtol=1e-5, atol=1e-7)
+        assert found.difference == pytest.approx(sum(expected), abs=1e-5)
 
 
 def test_a_linear_model_of_values_sees_which_are_there_and_when() -> None:
@@ -139,20 +137,18 @@ def test_attributions_to_segments_are_complete(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", VISITS)
-def test_attributions_to_codes_are_complete_and_no_patient_sees_another(name: str) -> None:
+def test_attributions_to_codes_are_complete(name: str) -> None:
     torch.manual_seed(1)
     entry = lookup_network(name)
     model = entry.build(entry.config(n_codes=9))
     for parameter in model.parameters():  # far from the linear start
         nn.init.normal_(parameter, std=0.7)
-    together = attribute_visits(model, batch_of(*PATIENTS), contrast(2, 1))
-    for visits, one in zip(PATIENTS, together, strict=True):
-        (alone,) = attribute_visits(model, batch_of(visits), contrast(2, 1), one.steps)
-        np.testing.assert_allclose(one.values, alone.values, atol=1e-9)
+    for visits in PATIENTS:
+        found = attribute_record(model, batch_of(visits), contrast(2, 1))
         with torch.inference_mode():
             logits = model.float().eval()(*batch_of(visits).inputs)[0]
-        assert one.reached == pytest.approx(float(logits[1] - logits[0]), abs=1e-5)
-        assert one.error <= max(TOLERANCE * abs(one.difference), 1e-6)
+        assert found.reached == pytest.approx(float(logits[1] - logits[0]), abs=1e-5)
+        assert found.error <= max(TOLERANCE * abs(found.difference), 1e-6)
 
 
 def test_the_integral_is_that_of_a_plain_sum() -> None:
@@ -204,9 +200,41 @@ def test_without_captum_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_model_without_codes_is_refused() -> None:
     with pytest.raises(ModelError, match="LinearSignal has no MultiHotLinear"):
-        attribute_visits(LinearSignal(), batch_of(*PATIENTS), contrast(2, 1))
+        attribute_record(LinearSignal(), batch_of([[1]]), contrast(2, 1))
 
 
 def test_a_batch_without_any_code_moves_nothing() -> None:
-    (one,) = attribute_visits(LinearVisits(), batch_of([[], []]), contrast(2, 1))
+    one = attribute_record(LinearVisits(), batch_of([[], []]), contrast(2, 1))
     assert (len(one.values), one.difference, one.error) == (0, 0.0, 0.0)
+
+
+NAMES = ("a", "b", "c", "d")
+
+
+def moved(*values: float, error: float = 0.0) -> Attribution:
+    found = np.array(values)
+    total = float(found.sum())
+    return Attribution(found, baseline=0.0, reached=total + error, steps=8)
+
+
+def test_codes_are_ranked_by_what_they_moved_on_average() -> None:
+    found = ranked(
+        NAMES,
+        [
+            (1, np.array([0, 1, 0]), moved(1.0, -4.0, 1.0)),  # a code in two visits counts together
+            (1, np.array([1]), moved(2.0)),
+            (2, np.array([0, 2]), moved(-1.0, 9.0)),
+        ],
+        examples=4,
+        what="risk",
+        smallest=2,
+    )
+    # c and b are of one subject each, d of nobody.
+    assert [(each.code, each.subjects) for each in found.codes] == [("a", 2)]
+    assert found.codes[0].mean_absolute == pytest.approx((2 + 1) / 4)
+    assert found.codes[0].mean == pytest.approx((2 - 1) / 2)
+    assert (found.suppressed, found.examples) == (2, 4)
+    every = ranked(NAMES, [(1, np.array([0, 1]), moved(1.0, -4.0))], 1, "risk", 1)
+    assert [each.code for each in every.codes] == ["b", "a"]
+    assert [each.mean for each in every.codes] == [-4.0, 1.0]
+    assert every.suppressed == 0

@@ -199,14 +199,3 @@ def test_nothing_cannot_be_judged(make_predictions: Make) -> None:
     for judge in (event, calibration.brier_score):
         with pytest.raises(DataError, match="empty"):
             judge(nothing)
-
-
-def test_ten_bins_unless_said_otherwise(make_predictions: Make) -> None:
-    predictions = make_predictions()
-    found = calibration.calibration_error(predictions)
-    assert found == calibration.calibration_error(predictions, bins=10)
-    assert found != calibration.calibration_error(predictions, bins=9)
-    drawn = calibration.reliability(
-        predictions, np.random.default_rng(0), how=Bootstrap(resamples=300)
-    )
-    assert len(drawn.count) == 10

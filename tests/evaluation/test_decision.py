@@ -51,28 +51,34 @@ def test_no_threshold_with_the_sensitivity_alarms_less(
             assert found_there + false_there >= found + false_alarms
 
 
-@given(Rows)
-def test_no_threshold_has_a_larger_f1(rows: list[tuple[int, bool]]) -> None:
-    def f1(threshold: float) -> float:
-        found, false_alarms, missed = plain_counts(rows, threshold)
-        return 2 * found / (2 * found + false_alarms + missed)
+def f1(found: int, false_alarms: int, missed: int, _: int) -> float:
+    return 2 * found / (2 * found + false_alarms + missed)
 
-    chosen = decision.choose_threshold(scored(rows), "f1")
-    merits = {score / 16: f1(score / 16) for score, _ in rows}
+
+def cost(found: int, false_alarms: int, missed: int, _: int) -> float:
+    return -(2.5 * missed + false_alarms)
+
+
+def youden(found: int, false_alarms: int, missed: int, silent: int) -> float:
+    return found / (found + missed) - false_alarms / (false_alarms + silent)
+
+
+AIMS: dict[Any, Any] = {"f1": (f1, None), "cost_ratio": (cost, 2.5), "youden": (youden, None)}
+
+
+@pytest.mark.parametrize("aim", AIMS)
+@given(Rows.filter(lambda rows: any(not event for _, event in rows)))
+def test_no_threshold_with_an_alarm_is_better_and_no_equally_good_one_higher(
+    aim: Any, rows: list[tuple[int, bool]]
+) -> None:
+    merit, target = AIMS[aim]
+    merits = {}
+    for score, _ in rows:
+        counts = plain_counts(rows, score / 16)
+        merits[score / 16] = merit(*counts, len(rows) - sum(counts))
     best = max(merits.values())
-    assert chosen.value == max(at for at, merit in merits.items() if merit >= best - 1e-9)
-
-
-@given(Rows, st.floats(0.1, 50))
-def test_no_threshold_with_alarms_costs_less(rows: list[tuple[int, bool]], ratio: float) -> None:
-    def cost(threshold: float) -> float:
-        _, false_alarms, missed = plain_counts(rows, threshold)
-        return ratio * missed + false_alarms
-
-    chosen = decision.choose_threshold(scored(rows), "cost_ratio", ratio)
-    costs = {score / 16: cost(score / 16) for score, _ in rows}
-    least = min(costs.values())
-    assert chosen.value == max(at for at, each in costs.items() if each <= least + 1e-9)
+    chosen = decision.choose_threshold(scored(rows), aim, target)
+    assert chosen.value == max(at for at, value in merits.items() if value >= best - 1e-9)
 
 
 def test_a_threshold_says_why() -> None:
@@ -169,25 +175,6 @@ def test_a_model_that_alarms_always_is_treating_all(make_predictions: Make) -> N
     assert (values[~low] == 0).all()
     with pytest.raises(SettingError, match="between 0 and 1"):
         decision.net_benefit(made, np.random.default_rng(0), thresholds=np.array([1.0]))
-
-
-@given(Rows.filter(lambda rows: any(not event for _, event in rows)))
-def test_no_threshold_has_a_larger_sum_of_sensitivity_and_specificity(
-    rows: list[tuple[int, bool]],
-) -> None:
-    chosen = decision.choose_threshold(scored(rows), "youden")
-    events = sum(event for _, event in rows)
-
-    def youden(threshold: float) -> float:
-        found, false_alarms, _ = plain_counts(rows, threshold)
-        return found / events - false_alarms / (len(rows) - events)
-
-    best = max(youden(other / 16) for other in range(17))
-    assert youden(chosen.value) == pytest.approx(best)
-    # The highest of the equally good: any above it that changes anything is worse.
-    for score, _ in rows:
-        if score / 16 > chosen.value:
-            assert youden(score / 16) < best - 1e-12
 
 
 def test_youden_needs_both_classes() -> None:

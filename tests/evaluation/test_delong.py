@@ -6,7 +6,7 @@ import sklearn.metrics
 from numpy.typing import NDArray
 
 from sequela.errors import DataError
-from sequela.evaluation import delong
+from sequela.evaluation.comparison import areas
 from sequela.evaluation.predictions import Predictions
 
 Make = Callable[..., Predictions]
@@ -23,7 +23,7 @@ def ct_images() -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
 def test_the_ct_images_have_the_published_area_and_error() -> None:
     # Stata's manual, roctab: area 0.8932, standard error 0.0307, 95 % interval 0.83295..0.95339.
     positive, rating = ct_images()
-    found = delong.areas(positive, rating[:, None], np.arange(109))
+    found = areas(positive, rating[:, None], np.arange(109))
     area, error = found.area[0], np.sqrt(found.covariance[0, 0])
     assert round(area, 4) == 0.8932
     assert round(error, 4) == 0.0307
@@ -75,7 +75,7 @@ def test_ranks_give_what_pairs_give(make_predictions: Make, per_group: int, deci
     ]
     positive, group = made[0].label == 1, made[0].group_index
     scores = np.stack([one.score for one in made], axis=1).astype(np.float64)
-    found = delong.areas(positive, scores, group)
+    found = areas(positive, scores, group)
     assert found.covariance == pytest.approx(plain_covariance(positive, scores, group), abs=1e-12)
     for index in range(2):
         expected = sklearn.metrics.roc_auc_score(positive, scores[:, index])
@@ -85,9 +85,9 @@ def test_ranks_give_what_pairs_give(make_predictions: Make, per_group: int, deci
 def test_copies_of_the_examples_are_no_evidence() -> None:
     positive, rating = ct_images()
     group = np.arange(109)
-    once = delong.areas(positive, rating[:, None], group)
+    once = areas(positive, rating[:, None], group)
     copy = np.repeat(group, 5)
-    copied = delong.areas(positive[copy], rating[copy, None], copy)
+    copied = areas(positive[copy], rating[copy, None], copy)
     assert copied.covariance == pytest.approx(once.covariance, abs=1e-12)
     assert copied.n_groups == once.n_groups == 109
 
@@ -96,10 +96,10 @@ def test_one_group_with_the_class_is_too_few(make_predictions: Make) -> None:
     made = make_predictions(groups=5, one_class_per_group=True)
     made = made.where((made.label == 0) | (made.group_id == "g001"))
     with pytest.raises(DataError, match="1 groups hold one of the classes"):
-        delong.areas(made.label == 1, made.score[:, None], made.group_index)
+        areas(made.label == 1, made.score[:, None], made.group_index)
 
 
 def test_two_groups_of_each_class_are_enough() -> None:
     positive = np.array([True, True, False, False])
-    found = delong.areas(positive, np.array([[3.0], [1], [2], [0]]), np.arange(4))
+    found = areas(positive, np.array([[3.0], [1], [2], [0]]), np.arange(4))
     assert found.area.tolist() == [0.75]

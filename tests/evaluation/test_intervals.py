@@ -114,14 +114,6 @@ def test_copies_of_the_examples_make_no_interval_narrower() -> None:
     assert [once.low, once.high] == pytest.approx([fifty_times.low, fifty_times.high], abs=1e-9)
 
 
-def test_the_same_seed_gives_the_same_interval(make_predictions: Make) -> None:
-    made = make_predictions()
-    one, same, other = (
-        intervals.metric_interval("auroc", made, np.random.default_rng(seed)) for seed in (1, 1, 2)
-    )
-    assert one == same != other
-
-
 @pytest.mark.parametrize("level", [0.8, 0.95])
 @pytest.mark.parametrize("right", [True, False])
 def test_all_right_has_the_exact_binomial_bound_over_groups(

@@ -26,10 +26,10 @@ def test_counts_by_hand() -> None:
     )
     assert metrics.confusion(made).tolist() == [[1, 1, 0], [0, 1, 1], [0, 0, 0]]
     assert metrics.accuracy(made) == 0.5
-    assert metrics.recording_accuracy(made) == 1.0
+    assert metrics.METRICS["recording_accuracy"].value(made) == 1.0
     assert metrics.per_class_recall(made)[:2].tolist() == [0.5, 0.5]
     assert np.isnan(metrics.per_class_recall(made)[2])
-    assert metrics.balanced_accuracy(made) == 0.5
+    assert metrics.METRICS["balanced_accuracy"].value(made) == 0.5
     assert metrics.log_loss(made) == pytest.approx(np.log([4 / 3, 4, 4, 1]).mean(), abs=1e-6)
 
 

@@ -108,7 +108,7 @@ def test_an_intercept_makes_events_as_frequent_as_predicted(make_predictions: Ma
     made = line_of(tuning(make_predictions(groups=600)), 1.5, 1)
     found = recalibration.fit_line(made, slope=False)
     assert found.slope == 1
-    apart = metrics.observed_minus_expected
+    apart = metrics.METRICS["observed_minus_expected"].value
     assert abs(apart(made)) > 0.1
     assert apart(found.apply(made)) == pytest.approx(0, abs=0.002)
 

@@ -99,9 +99,9 @@ def test_one_model_has_the_interval_of_one_model() -> None:
     plain = interval(
         statistic_of("accuracy", predictions), rng(), replace(QUICK, method="percentile")
     )
-    found = across_folds(
-        [statistic_of("accuracy", predictions)], rng(), replace(QUICK, method="percentile")
-    )[0]
+    design = Design.of([Judged(predictions, Place(0, 0, 0))])
+    how = replace(QUICK, method="percentile")
+    (found,) = across_folds([statistic_of("accuracy", predictions)], rng(), how, design)
     assert found.interval
     # A chance is spread on the logit scale, by 1 where training adds nothing.
     assert found.interval.low == pytest.approx(plain.low, abs=0.01)
@@ -272,7 +272,7 @@ def test_a_chance_stays_between_0_and_1(seed: int, shift: float) -> None:
 def test_where_all_is_right_the_bound_is_exact() -> None:
     group = np.arange(N_GROUPS)
     right = statistic.share(np.ones(12, np.bool_), np.ones(12, np.bool_), group[:12])
-    (found,) = across_folds([right] * FOLDS, rng(), QUICK)
+    (found,) = across_folds([right] * FOLDS, rng(), QUICK, dealt(N_GROUPS, FOLDS, 1))
     assert found.interval
     assert found.interval.low == pytest.approx(0.025 ** (1 / N_GROUPS))
     assert found.interval.high == 1
@@ -280,21 +280,22 @@ def test_where_all_is_right_the_bound_is_exact() -> None:
 
 def test_a_number_that_a_fold_lacks_is_left_out() -> None:
     judged = validated()
+    design = Design.of(judged)
     statistics = [statistic_of("auroc", one.held_out) for one in judged]
     lacking = statistic.Statistic(
         lambda weights: np.full(len(weights), np.nan), statistics[0].n_groups, (0,)
     )
-    (found,) = across_folds([lacking, *statistics[1:]], rng(), QUICK)
+    (found,) = across_folds([lacking, *statistics[1:]], rng(), QUICK, design)
     assert found.n_models == FOLDS - 1
     assert found.value == pytest.approx(
         np.mean([metrics.auroc(one.held_out) for one in judged[1:]])
     )
-    (none,) = across_folds([lacking] * FOLDS, rng(), QUICK)
+    (none,) = across_folds([lacking] * FOLDS, rng(), QUICK, design)
     assert none.interval is None
     with pytest.raises(DataError, match="no p-value"):
         none.p_value()
     with pytest.raises(DataError, match="no models"):
-        across_folds([], rng())
+        across_folds([], rng(), QUICK, design)
 
 
 def test_a_value_far_from_all_resamples_has_a_p_value_of_its_own() -> None:

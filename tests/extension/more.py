@@ -13,7 +13,7 @@ from sequela import register
 from sequela.config import TrainingSettings
 from sequela.datasets.catalog import DATA_SETS
 from sequela.evaluation.metrics import METRICS
-from sequela.figures.chart.figure import Figure
+from sequela.figures.figure import Figure
 from sequela.figures.registry import RunFigure
 from sequela.studies.claims import Claim
 from sequela.studies.registry import STUDIES

@@ -10,7 +10,7 @@ import vl_convert
 from tests.evaluation.conftest import two_classes
 
 from sequela.evaluation.predictions import Predictions
-from sequela.figures.chart.figure import Figure
+from sequela.figures.figure import Figure
 
 LARGEST = 60_000  # bytes of an SVG
 DRAW = vl_convert.vegalite_to_svg

@@ -6,7 +6,7 @@ import pytest
 from sequela.errors import SettingError
 from sequela.evaluation.attribution import Attribution
 from sequela.figures.attribution import code_importance, signal_attribution
-from sequela.figures.chart.figure import Figure
+from sequela.figures.figure import Figure
 
 Checked = Callable[[Figure], list[str]]
 

@@ -8,8 +8,8 @@ from sequela.errors import SettingError
 from sequela.evaluation.comparison import Difference, paired_difference
 from sequela.evaluation.intervals import Bootstrap, Interval
 from sequela.evaluation.predictions import Predictions
-from sequela.figures.chart.figure import Figure
 from sequela.figures.compare import differences
+from sequela.figures.figure import Figure
 
 INTERVAL = Interval(0.01, 0.05, 0.95, "a test", 100, 20)
 

@@ -8,8 +8,8 @@ from sequela.errors import SettingError
 from sequela.evaluation.decision import NetBenefit, net_benefit
 from sequela.evaluation.intervals import Bootstrap
 from sequela.evaluation.predictions import Predictions
-from sequela.figures.chart.figure import Figure
 from sequela.figures.decision import decision_curves
+from sequela.figures.figure import Figure
 
 Make = Callable[..., Predictions]
 QUICK = Bootstrap(resamples=100)

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sequela.figures.chart.figure import Figure
 from sequela.figures.curves import learning_curve
+from sequela.figures.figure import Figure
 from sequela.figures.leak import leak
 from sequela.figures.matrices import confusion_matrix
 from sequela.figures.pareto import accuracy_against_operations, front

@@ -1,15 +1,10 @@
 import re
-from collections.abc import Callable
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import asdict
 
-import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 from sequela.cohort.flow import Flow
-from sequela.errors import DataError, SettingError
-from sequela.evaluation.predictions import Predictions
+from sequela.errors import SettingError
 from sequela.figures.flow import SplitSet, cohort_flow, css
 
 FLOW = Flow.of(
@@ -42,9 +37,6 @@ def test_each_step_and_part_stands_in_the_diagram() -> None:
     ):
         assert shown in text
     assert "\N{MINUS SIGN}0" not in text
-    assert [row["left"] for row in diagram.rows] == [1_500, 400, 400, 400, 240, 80, 80]
-    assert "1,100 removed: minor (400 left)" in diagram.alt
-    assert "test set: 80 examples, 40 subjects, 16 with the event" in diagram.alt
 
 
 def test_every_class_of_the_diagram_has_a_style_and_no_link() -> None:
@@ -55,40 +47,12 @@ def test_every_class_of_the_diagram_has_a_style_and_no_link() -> None:
     assert "http" not in html
 
 
-def test_parts_are_counted_from_predictions(make_predictions: Callable[..., Predictions]) -> None:
-    predictions = make_predictions(n_examples=10)
-    part = np.array(["train"] * 4 + ["tuning"] * 2 + ["held_out"] * 4)
-    predictions = replace(predictions, split=part, label=np.array([1, 0, 0, 1, 0, 0, 1, 0, 0, 0]))
-    expected = [
-        SplitSet("train", 4, 2, 2),
-        SplitSet("tuning", 2, 1, 0),
-        SplitSet("held_out", 4, 2, 1),
-    ]
-    assert SplitSet.of(predictions) == expected
-    nobody = replace(predictions, subject_id=np.full(10, ""))
-    assert SplitSet.of(nobody) == expected
-    with pytest.raises(DataError, match="3 classes"):
-        SplitSet.of(
-            replace(predictions, classes=("a", "b", "c"), probabilities=np.full((10, 3), 1 / 3))
-        )
-
-
 @pytest.mark.parametrize("count", ["examples", "positives"])
 def test_parts_of_another_cohort_are_refused(count: str) -> None:
     counts = {**asdict(PARTS[0]), count: 30}
     other = SplitSet(**counts)
     with pytest.raises(SettingError, match=f"{count}, the cohort's flow leaves"):
         cohort_flow(FLOW, (other, *PARTS[1:]), event="died")
-
-
-def test_saved_as_a_page_or_a_table(tmp_path: Path) -> None:
-    diagram = cohort_flow(FLOW, event="died")
-    page = diagram.save(tmp_path / "flow.html").read_text("utf-8")
-    assert diagram.html() in page
-    assert css() in page
-    assert pq.read_table(diagram.save(tmp_path / "flow.parquet")) == diagram.frame()
-    with pytest.raises(SettingError, match=r"\.html, \.csv, \.parquet"):
-        diagram.save(tmp_path / "flow.png")
 
 
 def test_an_empty_cohort_has_no_share() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sequela.figures.chart.marks import thinned
+from sequela.figures.marks import thinned
 
 Points = st.lists(
     st.tuples(st.floats(0, 1, width=16), st.floats(0, 1, width=16)), min_size=1, max_size=40

@@ -9,7 +9,7 @@ from sequela.evaluation import metrics
 from sequela.evaluation.curves import Curve, precision_recall_curve, roc_curve
 from sequela.evaluation.intervals import Bootstrap, Estimate, Interval
 from sequela.evaluation.predictions import Predictions
-from sequela.figures.chart.figure import Figure
+from sequela.figures.figure import Figure
 from sequela.figures.ranking import ranking
 
 Make = Callable[..., Predictions]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from altair.utils import schemapi
 
-from sequela.figures.chart.figure import Figure
+from sequela.figures.figure import Figure
 from sequela.figures.recording import ScoredRecording, near, whole
 
 Checked = Callable[[Figure], list[str]]

@@ -8,7 +8,7 @@ from sequela.errors import SettingError
 from sequela.evaluation import calibration
 from sequela.evaluation.intervals import Bootstrap
 from sequela.evaluation.predictions import Predictions, event
-from sequela.figures.chart.figure import Figure
+from sequela.figures.figure import Figure
 from sequela.figures.reliability import reliability_curves
 
 Make = Callable[..., Predictions]

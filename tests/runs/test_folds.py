@@ -19,6 +19,7 @@ from sequela.config import RunSettings
 from sequela.datasets.catalog import EXCERPTS
 from sequela.errors import RunError
 from sequela.evaluation.decision import Threshold, operation
+from sequela.evaluation.intervals import Bootstrap
 from sequela.evaluation.recipe import Design, across_folds, metric_across_folds
 from sequela.listeners import Listener, listening
 from sequela.runs.find import find_runs
@@ -136,7 +137,7 @@ def test_an_interval_at_a_threshold_is_that_of_the_recipe(
     held_out = [operation(one.held_out, there) for one, there in zip(said, at, strict=True)]
     tuning = [operation(one.tuning, t) for one, t in zip(said, at, strict=True) if one.tuning]
     rng = np.random.default_rng(0)
-    found = across_folds(held_out, rng, design=Design.of(said), tuning=tuning)
+    found = across_folds(held_out, rng, Bootstrap(), Design.of(said), tuning)
     for name, number in zip(("sensitivity", "specificity"), found, strict=False):
         assert number.interval is not None
         expected = [max(number.interval.low, 0), min(number.interval.high, 1)]

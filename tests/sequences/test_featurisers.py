@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 from scipy.stats import kurtosis, skew
 from tests.sequences.conftest import written
 
-from sequela.cost.rules.formula import Symbol, parse
+from sequela.cost.formula import Symbol, parse
 from sequela.errors import SettingError
 from sequela.sequences import feature_tables, featurisers
 from sequela.sequences.feature_tables import SparseTable

@@ -146,4 +146,4 @@ def test_epochs_are_examples_of_a_classifier_and_of_an_audit() -> None:
     with pytest.raises(SettingError, match="RawArray is one recording; expected examples: cut it"):
         fitted[0].predict(raw(1))
     found = sequela.audit(epochs, splits=[[*range(20)], [*range(20, 40)]])
-    assert "taken_for='40 rows: label: label; 8 other columns'" in str(found)
+    assert "taken_for='40 rows: 8 other columns'" in str(found)

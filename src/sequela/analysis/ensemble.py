@@ -13,7 +13,7 @@ import numpy as np
 from sequela.analysis.compare import check_distinct, check_same_split
 from sequela.config import TrainingSettings
 from sequela.cost import record as record_cost
-from sequela.cost.combination import account_of_several, averaging
+from sequela.cost.references import account_of_several, averaging
 from sequela.errors import RunError
 from sequela.evaluation.summary import summarise_parts
 from sequela.files import writing

@@ -15,11 +15,11 @@ from sequela.errors import RunError, SettingError, UnknownNameError, unknown_nam
 from sequela.evaluation.attribution import (
     NUMBER_OF_EVENT,
     Attribution,
+    Importance,
     contrast,
     contrast_of_event,
     number_of,
 )
-from sequela.evaluation.importance import Importance
 from sequela.evaluation.predictions import Predictions
 from sequela.models.inputs import kind_of
 from sequela.runs.data import load_again

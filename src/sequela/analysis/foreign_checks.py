@@ -29,7 +29,7 @@ from sequela.audit.input import (
     in_each_split,
     spacing,
 )
-from sequela.evaluation.delong import Areas, areas
+from sequela.evaluation.comparison import Areas, areas
 
 STRONG = 0.88  # AUROC of a strong honest column; a column of few patients must exceed it by more
 # Columns of others may be anything, so a strong one counts only if boosting of the others is much

@@ -17,7 +17,7 @@ from sequela.evaluation.metrics import reported
 from sequela.evaluation.number import number, within
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.summary import summarise
-from sequela.figures.chart.figure import FAINT, FIRST, INK, SECOND, Figure
+from sequela.figures.figure import FAINT, FIRST, INK, SECOND, Figure
 from sequela.figures.matrices import confusion_matrix
 
 _BINARY = 2

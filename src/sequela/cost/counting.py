@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
+from sequela.cost.formula import Formula, add, formula, multiply
 from sequela.cost.ledger import (
     Account,
     LayerCost,
@@ -17,14 +17,9 @@ from sequela.cost.ledger import (
     amount,
 )
 from sequela.cost.meta import describe
-from sequela.cost.rules import conventions
-from sequela.cost.rules.conventions import Convention
-from sequela.cost.rules.formula import Formula, add, formula, multiply
 from sequela.cost.trace import CallsOfLayer, Trace, trace
+from sequela.cost.work import Convention, Layer, Omission, Work, convention_of
 from sequela.errors import ModelError
-
-if TYPE_CHECKING:
-    from sequela.cost.work import Omission
 
 UNKNOWN_SHOWN = 5  # operations without a rule that an error names
 COUNTED = ("mlp-baseline", "cnn-baseline", "gru-baseline")
@@ -64,7 +59,7 @@ def account(
         >>> cost.parameters, cost.operations, cost.layers[0].substitution
         (2864, 5760, '16·2·178')
     """
-    rules = conventions.convention(convention)
+    rules = convention_of(convention)
     args, kwargs = arguments(inputs)
     values = (*args, *kwargs.values())
     if any(isinstance(value, Tensor) and value.numel() == 0 for value in values):
@@ -120,20 +115,18 @@ def _layer(row: CallsOfLayer, rules: Convention, owners: dict[str, str]) -> Laye
     # The first layer that holds a parameter counts it: tied weights exist once.
     for name in row.parameters:
         owners.setdefault(name, row.name)
-    parameters = _parameters(row, rules)
-    padded, sums = [], []
-    for layer, times in row.layers.items():
-        padded.append(
-            replace(rules(replace(layer, work=layer.padded or layer.work)).work, calls=times)
-        )
-        if layer.embedding_sum is not None:
-            sums.append(replace(rules(replace(layer, work=layer.embedding_sum)).work, calls=times))
-    work = tuple(replace(rules(layer).work, calls=times) for layer, times in row.layers.items())
+
+    def counted(layer: Layer, work: Work) -> Work:
+        return replace(rules(replace(layer, work=work)).work, calls=row.layers[layer])
+
+    layers = list(row.layers)
+    work = tuple(counted(layer, layer.work) for layer in layers)
+    padded = [counted(layer, layer.padded or layer.work) for layer in layers]
+    sums = [counted(layer, layer.embedding_sum) for layer in layers if layer.embedding_sum]
     return LayerCost(
         name=row.name,
         kind=row.kind,
-        parameters=parameters.value - sum(part.size for part in shared),
-        parameter_formula=parameters,
+        parameter_formula=_parameters(row, rules),
         work=work,
         useful=amount(work),
         executed=amount(padded),
@@ -154,7 +147,7 @@ def _parameters(row: CallsOfLayer, rules: Convention) -> Formula:
 
 
 def _report(traced: Trace) -> ReportCount:
-    layers = _layers(traced, conventions.convention("report-2019"))
+    layers = _layers(traced, convention_of("report-2019"))
     omissions: list[Omission] = []
     for row in traced.rows.values():
         for layer in row.layers.elements():

@@ -1,13 +1,24 @@
-"""The derivation of each layer's count: formula, substitution and value, as text or MathML."""
+"""The account as text or MathML, with the derivation of each layer's count.
 
-from collections.abc import Iterator
+A derivation is a formula, its substitution and its value, line by line.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import chain
 
-from sequela.cost.ledger import Account, LayerCost
-from sequela.cost.rules.formula import Form, Formula, Number, Symbol, add, formula, merged
+from sequela.cost.formula import Form, Formula, Number, Symbol, add, formula, merged
+from sequela.cost.ledger import Account, LayerCost, Noted, ReportCount
 from sequela.cost.work import Omission, Work
+
+WORDS = {
+    "useful": "useful: real steps, by the formulas",
+    "executed": "executed: padding included, by the formulas",
+    "embedding_sum": "with the multi-hot input as a sum of rows",
+}
+HEADER = ("layer", "kind", "parameters", "operations", "MACs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +38,7 @@ class DerivedLine:
             >>> DerivedLine("parameters", (n + 1) * 16).steps
             ('(n + 1)·16', '(178 + 1)·16', '2,864')
         """
+        # A formula of numbers is its own substitution, and a number alone its own formula.
         steps = dict.fromkeys((self.formula.text(), self.formula.substitution()))
         steps.pop(str(self.formula.value), None)
         return (*steps, f"{self.formula.value:,}")
@@ -68,6 +80,7 @@ def legend(layer: LayerCost) -> dict[str, Symbol]:
     """Return the symbols of a layer that have one value in all of its lines."""
     lines = derive(layer)
     symbols = merged(line.formula for line in lines)
+    # Calls with other shapes give a symbol another value, which one explanation cannot show.
     return {
         name: symbol
         for name, symbol in symbols.items()
@@ -83,6 +96,100 @@ def explain(omission: Omission) -> list[DerivedLine]:
         for unit, count in missing.items()
         if count != Number(0)
     ]
+
+
+def render(account: Account, form: str, *, derivation: bool = False) -> str:
+    """Format the account as ``text``, with tables, or as ``mathml``, which is the derivation alone.
+
+    Text may end with the derivation too.
+    """
+    if form == "mathml":
+        return render_mathml(account)
+    blocks = [
+        f"{account.model}, convention {account.convention}, input {account.inputs}",
+        _columns(_table(account)),
+    ]
+    if account.lower_bound:
+        blocks.append(f"LOWER BOUND: no rule for {', '.join(map(str, account.unknown))}")
+    work = [
+        (WORDS[name], f"{amount.operations:,}", f"{amount.macs:,}")
+        for name, amount in account.amounts.items()
+        if name != "executed" or amount != account.useful
+    ]
+    if len(work) > 1:
+        blocks.append(_columns([("work", "operations", "MACs"), *work]))
+    if account.free:
+        blocks.append(f"free: {_kinds(account.free)}")
+    if account.report is not None:
+        blocks.append(_report(account.report))
+    if derivation:
+        blocks += map(_derivation, account.layers)
+    return "\n\n".join(blocks)
+
+
+def _table(account: Account) -> list[Sequence[str]]:
+    total = "at least" if account.lower_bound else "total"
+
+    def row(name: str, kind: str, cost: LayerCost | Account) -> Sequence[str]:
+        return (name, kind, f"{cost.parameters:,}", f"{cost.operations:,}", f"{cost.macs:,}")
+
+    layers = [row(layer.name, layer.kind, layer) for layer in account.layers]
+    return [HEADER, *layers, row(total, "", account)]
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> str:
+    """Align rows in columns: words to the left, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    # The last row, of totals, has a number in each column of numbers.
+    words = [not column[-1][-1:].isdigit() for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if word else cell.rjust(width)
+            for cell, width, word in zip(row, widths, words, strict=True)
+        ).rstrip()
+        for row in rows
+    )
+
+
+def _kinds(noted: Iterable[Noted]) -> str:
+    times: Counter[str] = Counter()
+    for operation in noted:
+        times[operation.operation] += operation.times
+    return ", ".join(f"{name} ({n})" if n > 1 else name for name, n in times.items())
+
+
+def _report(report: ReportCount) -> str:
+    parameters, operations = report.parameters, report.operations
+    more = report.missing_parameters, report.missing_operations
+    counts = [
+        *((part.layer, part.parameters, part.operations) for part in report.parts),
+        ("together", parameters, operations),
+        *(
+            (f"+ {o.layer}: {o.reason}", o.parameters.value, o.operations.value)
+            for o in report.omissions
+        ),
+        ("exact", parameters + more[0], operations + more[1]),
+    ]
+    rows: list[Sequence[str]] = [("the report of 2019 counts", "parameters", "operations")]
+    rows += [(name, f"{size:,}", f"{work:,}") for name, size, work in counts]
+    if not report.omissions:
+        return f"{_columns(rows)}\nthe report leaves out nothing"
+    terms = chain.from_iterable(map(explain, report.omissions))
+    missing = f"the report leaves out {more[0]:,} parameters and {more[1]:,} operations:"
+    return "\n".join(
+        [_columns(rows), missing, *(f"  {line.label}: {' = '.join(line.steps)}" for line in terms)]
+    )
+
+
+def _derivation(layer: LayerCost) -> str:
+    lines = [f"{layer.name}: {layer.kind}"]
+    for line in derive(layer):
+        indent = "    " if line.part else "  "
+        lines.append(f"{indent}{line.label}: {' = '.join(line.steps)}")
+    if symbols := legend(layer):
+        meanings = (f"{s.name} = {s.number:,} {s.meaning}" for s in symbols.values())
+        lines.append(f"  where {', '.join(meanings)}")
+    return "\n".join(lines)
 
 
 def render_mathml(account: Account) -> str:

@@ -9,7 +9,7 @@ from typing import Self
 
 from pydantic import ConfigDict, with_config
 
-from sequela.cost.rules.formula import Formula, add, formula
+from sequela.cost.formula import Formula, add, formula
 from sequela.cost.work import NONE, Omission, Work
 
 
@@ -49,7 +49,7 @@ class Shared:
 class LayerCost:
     """The cost of one layer, or of one operation between layers.
 
-    Its formula has the parameters of ``shared`` too, which are not counted here. ``work`` is that
+    Its formula of parameters has those of ``shared`` too. ``work`` is that
     on the input as passed, ``useful`` its part on real steps, ``executed`` the work on a
     padded batch, and ``embedding_sum`` that for the same result as a sum of rows, for a Linear on a
     multi-hot input.
@@ -57,7 +57,6 @@ class LayerCost:
 
     name: str
     kind: str
-    parameters: int
     parameter_formula: Formula
     work: tuple[Work, ...]
     useful: Amount
@@ -72,7 +71,12 @@ class LayerCost:
         """Return the cost of a layer that is called once, or so many times."""
         works = (replace(work, calls=times),)
         executed = amount(works)
-        return cls(name, kind, parameters.value, parameters, works, executed, executed, (), ())
+        return cls(name, kind, parameters, works, executed, executed, (), ())
+
+    @property
+    def parameters(self) -> int:
+        """The parameters, without those that an earlier layer counts."""
+        return self.parameter_formula.value - sum(part.size for part in self.shared)
 
     @property
     def total(self) -> Formula:
@@ -201,6 +205,7 @@ class Account:
         """The work on real steps, multi-hot inputs as sums of rows; none without such inputs."""
         if not any(layer.embedding_sum for layer in self.layers):
             return None
+        # Layers with one way of computing count in both totals, which can then be compared.
         return together(
             amount(layer.embedding_sum) if layer.embedding_sum else layer.useful
             for layer in self.layers

@@ -1,7 +1,6 @@
 """Copies of a module and of its results with shapes and no values."""
 
 import copy
-from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any
 
@@ -9,7 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from sequela.cost.layers.elementwise import FUNCTIONS
 from sequela.errors import ModelError
 
 
@@ -79,39 +77,3 @@ def describe(value: object) -> str:
         return type(value).__name__ if isinstance(value, dict | list | tuple) else repr(value)
     kind = "" if value.is_floating_point() else f":{str(value.dtype).removeprefix('torch.')}"
     return ("x".join(map(str, value.shape)) or "scalar") + kind
-
-
-# The results of these differ from their arguments in shape or type.
-OTHER_RESULTS = frozenset(
-    ("glu", "log_sigmoid_forward", "eq", "ne", "lt", "le", "gt", "ge", "isnan", "isinf")
-)
-
-
-def elementwise(args: Sequence[Any]) -> Tensor | None:
-    """Return the shape of a function of each value of one or two floating tensors of one type."""
-    tensors = [value for value in args if isinstance(value, Tensor)]
-    if not tensors:
-        return None
-    first = tensors[0]
-    if not all(t.is_meta and t.is_floating_point() and t.dtype == first.dtype for t in tensors):
-        return None
-    shape = torch.broadcast_shapes(*(tensor.shape for tensor in tensors))
-    like = next((tensor for tensor in tensors if tensor.shape == shape), None)
-    return first.new_empty(shape) if like is None else torch.empty_like(like)
-
-
-def product_and_bias(args: Sequence[Any]) -> Tensor | None:
-    """Return the shape of ``addmm``: (m,) + (rows, n) (n, m)."""
-    bias, rows, matrix = args[:3]
-    if not (bias.is_meta and rows.is_meta and matrix.is_meta) or bias.shape[-1] != matrix.shape[-1]:
-        return None
-    result: Tensor = torch.mm(rows, matrix)
-    return result
-
-
-KNOWN_SHAPES: dict[str, Callable[[Sequence[Any]], Tensor | None]] = {
-    **{name: elementwise for name in FUNCTIONS if name not in OTHER_RESULTS},
-    "addmm": product_and_bias,
-}
-"""Shapes of the commonest results: torch's own functions load its compiler at their first call,
-which takes longer than a whole account. ``None`` where a function does not apply."""

@@ -13,8 +13,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from sequela.cost.formula import Formula, Symbol, merged, parse
 from sequela.cost.ledger import Account, LayerCost, ReportCount
-from sequela.cost.rules.formula import Formula, Symbol, merged, parse
 from sequela.cost.work import Part, Work
 from sequela.errors import RunError
 from sequela.files import whole

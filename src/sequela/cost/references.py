@@ -1,25 +1,21 @@
-"""Count a baseline model from the arrays that it learnt."""
+"""Accounts of baseline models, by the arrays that they learnt, of features, and of ensembles."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from sequela.cost.combination import with_features
+from sequela.cost.formula import Number, Symbol, parse
 from sequela.cost.layers.elementwise import elementwise, reduction
 from sequela.cost.layers.products import dense, embedding
-from sequela.cost.ledger import Account, LayerCost
-from sequela.cost.rules import conventions
-from sequela.cost.work import Layer, Primitive
+from sequela.cost.ledger import Account, LayerCost, Noted
+from sequela.cost.work import NONE, Cost, Layer, Part, Primitive, Work, samples, softmax
+from sequela.cost.work import mean as mean_of
 from sequela.datasets.catalog import Modality
-from sequela.errors import SettingError
 from sequela.models import reference
-from sequela.models.inputs import SIZES, VISITS, kind_of, positive
+from sequela.models.inputs import kind_of
 from sequela.models.reference import REFERENCE_MODELS, Arrays
-from sequela.models.signal import SignalConfig
-from sequela.sequences.featurisers import FEATURES, SCORES
-from sequela.sequences.minirocket import NUMBERS
+from sequela.sequences.featurisers import FEATURES, lookup
 
 STANDARDISE = Primitive("standardise", 3, "(x - mean) / deviation, or 0: subtract, divide, compare")
 FORK = Primitive("comparisons", 2, "longest path of each tree, at most: is x known, is x above")
@@ -45,71 +41,24 @@ class ExampleInputs(NamedTuple):
 
 def account_of_reference(name: str, arrays: Arrays, inputs: ExampleInputs) -> Account | None:
     """Return what one example costs a baseline model; ``None`` of a plugin's, without a rule."""
-    layers = LAYERS.get(REFERENCE_MODELS[name].predict)
-    if layers is None:
+    layers_of = LAYERS.get(REFERENCE_MODELS[name].predict)
+    if layers_of is None:
         return None
-    if "intervals" not in arrays:
-        return _account(name, layers(arrays), inputs, "exact")
-    size, causes = arrays["intervals"].tolist()
-    after = {"hazards to probabilities": elementwise(HAZARD, size * (1 + causes))}
-    return _account(name, layers(arrays), inputs, "exact", times=size, after=after)
-
-
-def account_of_unfitted(
-    name: str, settings: Mapping[str, Any], steps: int | None, convention: str
-) -> Account:
-    """Return what one example costs a baseline model that is not fitted.
-
-    ``settings`` are sizes that differ from the defaults; with ``n_codes``, the model reads hospital
-    records. ``steps`` are samples of a segment, or visits of a patient.
-    """
-    entry = REFERENCE_MODELS[name]
-    layers = LAYERS.get(entry.predict, _boosting)
-    if layers in (_boosting, _cox):
-        raise SettingError(
-            f"the operations of {name} depend on what it learns: name the folder of a run of it"
-        )
-    reads = (entry.reads_of(Modality.RECORDS) if "n_codes" in settings else None) or entry.reads[:1]
-    signal = kind_of(reads[0]) is Modality.EEG
-    sizes = dict(SIZES)
-    if signal:
-        sizes |= vars(SignalConfig())
-    sizes |= settings
-    if signal and steps is not None:
-        sizes["n_times"] = steps
-    if unknown := sizes.keys() - SIZES.keys():
-        raise SettingError(f"{name} has no setting {min(unknown)}: choose {', '.join(SIZES)}")
-    sizes = {size: positive(size, value) for size, value in sizes.items()}
-    c, t, k = sizes["n_chans"], sizes["n_times"], sizes["n_outputs"]
-    columns = {"samples": c * t, "spectrum": c * (t // 2 + 6), "minirocket": NUMBERS}
-    columns |= {"presence": sizes["n_codes"], **dict.fromkeys(SCORES, 2)}
-    n = positive("columns", columns.get(reads[0].removeprefix(FEATURES), sizes["n_features"]))
-    # One row of weights ranks two classes; an array of one zero needs no memory for its shape.
-    weight = np.broadcast_to(0.0, (k if k > 2 else 1, n))  # noqa: PLR2004
-    visits = 1 if signal else positive("steps", VISITS if steps is None else steps)
-    inputs = ExampleInputs(reads, sizes, visits)
-    return _account(name, layers({"share": np.zeros(k), "weight": weight}), inputs, convention)
-
-
-def _account(
-    name: str,
-    layers: Layers,
-    inputs: ExampleInputs,
-    convention: str,
-    times: int = 1,
-    after: Layers | None = None,
-) -> Account:
-    """Return the account of layers that are called ``times``, and of those called once after."""
-    rules = conventions.convention(convention)
+    # Of times to an event, one model is called for each interval, then their hazards are joined.
+    times, after = 1, Layers()
+    if "intervals" in arrays:
+        times, causes = arrays["intervals"].tolist()
+        after = {"hazards to probabilities": elementwise(HAZARD, times * (1 + causes))}
     rows = []
-    for path, layer in {**layers, **(after or {})}.items():
-        counted = rules(layer)
-        calls = times if path in layers else 1
-        rows.append(LayerCost.once(path, layer.kind, counted.work, counted.parameters, calls))
+    for layers, calls in ((layers_of(arrays), times), (after, 1)):
+        rows += [
+            LayerCost.once(path, layer.kind, layer.work, layer.parameters, calls)
+            for path, layer in layers.items()
+        ]
     words = {Modality.EEG: "one segment", Modality.RECORDS: f"one example of {inputs.steps} steps"}
     example = words[kind_of(inputs.reads[0])]
     trainable = sum(row.parameters for row in rows)
-    account = Account(name, convention, example, tuple(rows), trainable, (), (), None)
+    account = Account(name, "exact", example, tuple(rows), trainable, (), (), None)
     return with_features(account, inputs.reads, inputs.shape, (inputs.steps,))
 
 
@@ -165,3 +114,71 @@ LAYERS: dict[Callable[..., Any], Callable[[Arrays], Layers]] = {
     reference._predict_cox: _cox,  # noqa: SLF001
 }
 """The layers of a baseline model, by how it predicts."""
+
+
+def with_features(
+    account: Account, reads: tuple[str, ...], shape: Mapping[str, int], lengths: Sequence[int]
+) -> Account:
+    """Add the cost of the features in ``reads`` to an account, for examples of ``lengths``."""
+    features = next((name for name in reads if name.startswith(FEATURES)), None)
+    if features is None:
+        return account
+    featuriser = lookup(features.removeprefix(FEATURES))
+    counted = featuriser.operations(shape)
+    symbols = {name: Symbol(name, *meaning) for name, meaning in counted.symbols.items()}
+    steps = Symbol("v", sum(lengths), "steps of all samples")
+    per_sample = parse(counted.formula, symbols) * samples(len(lengths))
+    operations = per_sample + parse(counted.per_step, symbols) * steps
+    # The network does not learn the featuriser's constants.
+    cost = Cost(NONE if account.convention == "macs" else operations)
+    layer = LayerCost.once(features, featuriser.title, Work.single(featuriser.title, cost))
+    return replace(account, layers=(layer, *account.layers))
+
+
+def account_of_several(
+    name: str, counted: Mapping[str, Account], uncounted: Mapping[str, int], mean: Work
+) -> Account:
+    """Join the layers of all models into one account, one after the other, and their mean.
+
+    The operations of ``uncounted`` models (parameters by name) are unknown, so that the account is
+    a lower bound. ``mean`` is the work of averaging them, by :func:`averaging`.
+    """
+    layers: list[LayerCost] = []
+    free: list[Noted] = []
+    unknown = [Noted(model, "", 1) for model in uncounted]
+    for model, account in counted.items():
+        for layer in account.layers:
+            shared = tuple(replace(s, owner=f"{model}: {s.owner}") for s in layer.shared)
+            layers.append(replace(layer, name=f"{model}: {layer.name}", shared=shared))
+        free += [replace(n, place=f"{model} {n.place}".strip()) for n in account.free]
+        unknown += [replace(n, place=f"{model} {n.place}".strip()) for n in account.unknown]
+    for model, size in uncounted.items():
+        parameters_only = LayerCost.once(model, "not counted", Work(()), Number(size))
+        # No work is known, which differs from work of 0 operations.
+        layers.append(replace(parameters_only, work=()))
+    accounts = list(counted.values())
+    layers.append(LayerCost.once("mean", "mean of probabilities", mean))
+    return Account(
+        model=name,
+        convention=accounts[0].convention,
+        inputs="; ".join(dict.fromkeys(account.inputs for account in accounts)),
+        layers=tuple(layers),
+        trainable=sum(account.trainable for account in accounts) + sum(uncounted.values()),
+        free=tuple(free),
+        unknown=tuple(unknown),
+        report=None,
+    )
+
+
+def averaging(models: int, networks: int, classes: int, *, geometric: bool) -> Work:
+    """Return the work of averaging probabilities; the logits of networks need a softmax first."""
+    k, m = Symbol("k", classes, "classes"), Symbol("m", models, "models")
+    parts = []
+    if networks:
+        logits = softmax(k).times(Symbol("s", networks, "networks"))
+        parts.append(Part("softmax of each network", logits))
+    if geometric:
+        parts.append(Part("logarithms of 1e-7 or more: compare, logarithm", Cost(2 * m * k)))
+        parts.append(Part("exponentials of the means", Cost(k)))
+    parts.append(Part("mean of each class", mean_of(m).times(k)))
+    return Work((*parts, Part("divided by their sum", Cost(2 * k - 1))))

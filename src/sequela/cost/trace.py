@@ -23,8 +23,11 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map, tree_map_only
 
-from sequela.cost.meta import KNOWN_SHAPES, describe, is_packed, on_meta, refuse_opaque, shape_only
-from sequela.cost.rules import modules, operators
+from sequela.cost import rules
+from sequela.cost.layers.calls import ModuleCall, ModuleRule, OperatorCall
+from sequela.cost.layers.elementwise import fourier
+from sequela.cost.layers.products import attention
+from sequela.cost.meta import describe, is_packed, on_meta, refuse_opaque, shape_only
 from sequela.cost.work import Layer
 from sequela.errors import ModelError
 
@@ -78,6 +81,7 @@ def trace(
 @contextmanager
 def _layers_as_written() -> Iterator[None]:
     """Run transformer layers layer by layer, without the fused operator of torch's fast path."""
+    # On meta tensors torch would not take it either, but reads a mask's values before it decides.
     enabled = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -154,8 +158,8 @@ class _Functions(TorchFunctionMode):
         if any(map(trace.is_weight, (query, key, value))):
             trace.miss("scaled_dot_product_attention of weights", name)
         else:
-            layer = operators.attention(result, query, key, arguments.get("attn_mask"))
-            trace.add("attention", [layer])
+            mask = arguments.get("attn_mask")
+            trace.add("attention", [attention(result, query, key, mask)])
         return result
 
 
@@ -188,7 +192,7 @@ class Trace(TorchDispatchMode):
         self.place_of_values = ""
         # Forwards are replaced instead of hooked: a hook cannot skip the inside of a module.
         for name, module in list(copied.named_modules()):
-            rule = modules.rule_for(module)
+            rule = rules.rule_for(module)
             module.forward = partial(self.call, name, module, module.forward, rule)
 
     def row(self, name: str, kind: str) -> CallsOfLayer:
@@ -214,7 +218,7 @@ class Trace(TorchDispatchMode):
         name: str,
         module: nn.Module,
         forward: Callable[..., object],
-        rule: modules.Rule | None,
+        rule: ModuleRule | None,
         *args: object,
         **kwargs: object,
     ) -> object:
@@ -225,7 +229,7 @@ class Trace(TorchDispatchMode):
             with self.hiding():
                 result = forward(*args, **kwargs)
                 arguments = signature(forward).bind(*args, **kwargs).arguments
-                called = modules.Call(module, arguments, self.padded_rows)
+                called = ModuleCall(module, arguments, self.padded_rows)
                 layers = None if _transformed() else rule(called)
             if layers is None:
                 kind = f"{type(module).__name__} {OTHER_FORM}"
@@ -294,14 +298,14 @@ class Trace(TorchDispatchMode):
         name = func.name().partition("::")[2].partition(".")[0]
         base = name if name.endswith("__") else name.removesuffix("_")
         try:
-            result = self.execute(func, name, base, args, kwargs)
+            result = self.execute(func, base, args, kwargs)
         except Exception as error:
             self.note(error)
             raise
         declared = func._schema.arguments  # noqa: SLF001
         arguments = {argument.name: argument.default_value for argument in declared}
         arguments.update(zip(arguments, args, strict=False))
-        op = operators.OperatorCall(base, arguments | kwargs, result, self.is_weight)
+        op = OperatorCall(base, arguments | kwargs, result, self.is_weight)
         if not self.hidden:
             self.report(func, base, op)
         if not func.is_view:
@@ -313,7 +317,7 @@ class Trace(TorchDispatchMode):
         if not self.place_of_values and _asks_for_values(error):
             self.place_of_values = _caller() or "its call"
 
-    def execute(self, func: Any, name: str, base: str, args: Any, kwargs: dict[str, Any]) -> Any:
+    def execute(self, func: Any, base: str, args: Any, kwargs: dict[str, Any]) -> Any:
         """Run an operation on shapes; integers that are numbers stay numbers."""
         if base in FACTORIES and kwargs.get("dtype") in (None, *FLOATING):
             return func(*args, **{**kwargs, "device": torch.device("meta")})
@@ -321,31 +325,27 @@ class Trace(TorchDispatchMode):
             return func(*args, **{**kwargs, "device": args[0].device})
         if base in LENGTHS:
             return func(*args, **kwargs)
-        if base in KNOWN_SHAPES:
-            result = KNOWN_SHAPES[base](args)
-            if result is not None:
-                return args[0] if name.endswith("_") else result
         # A number beside a shape becomes a shape: torch refuses to mix devices.
         tensors = _tensors((args, kwargs))
         if any(t.is_meta for t in tensors) and any(not t.is_meta for t in tensors):
             args, kwargs = tree_map_only(Tensor, lambda t: t.to("meta"), (args, kwargs))
         return func(*args, **kwargs)
 
-    def report(self, func: Any, base: str, op: operators.OperatorCall) -> None:
+    def report(self, func: Any, base: str, op: OperatorCall) -> None:
         """Count an operation, or note that it is free or unknown."""
         name, module = self.stack[-1]
         of_torch = func.namespace == "aten"
-        integers = of_torch and base not in operators.PRODUCTS
+        integers = of_torch and base not in rules.PRODUCTS
         integers = integers and all(map(_is_number, (*op.tensors(), *op.results())))
         of_nothing = any(tensor.numel() == 0 for tensor in op.tensors())  # which adds nothing
-        if func.is_view or base in operators.FREE or integers or of_nothing:
+        if func.is_view or base in rules.FREE or integers or of_nothing:
             if not type(module).__module__.startswith("torch.nn."):
                 self.reports += 1
                 self.free[base.strip("_"), name] += 1
             return
-        rule = operators.RULES.get(base) if of_torch else None
+        rule = rules.OPERATORS.get(base) if of_torch else None
         complex_numbers = any(tensor.is_complex() for tensor in op.tensors())
-        if complex_numbers and rule is not operators.fourier:
+        if complex_numbers and rule is not fourier:
             rule = None
         layers = None if rule is None else rule(op)
         if layers is None:
@@ -362,7 +362,7 @@ class Trace(TorchDispatchMode):
         for tensor in tensors:
             self.sources[_storage(tensor)] = (tensor.untyped_storage(), source)
 
-    def follow(self, op: operators.OperatorCall) -> None:
+    def follow(self, op: OperatorCall) -> None:
         """Track whether a result is data or a weight: moves, cuts and casts do not change that.
 
         A tensor that is written into counts as a source of its new values.

@@ -1,4 +1,4 @@
-"""Attribution of a prediction to its inputs by integrated gradients, with captum.
+"""Attribution of predictions to their inputs by integrated gradients, with captum.
 
 A prediction is explained as the difference of a logit (or of a difference of logits) from the
 output for a baseline without information: a flat segment, or visits without codes. The attributions
@@ -6,7 +6,7 @@ of all inputs sum to that difference up to an error of the numerical integral, w
 states (Sundararajan, Taly and Yan 2017, arXiv 1703.01365).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
@@ -108,43 +108,9 @@ def attribute_signal(
 
     def number(shares: Tensor) -> Tensor:
         logits: Tensor = exact(end * shares**_SLOW)  # (step, class)
-        return (logits @ weights)[:, None]
+        return logits @ weights
 
-    (attribution,) = _refined(number, torch.ones_like(end)[None], lambda values: [values], steps)
-    return attribution
-
-
-def attribute_visits(
-    model: nn.Module, batch: VisitBatch, weights: Tensor, steps: int | None = None
-) -> list[Attribution]:
-    """Attribute the predictions for some patients to codes, relative to visits without codes.
-
-    The first layer, a ``MultiHotLinear``, sums the rows of the present codes, so each code is a
-    separate input, of weight 1; the path leads from all weights 0 to all 1. Patients do not
-    interact in the model, so one gradient of the sum over patients holds those of each.
-
-    The batch is on the CPU, weights and steps are as in :func:`attribute_signal`. There is one
-    result for each patient in the order of the batch, its ``values`` (code,) in the order of the
-    patient's codes in the batch.
-    """
-    exact = _exact(model)
-    _layer_of_codes(exact)
-    visit = torch.repeat_interleave(torch.arange(len(batch.offsets) - 1), batch.offsets.diff())
-    patient = torch.cat([torch.arange(int(size)) for size in batch.batch_sizes])[visit].numpy()
-
-    def numbers(present: Tensor) -> Tensor:
-        """Return the number of each patient: (step, patient), from code weights (step, code)."""
-        n_steps = len(present)
-        with _present(exact, batch, present):
-            logits: Tensor = exact(batch.codes, batch.offsets, batch.batch_sizes * n_steps)
-        return (logits @ weights).view(len(batch), n_steps).T
-
-    return _refined(
-        numbers,
-        torch.ones(1, len(batch.codes), dtype=torch.float64),
-        lambda values: [values[patient == index] for index in range(len(batch))],
-        steps,
-    )
+    return _refined(number, torch.ones_like(end)[None], steps)
 
 
 def attribute_record(
@@ -153,16 +119,21 @@ def attribute_record(
     """Attribute the prediction for one patient to codes, measurements and features.
 
     The path begins at a record without codes, whose measurements and features are at the mean of
-    the training set; the times of measurements do not change. As in :func:`attribute_visits`, for a
-    batch of one patient. The ``values`` (input,) are for the codes, for each measurement present by
-    visit and channel, for static columns and for features, as far as the model reads them.
+    the training set; the times of measurements do not change. The first layer of codes, a
+    ``MultiHotLinear``, sums the rows of the present codes, so each code is a separate input, whose
+    weight rises from 0 to 1.
+
+    The batch holds one patient and is on the CPU; weights and steps are as in
+    :func:`attribute_signal`. The ``values`` (input,) are for the codes, for each measurement
+    present by visit and channel, for static columns and for features, as far as the model reads
+    them.
     """
     exact = _exact(model)
     parts = dict(_of_path(batch))
     sizes = [part.numel() for part in parts.values()]
 
     def number(shares: Tensor) -> Tensor:
-        """Return the number of the patient: (step, 1), from shares (step, input)."""
+        """Return the number of the patient: (step,), from shares (step, input)."""
         n_steps = len(shares)
         arguments: dict[str, Tensor] = {"batch_sizes": batch.batch_sizes * n_steps}
         for name, moved in zip(parts, shares.split(sizes, 1), strict=True):
@@ -186,11 +157,9 @@ def attribute_record(
                 present = shares.split(sizes, 1)[[*parts].index("codes")]
                 hooks.enter_context(_present(exact, batch, present))
             logits: Tensor = exact(*(arguments[name] for name in names))
-        return (logits @ weights)[:, None]
+        return logits @ weights
 
-    ones = torch.ones(1, sum(sizes), dtype=torch.float64)
-    (attribution,) = _refined(number, ones, lambda values: [values], steps)
-    return attribution
+    return _refined(number, torch.ones(1, sum(sizes), dtype=torch.float64), steps)
 
 
 def _of_path(batch: VisitBatch) -> Iterator[tuple[str, Tensor]]:
@@ -235,46 +204,105 @@ def _exact(model: nn.Module) -> nn.Module:
     return deepcopy(model).double().cpu().eval().requires_grad_(requires_grad=False)
 
 
-def _refined(
-    numbers: Callable[[Tensor], Tensor],
-    inputs: Tensor,
-    split: Callable[[NDArray[np.float64]], list[NDArray[np.float64]]],
-    steps: int | None,
-) -> list[Attribution]:
-    """Compute integrated gradients from zeros to ``inputs`` (1, ...) for each example.
+def _refined(number: Callable[[Tensor], Tensor], inputs: Tensor, steps: int | None) -> Attribution:
+    """Compute integrated gradients from zeros to ``inputs`` (1, ...).
 
-    ``numbers`` takes inputs (step, ...) and returns the explained numbers (step, example);
-    ``split`` divides values for the inputs by example. Without ``steps``, they are doubled until
-    the error is small.
+    ``number`` takes inputs (step, ...) and returns the explained numbers (step,). Without
+    ``steps``, they are doubled until the error is small.
     """
     with torch.inference_mode():
-        baseline, reached = numbers(torch.zeros_like(inputs))[0], numbers(inputs)[0]
+        baseline, reached = number(torch.zeros_like(inputs)).item(), number(inputs).item()
     n_steps = steps or STEPS
     while True:
-        values = split(_integrated(numbers, inputs, n_steps))
-        attributions = [
-            Attribution(*example, n_steps)
-            for example in zip(values, baseline.tolist(), reached.tolist(), strict=True)
-        ]
-        good = all(attribution.relative_error <= TOLERANCE for attribution in attributions)
+        values = _integrated(number, inputs, n_steps)
+        attribution = Attribution(values, baseline, reached, n_steps)
+        good = attribution.relative_error <= TOLERANCE
         if good or steps is not None or n_steps >= MOST_STEPS:
-            return attributions
+            return attribution
         n_steps *= 2
 
 
 def _integrated(
-    numbers: Callable[[Tensor], Tensor], inputs: Tensor, steps: int
+    number: Callable[[Tensor], Tensor], inputs: Tensor, steps: int
 ) -> NDArray[np.float64]:
-    """Return captum's integral of the sum over examples: float64, in the shape of one input."""
+    """Return captum's integral: float64, in the shape of one input."""
     with extra("explain", "an explanation"):
         from captum.attr import IntegratedGradients
     if not inputs.numel():
         return np.zeros(inputs.shape[1:])
-    gradients = IntegratedGradients(lambda steps_inputs: numbers(steps_inputs).sum(1))
-    values: Tensor = gradients.attribute(
+    values: Tensor = IntegratedGradients(number).attribute(
         inputs,
         baselines=torch.zeros_like(inputs),
         n_steps=steps,
         internal_batch_size=max(1, min(steps, _AT_ONCE // inputs.numel())),
     )
     return values[0].detach().numpy()
+
+
+Explained = tuple[int, NDArray[np.integer], Attribution]
+"""Subject, places of the inputs among their names, and attributions."""
+
+
+@dataclass(frozen=True)
+class CodeImportance:
+    """The effect of a code on the predictions for the test set.
+
+    ``mean_absolute`` is over all test examples, ``mean`` over those that have the code.
+    """
+
+    code: str
+    subjects: int
+    mean_absolute: float
+    mean: float
+
+
+@dataclass(frozen=True)
+class Importance:
+    """The codes of the test set by importance, and the relative completeness error of the examples.
+
+    ``codes`` has the most important first; codes of fewer than 10 subjects are only counted.
+    """
+
+    what: str
+    codes: tuple[CodeImportance, ...]
+    suppressed: int
+    examples: int
+    median_error: float
+    largest_error: float
+
+
+def ranked(
+    names: Sequence[str],
+    explained: Iterable[Explained],
+    examples: int,
+    what: str,
+    smallest: int,
+) -> Importance:
+    """Rank names of codes or inputs by their mean absolute attribution over ``examples`` examples.
+
+    ``explained`` has for each example its subject, the places (input,) of its inputs among the
+    names, and the attribution of each. Inputs of fewer subjects are counted, not named.
+    """
+    size = len(names)
+    absolute, summed, present = np.zeros(size), np.zeros(size), np.zeros(size)
+    subject_places: set[tuple[int, int]] = set()
+    errors = []
+    for subject, places, attribution in explained:
+        # A code in several visits counts together.
+        at = np.bincount(places, attribution.values, size)
+        distinct = np.unique(places)
+        absolute[distinct] += np.abs(at[distinct])
+        summed[distinct] += at[distinct]
+        present[distinct] += 1
+        subject_places.update((subject, place) for place in distinct.tolist())
+        errors.append(attribution.relative_error)
+    subjects = np.bincount([place for _, place in subject_places], minlength=size)
+    frequent = np.flatnonzero(subjects >= smallest)
+    order = frequent[np.argsort(-absolute[frequent], kind="stable")]
+    codes = []
+    for i in order:
+        means = float(absolute[i] / examples), float(summed[i] / present[i])
+        codes.append(CodeImportance(names[i], int(subjects[i]), *means))
+    hidden = int(((subjects > 0) & (subjects < smallest)).sum())
+    ends = float(np.median(errors)), float(np.max(errors))
+    return Importance(what, tuple(codes), hidden, examples, *ends)

@@ -62,15 +62,13 @@ class Coverage:
     """The coverage of prediction sets on the test set, and the guaranteed coverage.
 
     Coverage is the share of examples whose set holds the true class, each group with equal weight,
-    as in the guarantee; by class (class,) it is not guaranteed. ``empty`` is the share of sets that
-    hold no class.
+    as in the guarantee; by class (class,) it is not guaranteed.
     """
 
     promised: float
     coverage: Estimate
     of_class: tuple[Estimate, ...]
     mean_size: Estimate
-    empty: Estimate
 
     @property
     def kept(self) -> bool:
@@ -91,8 +89,7 @@ def check_coverage(
     size = sets.sum(axis=1)
     covered = statistic.ratio(holds * of_group, of_group, group)
     covered = statistic.Statistic(covered.value, covered.n_groups, (covered.n_groups,))
-    empties = statistic.share(size == 0, np.ones_like(holds), group)
     by_class = statistic.share(holds[:, None], is_class, group)
-    numbers = statistic.stacked([covered, statistic.mean(size, group), empties, by_class])
-    coverage, mean_size, empty, *of_class = estimates(numbers, rng, how)
-    return Coverage(rule.promised, coverage, tuple(of_class), mean_size, empty)
+    numbers = statistic.stacked([covered, statistic.mean(size, group), by_class])
+    coverage, mean_size, *of_class = estimates(numbers, rng, how)
+    return Coverage(rule.promised, coverage, tuple(of_class), mean_size)

@@ -53,8 +53,6 @@ class Curve:
         high: float64 (place,): upper bound.
         area: AUROC, or average precision, with its interval.
         frequency: Share of the examples that are events: the precision of a random ranking.
-        n_examples: Examples.
-        n_groups: Subjects or recordings that were resampled.
         level: Confidence of band and interval.
         parts: The curves of each model, if this is their mean; empty for one model.
     """
@@ -68,8 +66,6 @@ class Curve:
     high: Values
     area: Estimate
     frequency: float
-    n_examples: int
-    n_groups: int
     level: float
     parts: tuple["Curve", ...] = ()
 
@@ -243,8 +239,6 @@ def _mean_curve(
         *band,
         area=Estimate(area.value, area.interval),
         frequency=float(np.mean(np.concatenate([test.label for test in tests]) == 1)),
-        n_examples=sum(test.n_examples for test in tests),
-        n_groups=len(np.unique(np.concatenate([test.group_id for test in tests]))),
         level=how.level,
         parts=parts,
     )
@@ -267,8 +261,6 @@ def _bare(kind: Kind, predictions: Predictions) -> Curve:
         *(nothing, nothing, nothing),
         area=Estimate(np.nan, None),
         frequency=float(np.mean(predictions.label == 1)),
-        n_examples=predictions.n_examples,
-        n_groups=len(np.unique(predictions.group_id)),
         level=DEFAULT.level,
     )
 

@@ -111,22 +111,12 @@ def accuracy(predictions: Predictions) -> float:
     return float(np.mean(predictions.predicted == predictions.label))
 
 
-def recording_accuracy(predictions: Predictions) -> float:
-    """Compute the share of whole recordings whose mean probabilities give the true class."""
-    return accuracy(predictions.by_recording())
-
-
 def per_class_recall(predictions: Predictions) -> NDArray[np.float64]:
     """Compute the recall of each class, NaN for a class without examples: float64 (class,)."""
     counts = confusion(predictions)
     with np.errstate(invalid="ignore"):
         recall: NDArray[np.float64] = counts.diagonal() / counts.sum(axis=1)
     return recall
-
-
-def balanced_accuracy(predictions: Predictions) -> float:
-    """Compute the mean recall of the classes that occur."""
-    return float(np.nanmean(per_class_recall(predictions)))
 
 
 def confusion(predictions: Predictions) -> NDArray[np.int64]:
@@ -173,30 +163,12 @@ def average_precision(predictions: Predictions) -> float:
     return float(sklearn_metrics.average_precision_score(predictions.label, predictions.score))
 
 
-def brier_score(predictions: Predictions) -> float:
-    """Compute the mean squared error of class 1 of two classes, else summed over all classes."""
-    predictions.refuse_empty()
-    return float(_squared_errors(predictions).mean())
-
-
 def _squared_errors(predictions: Predictions) -> NDArray[np.float64]:
     """Return squared errors; two classes have the same errors, so by convention one is counted."""
     happened = predictions.label[:, None] == np.arange(len(predictions.classes))
     squares = (predictions.probabilities.astype(np.float64) - happened) ** 2
     share = 0.5 if len(predictions.classes) == _BINARY else 1.0
     return np.asarray(share * squares.sum(axis=1))
-
-
-def observed_minus_expected(predictions: Predictions) -> float:
-    """Compute the share of examples with the event, minus the mean predicted probability."""
-    judged = event(predictions)
-    return float(np.mean(judged.happened - judged.chance))
-
-
-def alarm_rate(predictions: Predictions) -> float:
-    """Compute the share of examples that raise an alarm at the threshold 0.5."""
-    predictions.refuse_empty()
-    return float(np.mean(predictions.score >= 0.5))  # noqa: PLR2004
 
 
 def refuse_one_class(predictions: Predictions) -> None:
@@ -227,6 +199,7 @@ def _ranked(area: Callable[..., Statistic]) -> Callable[[Predictions], Statistic
 
 
 def _balanced_accuracy(predictions: Predictions) -> Statistic:
+    # A class without examples has no recall; the scarcest class limits what is known of the mean.
     present = np.unique(predictions.label)
     recalls = recall_statistic(predictions)
     return Statistic(
@@ -251,21 +224,30 @@ def alarms_at(threshold: float) -> Callable[[Predictions], Statistic]:
     return alarms
 
 
-def _of_times(name: str) -> dict[str, Any]:
-    """Return value and statistic of a metric of times to an event."""
+_Fields = dict[str, Any]  # fields of a metric, by name
+
+
+def _by(statistic: Callable[[Predictions], Statistic]) -> _Fields:
+    """Return the statistic of a metric, and its value, where each group counts once."""
+
+    def value(predictions: Predictions) -> float:
+        predictions.refuse_empty()
+        return float(np.asarray(statistic(predictions).estimate).item())
+
+    return {"value": value, "statistic": statistic}
+
+
+def _of_times(name: str) -> _Fields:
+    """Return a metric of times to an event."""
 
     def of(predictions: Predictions) -> Statistic:
         from sequela.evaluation.survival import STATISTICS  # runs of classes do without
 
         return STATISTICS[name](*predictions.over_time)
 
-    def value(predictions: Predictions) -> float:
-        return float(np.asarray(of(predictions).estimate).item())
-
-    return {"name": name, "value": value, "statistic": of, "needs": "times"}
+    return {"name": name, "needs": "times", **_by(of)}
 
 
-_Fields = dict[str, Any]  # fields of a metric, by name
 _SHARE: _Fields = {"form": ".0%", "axis": ".0%", "points": True}
 _REPORTED: _Fields = {"reported": True, "reveals": False}
 _RANKED: _Fields = {"needs": "two classes", **_REPORTED}
@@ -311,9 +293,8 @@ for _metric in (
         "recording_accuracy",
         "accuracy of whole recordings",
         "share of whole recordings whose mean probabilities give the true class",
-        recording_accuracy,
-        lambda predictions: _accuracy(predictions.by_recording()),
         needs="whole groups",
+        **_by(lambda predictions: _accuracy(predictions.by_recording())),
         **(_SHARE | _REPORTED),
     ),
     Metric(
@@ -392,8 +373,7 @@ for _metric in (
         "balanced_accuracy",
         "balanced accuracy",
         "mean recall over the classes that occur",
-        balanced_accuracy,
-        _balanced_accuracy,
+        **_by(_balanced_accuracy),
         **_SHARE,
     ),
     Metric(
@@ -401,8 +381,7 @@ for _metric in (
         "Brier score",
         "mean squared error of the probabilities: of class 1, or over all classes if there are "
         "more than two (Brier 1950)",
-        brier_score,
-        lambda predictions: statistic.mean(_squared_errors(predictions), predictions.group_index),
+        **_by(lambda p: statistic.mean(_squared_errors(p), p.group_index)),
         better="lower",
         form=".3f",
         table=".4f",
@@ -414,8 +393,7 @@ for _metric in (
         "observed_minus_expected",
         "observed minus expected share of events",
         "share of examples with the event, minus the mean predicted probability",
-        observed_minus_expected,
-        _observed_minus_expected,
+        **_by(_observed_minus_expected),
         better="",
         form="+.1%",
         axis="+.0%",
@@ -427,8 +405,7 @@ for _metric in (
         "alarm_rate",
         "alarms per example",
         "share of examples that raise an alarm at the threshold, 0.5 if none is given",
-        alarm_rate,
-        alarms_at(0.5),
+        **_by(alarms_at(0.5)),
         better="",
         needs="two classes",
         **_SHARE,

@@ -247,6 +247,7 @@ class Predictions:
                     f"the recording of example {np.argmax(differs) + 1} holds more than one "
                     f"{name.removesuffix('_id')}: a whole recording needs exactly one"
                 )
+        # Summed in double precision: a recording may have thousands of segments.
         sums = np.zeros((len(recording), len(self.classes)))
         np.add.at(sums, index, self.probabilities)
         means = (sums / np.bincount(index)[:, None]).astype(np.float32)

@@ -132,16 +132,6 @@ class Design:
     paired: bool = False
 
     @classmethod
-    def disjoint(cls, statistics: Sequence[Statistic]) -> "Design":
-        """Build the design of one cross-validation's folds, in order, with disjoint groups."""
-        ends = np.cumsum([fold.n_groups for fold in statistics])
-        members = tuple(
-            np.arange(end - fold.n_groups, end)
-            for fold, end in zip(statistics, ends.tolist(), strict=True)
-        )
-        return cls(members, tuple(Place(0, fold, 0) for fold in range(len(statistics))))
-
-    @classmethod
     def of(cls, judged: Sequence[Judged], *, classes_fixed: bool = False) -> "Design":
         """Build the design from the predictions of all models, within classes if they are fixed."""
         tests = [model.held_out for model in judged]
@@ -197,22 +187,20 @@ class Design:
 def across_folds(
     statistics: Sequence[Statistic],
     rng: np.random.Generator,
-    how: Bootstrap = DEFAULT,
-    design: Design | None = None,
+    how: Bootstrap,
+    design: Design,
     tuning: Sequence[Statistic] = (),
     degrees: float | None = None,
 ) -> list[RecipeNumber]:
     """Compute each number of a training procedure from the statistics of its models.
 
     A paired difference is :func:`sequela.evaluation.statistic.difference` of two models with the
-    same place. Without a design, the models are folds of different groups, in order, of one
-    cross-validation. ``tuning`` are the same statistics on the validation sets, if the design has
-    these. ``degrees`` are those of the group variance, where a jackknife is uninformative (default:
-    by how evenly the groups contribute).
+    same place. ``tuning`` are the same statistics on the validation sets, if the design has these.
+    ``degrees`` are those of the group variance, where a jackknife is uninformative (default: by how
+    evenly the groups contribute).
     """
     if not statistics:
         raise DataError("there are no models to average over: expected one or more")
-    design = design or Design.disjoint(statistics)
     if design.n_groups < _FEWEST_GROUPS:
         raise DataError(
             f"there are {design.n_groups} groups: an interval needs two subjects or more"
@@ -402,12 +390,18 @@ def _coupled(group: float, swing: float, design: Design) -> float:
     return min(share * max(0.0, group - swing / repeats), COUPLED_SWING * swing)
 
 
-def _training(models: _ModelValues, design: Design) -> tuple[float | None, float]:
-    """Estimate the variance that training adds to the mean beyond the groups: by seed, by fold."""
-    cells: dict[tuple[int, int], list[int]] = {}
+def _splits(models: _ModelValues, design: Design) -> dict[tuple[int, int], list[int]]:
+    """Return the models that have the number, by repeat and fold."""
+    splits: dict[tuple[int, int], list[int]] = {}
     for model, place in enumerate(design.places):
         if not np.isnan(models.point[model]):
-            cells.setdefault(place[:2], []).append(model)
+            splits.setdefault(place[:2], []).append(model)
+    return splits
+
+
+def _training(models: _ModelValues, design: Design) -> tuple[float | None, float]:
+    """Estimate the variance that training adds to the mean beyond the groups: by seed, by fold."""
+    cells = _splits(models, design)
     point = [models.point[rows] for rows in cells.values()]
     resampled = [models.resampled[rows] for rows in cells.values()]
     seed, between = None, 0.0
@@ -435,11 +429,8 @@ def _split_up(models: _ModelValues, design: Design, total: float, seed: float | 
     """Divide the total variance by its cause, as far as the design can separate them."""
     repeat = np.array([place.repeat for place in design.places])
     if seed is not None:
-        cells: dict[tuple[int, int], list[float]] = {}
-        for place, value in zip(design.places, models.point.tolist(), strict=True):
-            if not np.isnan(value):
-                cells.setdefault(place[:2], []).append(value)
-        spread = [np.var(some, ddof=1) for some in cells.values() if len(some) > 1]
+        cells = _splits(models, design).values()
+        spread = [np.var(models.point[rows], ddof=1) for rows in cells if len(rows) > 1]
         seed = min(total, float(np.mean(spread)) / len(models.point))
     split = None
     if design.count(0) > 1:

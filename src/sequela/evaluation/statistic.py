@@ -112,6 +112,7 @@ def average_precision(
 
     def value(weights: NDArray[np.float64]) -> NDArray[np.float64]:
         positives, negatives = sums_at(weights)  # (score, resample), descending
+        # Hits and alarms at or above each score give its precision; only events gain recall there.
         hits = np.cumsum(positives, axis=0)
         flagged = np.cumsum(negatives, axis=0)
         flagged += hits
@@ -153,6 +154,7 @@ def sums_at_scores(
         ones = np.ones(int(examples.sum())) if weight is None else weight[examples]
         return csr_array((ones, (rank[examples], group[examples])), shape=shape)
 
+    # Each example adds to one score and one group, so most sums are zero and not stored.
     of_positives, of_negatives = counts(positive), counts(~positive)
 
     def sums(weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -115,6 +115,7 @@ def _hidden(
     """Return values that are too small, and those whose counts would reveal these."""
     cells = {value: _cell(predictions.where(rows)) for value, rows in members.items()}
     counts = np.array([[cell.n_groups, *cell.n_of_class] for cell in cells.values()])
+    # A count of zero reveals nobody.
     small = ((counts > 0) & (counts < smallest)).any(axis=1)
     hidden = hidden_cells(counts, smallest)
     names = np.array(list(cells), np.str_)

@@ -11,7 +11,7 @@ from sequela.errors import SettingError
 from sequela.evaluation.attribution import Attribution
 from sequela.evaluation.intervals import Estimate
 from sequela.evaluation.number import number
-from sequela.figures.chart.figure import FIRST, INK, SECOND, Figure, Row, chart_of
+from sequela.figures.figure import FIRST, INK, SECOND, Figure, Row, chart_of
 from sequela.figures.forest import ForestLine, ForestScale, forest
 
 _WIDTH = 400  # width of the charts in pixels, as are the heights

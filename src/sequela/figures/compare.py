@@ -7,9 +7,9 @@ from sequela.errors import SettingError
 from sequela.evaluation.comparison import Difference
 from sequela.evaluation.intervals import Estimate
 from sequela.evaluation.metrics import named
-from sequela.figures.chart.figure import Figure
-from sequela.figures.chart.marks import as_row, with_interval
+from sequela.figures.figure import Figure
 from sequela.figures.forest import ForestLine, ForestScale, forest
+from sequela.figures.marks import as_row, with_interval
 
 _SMALLEST_P = 0.001  # the p-value below which the number is not shown
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 import altair as alt
 
-from sequela.figures.chart.figure import FIRST, INK, SECOND, Channels, Figure, chart_of
+from sequela.figures.figure import FIRST, INK, SECOND, Channels, Figure, chart_of
 from sequela.training.history import EpochRecord, kept_epoch
 
 _PARTS = ["train", "tuning"]

@@ -9,8 +9,8 @@ import numpy as np
 from sequela.errors import SettingError
 from sequela.evaluation.decision import NetBenefit
 from sequela.evaluation.number import number
-from sequela.figures.chart.figure import INK, Channels, Figure, Row, chart_of
-from sequela.figures.chart.marks import Series, as_row, haloed, with_interval
+from sequela.figures.figure import INK, Channels, Figure, Row, chart_of
+from sequela.figures.marks import Series, as_row, haloed, with_interval
 
 _WIDTH = 250  # width of the picture in pixels
 _HEIGHT = 240  # height of the picture in pixels

@@ -6,8 +6,8 @@ import altair as alt
 
 from sequela.errors import SettingError
 from sequela.evaluation.external import Learnt
-from sequela.figures.chart.figure import Channels, Figure, Row
-from sequela.figures.chart.marks import Series
+from sequela.figures.figure import Channels, Figure, Row
+from sequela.figures.marks import Series
 
 _SIDE = 300  # width and height of the curves over people, in pixels
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import altair as alt
 
 from sequela.evaluation.intervals import Estimate
-from sequela.figures.chart.figure import FIRST, INK, PAPER, SECOND, Figure, Row, chart_of
-from sequela.figures.chart.marks import haloed
+from sequela.figures.figure import FIRST, INK, PAPER, Figure, Row, chart_of
+from sequela.figures.marks import haloed
 
 _WIDTH = 340  # least width of a picture in pixels, as are the other lengths
 _HEADING = 28  # height of a heading
@@ -20,15 +20,13 @@ _LETTER = 5.7  # mean width of a letter: a picture is as wide as its longest tex
 class ForestLine:
     """One line of the plot: words above the bar of a number, or alone, as a heading or not.
 
-    A ``hollow`` point shows an inconclusive difference; a ``second`` one is a diamond in the second
-    colour, such as for all subgroups together.
+    A ``hollow`` point shows an inconclusive difference.
     """
 
     words: str
     estimate: Estimate | None = None
     heading: bool = False
     hollow: bool = False
-    second: bool = False
 
     @property
     def height(self) -> int:
@@ -60,13 +58,12 @@ def forest(
     x = _x(data, scale)
     y = alt.Y("y:Q", axis=None, scale=alt.Scale(domain=[bottom + 8, 0], nice=False))
     measured = chart_of([r for r in data if r["value"] is not None]).encode(y=y)
-    colour = alt.ColorValue(FIRST, condition={"test": "datum.second", "value": SECOND})
+    colour = alt.ColorValue(FIRST)
     points = measured.mark_point(size=70, opacity=1, strokeWidth=2, aria=True).encode(
         x=alt.X("value:Q"),
         description=alt.Description("text:N"),
         color=colour,
         fill=alt.Fill("fill:N", scale=None),
-        shape=alt.ShapeValue("circle", condition={"test": "datum.second", "value": "diamond"}),
     )
     layers = [
         *_reference(data, scale, y),
@@ -90,8 +87,7 @@ def _row(line: ForestLine, bottom: int) -> Row:
         "low": interval.low if interval else value,
         "high": interval.high if interval else value,
         "heading": line.heading,
-        "fill": PAPER if line.hollow else SECOND if line.second else FIRST,
-        "second": line.second,
+        "fill": PAPER if line.hollow else FIRST,
     }
 
 

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import altair as alt
 
 from sequela.evaluation.metrics import named
-from sequela.figures.chart.figure import INK, SECOND, THIRD, Figure, Row, chart_of
+from sequela.figures.figure import INK, SECOND, THIRD, Figure, Row, chart_of
 
+_WIDTH = 300  # width of the picture without its axis, in pixels
 _ROW = 24  # height of a model with one leak, in pixels
 _SECOND_LEAK = 8  # height that another leak adds to each model, in pixels
 _LETTER = 6.6  # width of a letter, in pixels, at most
@@ -14,14 +15,13 @@ _COLOURS = (THIRD, SECOND)
 _SHAPES = ("square", "diamond")
 
 
-def leak(rows: Sequence[Row], *, metric: str = "accuracy", width: int = 300) -> Figure:
+def leak(rows: Sequence[Row], *, metric: str = "accuracy") -> Figure:
     """Draw the paired difference of each model with one or two leaks, with 95 % intervals.
 
     Args:
         rows: Each with ``model``, ``leak``, ``difference`` (with the leak minus without), ``low``
             and ``high``; models in the order of the picture.
         metric: Name of the metric.
-        width: Width of the picture without its axis, in pixels.
     """
     how = named(metric)
     data = [{**r, "hover": _hover(r, metric)} for r in rows]
@@ -59,7 +59,9 @@ def leak(rows: Sequence[Row], *, metric: str = "accuracy", width: int = 300) -> 
         f"{how.heading} with the leak minus without, on the same examples, with 95 % "
         f"intervals. {'; '.join(r['hover'] for r in data)}."
     )
-    return Figure.of([zero.encode(x=alt.X("x:Q")), bars, points], (width, height), text, list(rows))
+    return Figure.of(
+        [zero.encode(x=alt.X("x:Q")), bars, points], (_WIDTH, height), text, list(rows)
+    )
 
 
 def _hover(row: Row, metric: str) -> str:

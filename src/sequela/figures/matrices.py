@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import altair as alt
 
-from sequela.figures.chart.figure import FIRST, INK, Figure, Row, chart_of
+from sequela.figures.figure import FIRST, INK, Figure, Row, chart_of
 
 _CELL = 42  # width of a cell of a matrix, in pixels
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from sequela.evaluation.number import number as written
 from sequela.evaluation.number import within
-from sequela.figures.chart.figure import FAINT, FIRST, INK, PAPER, SECOND, Figure, Row, chart_of
-from sequela.figures.chart.marks import haloed
+from sequela.figures.figure import FAINT, FIRST, INK, PAPER, SECOND, Figure, Row, chart_of
+from sequela.figures.marks import haloed
 
 _HEIGHT = 260  # least height of the picture in pixels, as are the other lengths
 _LINE = 14.0  # height of a name

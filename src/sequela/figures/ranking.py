@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from sequela.errors import SettingError
 from sequela.evaluation.curves import Curve, Kind
 from sequela.evaluation.intervals import Estimate
-from sequela.figures.chart.figure import INK, Channels, Figure, Row, chart_of
-from sequela.figures.chart.marks import Series, haloed, named_line, thinned, with_interval
+from sequela.figures.figure import INK, Channels, Figure, Row, chart_of
+from sequela.figures.marks import Series, haloed, named_line, thinned, with_interval
 
 _SIDE = 240  # width and height of the picture in pixels
 _TOLERANCE = 0.3 / _SIDE

@@ -7,7 +7,7 @@ import altair as alt
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.figures.chart.figure import FIRST, INK, SECOND, THIRD, Figure, Row, chart_of
+from sequela.figures.figure import FIRST, INK, SECOND, THIRD, Figure, Row, chart_of
 
 Span = tuple[float, float]
 """Onset and end in seconds."""

@@ -8,7 +8,7 @@ from sequela.plugins import Registry
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sequela.figures.chart.figure import Figure
+    from sequela.figures.figure import Figure
 
 _BINARY = 2  # classes of a model whose matrix is in its own section
 

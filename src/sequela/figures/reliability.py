@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from sequela.disclosure import is_small, merged_bins
 from sequela.errors import SettingError
 from sequela.evaluation.calibration import Reliability
-from sequela.figures.chart.figure import Channels, Figure, Row, chart_of
-from sequela.figures.chart.marks import Series, as_row, named_line, with_interval
+from sequela.figures.figure import Channels, Figure, Row, chart_of
+from sequela.figures.marks import Series, as_row, named_line, with_interval
 
 _SIDE = 240  # width and height of the curves in pixels
 _BINS = 20  # bars of the histogram, if none is merged

@@ -5,7 +5,7 @@ from typing import Any
 
 import altair as alt
 
-from sequela.figures.chart.figure import FIRST, SECOND, Figure, Row, chart_of
+from sequela.figures.figure import FIRST, SECOND, Figure, Row, chart_of
 
 _WIDTH = 300  # width of the course in pixels, as are the other lengths
 _SMALL = (215, 140)  # width and height of the picture of one setting

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import altair as alt
 
 from sequela.evaluation.intervals import Estimate
-from sequela.figures.chart.figure import Channels, Figure, Row, chart_of
-from sequela.figures.chart.marks import Series, as_row, with_interval
+from sequela.figures.figure import Channels, Figure, Row, chart_of
+from sequela.figures.marks import Series, as_row, with_interval
 
 _WIDTH = 250  # width of the picture in pixels
 _HEIGHT = 240  # height of the picture in pixels

@@ -4,17 +4,18 @@ from collections.abc import Mapping, Sequence
 
 import altair as alt
 
-from sequela.figures.chart.figure import FAINT, FIRST, INK, Figure, Row, chart_of
+from sequela.figures.figure import FAINT, FIRST, INK, Figure, Row, chart_of
 
+_WIDTH = 240  # width of the picture in pixels
 _LANE = 40  # height of the lane of one class, in pixels
 _FULL = 0.42  # distance of the largest sample from the middle of its lane, as a share of the lane
 
 
-def traces(signals: Mapping[str, Sequence[float]], sfreq: float, width: int = 240) -> Figure:
+def traces(signals: Mapping[str, Sequence[float]], sfreq: float) -> Figure:
     """Draw one example of each class, in µV, each scaled to the height of its lane.
 
     The amplitude is written below the name of a lane. With one scale for all classes, seizures
-    would make the other lanes flat. ``sfreq`` is in Hz, ``width`` in pixels.
+    would make the other lanes flat. ``sfreq`` is in Hz.
     """
     most = {name: max(map(abs, samples)) for name, samples in signals.items()}
     rows: list[Row] = []
@@ -46,4 +47,4 @@ def traces(signals: Mapping[str, Sequence[float]], sfreq: float, width: int = 24
     layers = [middle.mark_rule(color=FAINT).encode(y=y), lines, words]
     amplitudes = "; ".join(f"{name}: up to {most[name]:.0f} µV" for name in signals)
     text = f"An example of each class over time. {amplitudes}."
-    return Figure.of(layers, (width, _LANE * len(lanes)), text, rows)
+    return Figure.of(layers, (_WIDTH, _LANE * len(lanes)), text, rows)

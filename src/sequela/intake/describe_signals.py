@@ -206,6 +206,7 @@ def _of_csv(
 
 def _classes_in_names(path: Path, files: Sequence[Path]) -> tuple[str | None, Counter[str]]:
     """Return a regular expression that finds two or more frequent words in the names of files."""
+    # A word is a class if all files have one, and several files have this one: ids are not.
     for pattern in ("([A-Za-z]+)[^/]*$", "([A-Za-z]+)[0-9_-]*[.]csv", "^([^/]+)/"):
         matches = [re.search(pattern, file.relative_to(path).as_posix()) for file in files]
         counts = Counter(match[1] for match in matches if match)

@@ -257,6 +257,7 @@ def _check_one_encoding(path: Path) -> None:
 
 def _add_numbers(form: FormKeys, columns: Sequence[InspectedColumn], doubts: list[str]) -> None:
     """Add to a form the decimal mark and the sign between thousands that fit its columns."""
+    # 1,234 has a decimal comma or a comma between thousands: all columns decide that together.
     marked = [c for c in columns if c.fits and c.kind is not Kind.TIME]
     possible = [f for f in _NUMBERS if all(_fits(c, f) for c in marked)]
     simple = [f for f in possible if not (f.thousands and Format(decimal=f.decimal) in possible)]
@@ -310,6 +311,7 @@ def _add_dates(form: FormKeys, columns: Sequence[InspectedColumn], doubts: list[
 
 
 def _column(name: str, view: str, rows: int, connection: "DuckDBPyConnection") -> InspectedColumn:
+    # The different values are tested, not the rows: a column of a million rows may have ten.
     text = f"nullif(trim(\"{name}\"), '')"
     grouped = (  # a column may be named v or n
         f'SELECT {text} AS v, count(*) AS n FROM "{view}" WHERE {text} IS NOT NULL GROUP BY ALL'  # noqa: S608

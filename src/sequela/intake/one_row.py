@@ -413,6 +413,7 @@ class _EventTable:
     @property
     def form(self) -> Format:
         """The form of the file; numbers and dates of other data are as those of the training."""
+        # New rows are read in the form of the training: what few of them show may mislead.
         settings, of_model = self.rows.settings, bool(self.rows.kinds_read)
         usual = [f"{key}={getattr(PLAIN, key)}" for key in _OF_CELLS] if of_model else []
         options = [*usual, *settings.format]

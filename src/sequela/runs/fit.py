@@ -13,9 +13,9 @@ from threadpoolctl import threadpool_limits
 
 from sequela.config import RunSettings
 from sequela.cost import record as record_cost
-from sequela.cost.combination import with_features
 from sequela.cost.ledger import Account
 from sequela.cost.measure import microseconds_of_one, peak_of_one
+from sequela.cost.references import ExampleInputs, account_of_reference, with_features
 from sequela.datasets.catalog import Modality
 from sequela.disclosure import INTERNAL
 from sequela.errors import SettingError
@@ -157,8 +157,6 @@ def _finish(run: _Run, *, resume: bool) -> None:
 
 def _fit_reference(run: _Run, entry: ReferenceModel) -> _Trained:
     """Fit a baseline model on the training set, with settings chosen on the validation set."""
-    from sequela.cost.references import ExampleInputs, account_of_reference
-
     started = time.perf_counter()
     data, inputs = run.data, run.inputs
     train, tuning = data.rows("train"), data.rows("tuning")

@@ -49,8 +49,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.utils.data import DataLoader
 
-    from sequela.evaluation.attribution import Attribution
-    from sequela.evaluation.importance import Explained, Importance
+    from sequela.evaluation.attribution import Attribution, Explained, Importance
     from sequela.sequences.visit_batches import VisitBatch, VisitDataset
 
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -366,7 +365,6 @@ class VisitInputs(Inputs):
     def importance(self, model: "nn.Module", smallest: int) -> "Importance":
         """Rank the inputs of a model by importance over the test set."""
         from sequela.evaluation import attribution
-        from sequela.evaluation.importance import importance_of_codes, ranked
 
         rows, dataset = self.data.rows("held_out"), self._dataset()
         classes, times = self.data.classes, self.data.times
@@ -374,8 +372,6 @@ class VisitInputs(Inputs):
         if times is not None:
             what = attribution.NUMBER_OF_EVENT
             weights = attribution.contrast_of_event(len(times.intervals.horizons), len(classes))
-        if self.reads == ("codes",):  # faster: many patients at once
-            return importance_of_codes(model, self.data.arrays, rows, what, weights, smallest)
 
         def attributions() -> "Iterator[Explained]":
             for row in rows.tolist():
@@ -383,7 +379,7 @@ class VisitInputs(Inputs):
                 values = attribution.attribute_record(model, batch, weights, attribution.STEPS)
                 yield int(self.data.arrays.subject_id[row]), self._moving(row, batch)[0], values
 
-        return ranked(self.names, attributions(), len(rows), what, smallest)
+        return attribution.ranked(self.names, attributions(), len(rows), what, smallest)
 
 
 def _read(settings: RunSettings, root: Path | None, work: Path) -> tuple[Division, Sequences]:

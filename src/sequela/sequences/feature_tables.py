@@ -88,6 +88,7 @@ def bag_of_codes(
     first, end = (sequences.code_offsets[sequences.step_offsets[examples + i]] for i in (0, 1))
     codes = sequences.codes[spans(first, end - first)]
     shape = (len(examples), len(sequences.vocabulary))
+    # The codes of an example follow each other, so they are the cells of a row as they are.
     rows = np.concatenate(([0], np.cumsum(end - first)))
     bag = csr_array((np.ones(len(codes), np.float32), codes, rows), shape=shape)
     bag.sum_duplicates()
@@ -136,6 +137,7 @@ def _summarised(sequences: Sequences, examples: NDArray[np.int64]) -> tuple[NDAr
     of_step = sequences.value_offsets[steps + 1] - sequences.value_offsets[steps]
     end_time = np.repeat(sequences.step_time[end_step - 1], end - first)
     days = (np.repeat(sequences.step_time[steps], of_step) - end_time) / np.timedelta64(1, "D")
+    # Measurements are sorted by cell (row and channel), so that each sum is over one run of them.
     key = rows * n_channels + sequences.channels[measured]
     order = np.argsort(key, kind="stable")  # within a channel the values stay in order of time
     key, days = key[order], days[order]

@@ -336,6 +336,7 @@ def content_of(sequences: Sequences, how: Pseudonyms) -> Content:
     last = np.flatnonzero(another) + 1  # the end of each subject's examples in this order
     size = np.diff((sequences.code_offsets + sequences.value_offsets)[sequences.step_offsets])
     block = np.cumsum(size[order])[last - 1] // _MARKED_AT_ONCE
+    # A block ends with a subject: the days since the step before are counted within a subject.
     ends = [0, *last[np.diff(block, append=-1) != 0].tolist()]
     blocks = [order[first:end] for first, end in pairwise(ends)]
     return joined([_content_of_block(examples_of(sequences, rows), how) for rows in blocks])

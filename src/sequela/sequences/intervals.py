@@ -56,10 +56,10 @@ class Intervals:
         of_cause = probabilities[:, first : first + size].astype(np.float64)
         return np.cumsum(of_cause, axis=1).clip(0, 1)
 
-    def quantile(self, probabilities: NDArray[np.floating], share: float, cause: int = 1) -> Floats:
+    def quantile(self, probabilities: NDArray[np.floating], share: float) -> Floats:
         """Return the day by which the risk reaches a share, else infinity: (example,)."""
         days, quantiles = np.array((0.0, *self.horizons)), np.full(len(probabilities), np.inf)
-        for row, risk in enumerate(self.risk(probabilities, cause)):
+        for row, risk in enumerate(self.risk(probabilities)):
             if risk[-1] >= share:
                 end = int(np.searchsorted(risk, share))
                 before = risk[end - 1] if end else 0.0
@@ -103,6 +103,7 @@ class Intervals:
         Hazards are (example, interval, 1 + cause), of no event and of each kind, among those
         without an event before. It works on arrays of numpy and of torch.
         """
+        # The chance of an event in an interval is its hazard times that of none before.
         alive, by_interval = hazards[:, 0, :1], [hazards[:, 0, 1:]]
         for interval in range(1, len(self.horizons)):
             by_interval.append(hazards[:, interval, 1:] * alive)

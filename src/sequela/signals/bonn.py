@@ -76,6 +76,7 @@ def with_sessions(recordings: Sequence[Recording]) -> list[Recording]:
     Recordings missing from the file of sessions are compared with all others, as when that file was
     made.
     """
+    # By content, as copies of the data have other names, and UCI's are cut.
     published = _published_sessions()
     names = [published.get(content_key(recording.signal), "") for recording in recordings]
     new = np.array([not name for name in names], np.bool_)

@@ -9,13 +9,11 @@ the recording; only the whole name does.
 """
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sequela.config import SignalSettings
 from sequela.datasets.catalog import Recording
@@ -31,22 +29,6 @@ _ROW_ID = re.compile(r"X([0-9]{1,4})\.(.+)")
 _REMEDY = "use the file as published"
 
 
-@dataclass(frozen=True)
-class Chunks:
-    """The rows of a table, in its order."""
-
-    recording_id: NDArray[np.str_]  # (row,)
-    chunk: NDArray[np.int64]  # (row,), number in its recording, from 1
-    values: NDArray[np.int16]  # (row, 178), in µV
-
-    def joined(self) -> dict[str, NDArray[np.int16]]:
-        """Join the chunks of each recording in the order of time: (n_times,) by recording."""
-        order = np.lexsort((self.chunk, self.recording_id))
-        names, first = np.unique(self.recording_id[order], return_index=True)
-        signals = np.split(self.values[order], first[1:])
-        return {str(name): signal.reshape(-1) for name, signal in zip(names, signals, strict=True)}
-
-
 def recording_ids() -> dict[str, str]:
     """Return the recording that each of the 500 names belongs to.
 
@@ -58,6 +40,7 @@ def recording_ids() -> dict[str, str]:
         >>> ids["V1.6"], ids["V1.791"], ids["V1.614"]
         ('Z007', 'O080', 'F007')
     """
+    # The publisher joined the five sets as columns V1 to V100, which R then made unique.
     a_set = ["V1", *(f"V1.{number}" for number in range(1, 100))]
     ids = {
         name: f"{bonn.PUBLISHED_ORDER[0]}{number:03d}" for number, name in enumerate(a_set, start=1)
@@ -73,21 +56,9 @@ def recording_ids() -> dict[str, str]:
 
 def read(path: Path) -> list[Recording]:
     """Read all recordings of a csv file, each (1, 4094), sorted by id."""
-    signals = read_chunks(path, label="y").joined()
-    for recording_id, signal in signals.items():
-        if len(signal) != N_CHUNKS * CHUNK_TIMES:
-            raise DataError(
-                f"{path}: {len(signal) // CHUNK_TIMES} rows of recording {recording_id}; expected "
-                f"all {N_CHUNKS}, else its signal has a gap; {_REMEDY}"
-            )
-    return bonn.with_sessions([bonn.recording(name, signal) for name, signal in signals.items()])
-
-
-def read_chunks(path: Path, *, label: str | None = None) -> Chunks:
-    """Read the rows of a csv file, of which some may be missing; a ``label`` is checked."""
     file = table_of(path)
     names, _ = segment_tables.columns_of(file)
-    settings = SignalSettings(label=label, samples="X*")
+    settings = SignalSettings(label="y", samples="X*")
     settings = settings.model_copy(update={"id": names[0]})  # whose name may be empty
     layout = segment_tables.layout_of(file, settings)
     if [*layout.columns[0]] != _SAMPLES:
@@ -97,7 +68,9 @@ def read_chunks(path: Path, *, label: str | None = None) -> Chunks:
             f"expected an id, and X1 to X{CHUNK_TIMES}; {_REMEDY}"
         )
     parts = [*segment_tables.rows_of_table(file, settings, layout)]
-    row_ids = [*chain.from_iterable(part.texts["id"] for part in parts)]
+    row_ids, labels = (
+        [*chain.from_iterable(part.texts[key] for part in parts)] for key in ("id", "label")
+    )
     if not row_ids:
         raise DataError(f"{file}: no row below the header; expected one a chunk; {_REMEDY}")
     values = np.concatenate([*chain.from_iterable(part.signal for part in parts)])  # (row, 178)
@@ -108,13 +81,22 @@ def read_chunks(path: Path, *, label: str | None = None) -> Chunks:
             f"{file} row {row + 1}: {values[row, column]:g} in column {_SAMPLES[column]}; expected "
             f"{bonn.SAMPLE}; {_REMEDY}"
         )
-    labels = [*chain.from_iterable(part.texts.get("label", ()) for part in parts)]
-    recording_id, chunk = map(np.array, zip(*_keys(file, row_ids, labels), strict=True))
-    return Chunks(recording_id, chunk, values.astype(np.int16))
+    recordings = []
+    for recording_id, rows in _rows_by_recording(file, row_ids, labels).items():
+        if len(rows) != N_CHUNKS:
+            raise DataError(
+                f"{file}: {len(rows)} rows of recording {recording_id}; expected all {N_CHUNKS}, "
+                f"else its signal has a gap; {_REMEDY}"
+            )
+        signal = values[rows].reshape(-1).astype(np.int16)
+        recordings.append(bonn.recording(recording_id, signal))
+    return bonn.with_sessions(recordings)
 
 
-def _keys(file: Path, row_ids: Sequence[str], labels: Sequence[str]) -> Iterable[tuple[str, int]]:
-    """Return the recording and the chunk of each row, no two alike, after a check of any labels."""
+def _rows_by_recording(
+    file: Path, row_ids: Sequence[str], labels: Sequence[str]
+) -> dict[str, list[int]]:
+    """Return the rows of each recording, sorted, in the order of time, after a check of labels."""
     recordings = recording_ids()
     rows: dict[tuple[str, int], int] = {}
     for row, row_id in enumerate(row_ids, start=1):
@@ -126,7 +108,7 @@ def _keys(file: Path, row_ids: Sequence[str], labels: Sequence[str]) -> Iterable
             )
         recording_id, chunk = recordings[match[2]], int(match[1])
         expected = bonn.SETS.index(recording_id[0]) + 1
-        if labels and labels[row - 1] != str(expected):
+        if labels[row - 1] != str(expected):
             raise DataError(
                 f"{file} row {row}: y is '{labels[row - 1][:30]}'; expected {expected} for "
                 f"'{row_id}'; {_REMEDY}"
@@ -136,4 +118,7 @@ def _keys(file: Path, row_ids: Sequence[str], labels: Sequence[str]) -> Iterable
             raise DataError(
                 f"{file} row {row}: id '{row_id}' again; expected it only in row {first}; {_REMEDY}"
             )
-    return rows
+    by_recording: dict[str, list[int]] = {}
+    for (recording_id, _), row in sorted(rows.items()):
+        by_recording.setdefault(recording_id, []).append(row - 1)
+    return by_recording

@@ -30,7 +30,7 @@ def cost(
     pad_to: int | None = None,
     codes: int | None = None,
     derive: bool = False,
-    format_: Annotated[Literal["text", "markdown", "mathml"], Parameter(name="--format")] = "text",
+    format_: Annotated[Literal["text", "mathml"], Parameter(name="--format")] = "text",
     json: bool = False,
     measure: bool = False,
     training: bool = False,
@@ -39,7 +39,7 @@ def cost(
 ) -> None:
     """Count the parameters and operations of a model, with the derivation of each number.
 
-    MODEL is a model listed by `sequela train --help`, a class (FILE.py:CLASS or
+    MODEL is a network listed by `sequela train --help`, a class (FILE.py:CLASS or
     package.module:CLASS), the folder of a run, or auto for the default model of a data set. Nothing
     is trained, and only auto reads data. Examples:
 
@@ -79,9 +79,8 @@ def cost(
     check_names(model, data)
     from sequela.cost import measure as measuring
     from sequela.cost import training as steps_of_training
+    from sequela.cost.derivation import render
     from sequela.cost.record import to_json
-    from sequela.cost.references import account_of_unfitted
-    from sequela.cost.text import render
     from sequela.models.inputs import parse_settings
     from sequela.models.reference import REFERENCE_MODELS
     from sequela.runs.find import is_run
@@ -91,11 +90,12 @@ def cost(
     counted = None
     if ":" not in model and is_run(Path(model)):
         shape = (input_, steps, lengths, pad_to, codes)
-        changed = any(each is not None for each in shape) or kwargs != "{}" or measure
+        changed = any(option is not None for option in shape) or kwargs != "{}" or measure
         account = _of_run(Path(model), changed=changed or convention != "exact")
     elif model in REFERENCE_MODELS:
-        _refuse(model, input_, lengths, pad_to, codes, measure, training, optimiser)
-        account = account_of_unfitted(model, parse_settings(kwargs), steps, convention)
+        raise SettingError(
+            f"the operations of {model} depend on what it learns: name the folder of a run of it"
+        )
     else:
         from sequela.cost.network import count, network, parse_lengths
 
@@ -141,17 +141,9 @@ def _default(model: str, data: str | None, root: Path | None) -> str:
         )
     settings = run_settings(AUTO, data)
     with work_beside(Path(AUTO)) as work:
-        found, _ = default_run(settings, TrainingSettings(), root=root, work=work)
-    print(f"auto: {found.model}, the default for {found.data}", file=sys.stderr)
-    return found.model
-
-
-def _refuse(model: str, *given: object) -> None:
-    if any(given):
-        raise SettingError(
-            f"{model} is a baseline model, counted on one example: leave out all but --kwargs, "
-            "--steps, --convention, --derive, --format and --json"
-        )
+        default, _ = default_run(settings, TrainingSettings(), root=root, work=work)
+    print(f"auto: {default.model}, the default for {default.data}", file=sys.stderr)
+    return default.model
 
 
 def _of_run(path: Path, *, changed: bool) -> "Account":

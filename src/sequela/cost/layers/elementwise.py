@@ -1,8 +1,10 @@
 """Functions of single values; reductions, norms, transforms and sorting of rows of values."""
 
 import math
+from math import prod
 
-from sequela.cost.rules.formula import Formula, Number, Symbol
+from sequela.cost.formula import Formula, Number, Symbol
+from sequela.cost.layers.calls import ModuleCall, OperatorCall, OperatorRule
 from sequela.cost.work import (
     NONE,
     RELU,
@@ -85,6 +87,10 @@ REDUCTIONS = {
 }
 
 
+# The factors of the functions that may multiply a value by a weight.
+FACTORS = {"mul": ("self", "other"), "_prelu_kernel": ("self", "weight")}
+
+
 def elementwise(function: str | Primitive, values: int, *, weighted: bool = False) -> Layer:
     """Count a function of each value, which may be a product with a weight."""
     primitive = FUNCTIONS[function] if isinstance(function, str) else function
@@ -92,33 +98,41 @@ def elementwise(function: str | Primitive, values: int, *, weighted: bool = Fals
     return Layer(primitive.name, Work.single(primitive.how, cost, n, unit="value"))
 
 
-def reduction(function: str, rows: int, n: int) -> Layer:
-    """Count rows of ``n`` values, each reduced (or accumulated) by one of ``REDUCTIONS``."""
-    factor, constant, how = REDUCTIONS[function]
-    row = factor * Symbol("n", n, "values of a row")
-    row = row - -constant if constant < 0 else row + constant
-    return Layer(function, Work.single(how, Cost(row), samples(rows), unit="row"))
+def function(op: OperatorCall) -> list[Layer] | None:
+    """Count a function of each value; sums that also scale a tensor have no rule."""
+    if op.name == "mul" and not op.has_tensor("other") and op["other"] == 1:
+        return []  # the hinges of a network's summaries have a sign of 1 or -1
+    if op.name in ("add", "sub", "rsub") and op["alpha"] != 1:
+        return None
+    weighted = op.weighted(*FACTORS.get(op.name, ()))
+    return [elementwise(_form_of(op), op.output.numel(), weighted=weighted)]
 
 
-def sorting(rows: int, n: int) -> Layer:
-    """Count the comparisons that sort rows of ``n`` values.
-
-    The count is n·⌈log2(n)⌉, an upper bound of merge sort's (Knuth 1998, The art of computer
-    programming, volume 3, section 5.2.4).
-    """
-    # Each round merges sorted pieces into pieces of twice the length.
-    rounds = math.ceil(math.log2(n)) if n > 1 else 0
-    cost = Cost(rounds * Symbol("n", n, "values of a row"))
-    return Layer(
-        "sort", Work.single(f"{rounds} rounds of n comparisons", cost, samples(rows), unit="row")
-    )
+def _form_of(op: OperatorCall) -> str:
+    """Return the name in ``FUNCTIONS`` of a function that has several forms."""
+    match op.name:
+        case "gelu" if op["approximate"] != "none":
+            return "gelu (tanh)"
+        case "softplus" if op["beta"] != 1:
+            return "softplus (beta)"
+        case "elu" if op["scale"] != 1:
+            return "selu"
+    return op.name
 
 
-def fourier(rows: int, n: int) -> Layer:
-    """Count a fast Fourier transform of each row, where samples or result are real."""
-    how = f"5·n·log2(n) / 2 of n = {n} samples"
-    row = Symbol("d", fourier_operations(n), f"operations, {how}")
-    return Layer("Fourier transform", Work.single(how, Cost(row), samples(rows), unit="row"))
+def division(op: OperatorCall) -> list[Layer] | None:
+    """Count a division, and a rounding where there is one."""
+    rounded = op.arguments.get("rounding_mode") is not None
+    names = ("div", "round") if rounded else ("div",)
+    return [elementwise(name, op.output.numel()) for name in names]
+
+
+def power(op: OperatorCall) -> list[Layer] | None:
+    """Count x^y: products for a whole y, roots, or the logarithm."""
+    if op.has_tensor("exponent") or not op.has_tensor("self"):
+        return [elementwise("power", op.output.numel())]
+    how = powers(float(op["exponent"]))
+    return [] if how is None else [elementwise(how, op.output.numel())]
 
 
 def powers(exponent: float) -> Primitive | None:
@@ -138,43 +152,164 @@ def powers(exponent: float) -> Primitive | None:
     return FUNCTIONS[functions.get(exponent, "power")]
 
 
-def stored_norm(channels: int, values: int, *, affine: bool, weighted: bool) -> Layer:
-    """Count (x - mean) / sqrt(variance + eps) · gamma + beta with stored statistics.
+def clamp(op: OperatorCall) -> list[Layer] | None:
+    """Count a clamp: one comparison for each bound."""
+    bounds = [bound for bound in ("min", "max") if op[bound] is not None]
+    return [elementwise(f"clamp_{bound}", op.output.numel()) for bound in bounds]
 
-    Each of the channels has ``values`` values, all samples together.
+
+def reduction(function: str, rows: int, n: int) -> Layer:
+    """Count rows of ``n`` values, each reduced (or accumulated) by one of ``REDUCTIONS``."""
+    factor, constant, how = REDUCTIONS[function]
+    row = factor * Symbol("n", n, "values of a row")
+    row = row - -constant if constant < 0 else row + constant
+    return Layer(function, Work.single(how, Cost(row), samples(rows), unit="row"))
+
+
+def reduced(name: str) -> OperatorRule:
+    """Return a rule for rows reduced to one value each."""
+
+    def rule(op: OperatorCall) -> list[Layer] | None:
+        rows = op.output.numel()
+        return [reduction(name, rows, op["self"].numel() // max(rows, 1))]
+
+    return rule
+
+
+def accumulated(name: str) -> OperatorRule:
+    """Return a rule for rows accumulated along ``dim``."""
+
+    def rule(op: OperatorCall) -> list[Layer] | None:
+        n = _length(op)
+        return [reduction(name, op.output.numel() // n, n)]
+
+    return rule
+
+
+def _length(op: OperatorCall) -> int:
+    """Return the length of the rows along ``dim``; a number alone is a row of one."""
+    length: int = op["self"].shape[op["dim"]] if op["self"].dim() else 1
+    return length
+
+
+def extremum(op: OperatorCall) -> list[Layer] | None:
+    """Count the largest or smallest of a row, or of two tensors at each place."""
+    if op.has_tensor("other"):
+        return [elementwise("maximum", op.output.numel())]
+    return reduced("max")(op)
+
+
+def norm(op: OperatorCall) -> list[Layer] | None:
+    """Count the 2-norm of rows."""
+    order = op.arguments.get("ord", op.arguments.get("p"))
+    return reduced("norm")(op) if order in (None, 2) else None
+
+
+def sorting(op: OperatorCall) -> list[Layer] | None:
+    """Count the comparisons that sort rows of n values along ``dim``.
+
+    The count is n·⌈log2(n)⌉, an upper bound of merge sort's (Knuth 1998, The art of computer
+    programming, volume 3, section 5.2.4).
     """
-    n, c = Symbol("n", values, "values of a channel"), Symbol("C", channels, "channels")
+    n = _length(op)
+    # Each round merges sorted pieces into pieces of twice the length.
+    rounds = math.ceil(math.log2(n)) if n > 1 else 0
+    cost = Cost(rounds * Symbol("n", n, "values of a row"))
+    rows = samples(op["self"].numel() // max(n, 1))
+    work = Work.single(f"{rounds} rounds of n comparisons", cost, rows, unit="row")
+    return [Layer("sort", work)]
+
+
+def fourier(op: OperatorCall) -> list[Layer] | None:
+    """Count a fast transform along each dimension in ``dim``, of real samples or to real ones."""
+    # The real side has all samples; the other has half of the frequencies.
+    full = op["self"] if op.name == "_fft_r2c" else op.output
+    layers = []
+    for dim in op["dim"]:
+        n = full.shape[dim]
+        how = f"5·n·log2(n) / 2 of n = {n} samples"
+        row = Cost(Symbol("d", fourier_operations(n), f"operations, {how}"))
+        work = Work.single(how, row, samples(full.numel() // n), unit="row")
+        layers.append(Layer("Fourier transform", work))
+    if op["normalization"]:
+        layers.append(elementwise("mul", op.output.numel()))
+    return layers
+
+
+def weight_norm(op: OperatorCall) -> list[Layer] | None:
+    """Count rows ``v`` of a weight times ``g / |v|``."""
+    rows, n = op["g"].numel(), op["v"].numel()
+    return [reduction("norm", rows, n // rows), elementwise("div", rows), elementwise("mul", n)]
+
+
+def renorm(op: OperatorCall) -> list[Layer] | None:
+    """Count a scaling of slices to a largest norm: norm, compare, add, divide, multiply."""
+    rows, n = op["self"].shape[op["dim"]], op["self"].numel()
+    if op["p"] != 2:  # noqa: PLR2004
+        return None
+    of_rows = [elementwise(name, rows) for name in ("maximum", "add", "div")]
+    return [reduction("norm", rows, n // rows), *of_rows, elementwise("mul", n)]
+
+
+def batch_norm(op: OperatorCall) -> list[Layer] | None:
+    """Count a batch norm with stored statistics, or with statistics of the batch."""
+    channels = op["input"].shape[1]
+    stored = op.arguments.get("running_mean") is not None
+    if not stored or op.arguments.get("training", op.arguments.get("train", False)):
+        return _norm_of_groups(op, "batch norm", channels, channels)
+    affine = op["weight"] is not None
+    n = Symbol("n", op["input"].numel() // channels, "values of a channel")
+    c = Symbol("C", channels, "channels")
     # The root of the variance is once a channel, whatever the batch: it does not depend on data.
     parts = (
         Part("sqrt(variance + eps): add, root", Cost.of(2)),
         Part("subtract, divide", Cost.of(2).times(n)),
-        *_affine(n, weighted=weighted, scale=affine, shift=affine),
+        *_affine(n, weighted=_scaled_by_weight(op), scale=affine, shift=affine),
     )
-    return Layer("batch norm", Work(parts, c, "channel"), 2 * int(affine) * c)
+    return [Layer("batch norm", Work(parts, c, "channel"), 2 * int(affine) * c)]
 
 
-def own_norm(
-    kind: str, groups: int, values: int, gammas: int, betas: int, *, weighted: bool
-) -> Layer:
-    """Count (x - mean) / sqrt(variance + eps) · gamma + beta with the statistics of each group."""
-    n = Symbol("n", values, "values of a group")
+def layer_norm(op: OperatorCall) -> list[Layer] | None:
+    """Count a norm over rows of the normalised shape."""
+    n = prod(op["normalized_shape"])
+    return _norm_of_groups(op, "layer norm", op["input"].numel() // n, n)
+
+
+def group_norm(op: OperatorCall) -> list[Layer] | None:
+    """Count a norm over groups of channels."""
+    return _norm_of_groups(op, "group norm", op["N"] * op["group"], op["C"])
+
+
+def _norm_of_groups(op: OperatorCall, kind: str, groups: int, learnt: int) -> list[Layer]:
+    """Count (x - mean) / sqrt(variance + eps) · gamma + beta with the statistics of each group.
+
+    There are ``learnt`` scales and shifts, where they exist.
+    """
+    n = Symbol("n", op["input"].numel() // groups, "values of a group")
+    scale, shift = op["weight"] is not None, op["bias"] is not None
     parts = (
         Part("mean", mean(n)),
         Part("differences from it", Cost(n)),
         Part("variance: squares and their mean", Cost(n) + mean(n)),
         Part("sqrt(variance + eps): add, root", Cost.of(2)),
         Part("divide", Cost(n)),
-        *_affine(n, weighted=weighted, scale=gammas > 0, shift=betas > 0),
+        *_affine(n, weighted=_scaled_by_weight(op), scale=scale, shift=shift),
     )
-    scales = (Symbol("G", gammas, "scales") if gammas else NONE) + (
-        Symbol("B", betas, "shifts") if betas else NONE
-    )
-    return Layer(kind, Work(parts, samples(groups), "group"), scales)
+    scales = Symbol("G", learnt, "scales") if scale else NONE
+    shifts = Symbol("B", learnt, "shifts") if shift else NONE
+    return [Layer(kind, Work(parts, samples(groups), "group"), scales + shifts)]
 
 
-def root_mean_square_norm(rows: int, values: int, *, learnt: bool) -> Layer:
+def _scaled_by_weight(op: OperatorCall) -> bool:
+    """Return whether the scales of a normalisation are weights, not computed from the data."""
+    return op["weight"] is None or op.holds_weights("weight")
+
+
+def rms_norm(call: ModuleCall) -> dict[str, Layer]:
     """Count x / sqrt(mean of x squared + eps) · gamma for each row, where gamma may be learnt."""
-    n = Symbol("n", values, "values of a row")
+    size, learnt = prod(call.module.normalized_shape), call.module.weight is not None
+    rows = next(iter(call.arguments.values())).numel() // size
+    n = Symbol("n", size, "values of a row")
     # Without the mean there are no differences, and no shift after it.
     parts = (
         Part("squares", Cost(n)),
@@ -183,8 +318,8 @@ def root_mean_square_norm(rows: int, values: int, *, learnt: bool) -> Layer:
         Part("divide", Cost(n)),
         *_affine(n, weighted=True, scale=learnt, shift=False),
     )
-    scales = Symbol("G", values, "scales") if learnt else NONE
-    return Layer("RMSNorm", Work(parts, samples(rows), "row"), scales)
+    scales = Symbol("G", size, "scales") if learnt else NONE
+    return {"": Layer("RMSNorm", Work(parts, samples(rows), "row"), scales)}
 
 
 def _affine(n: Formula, *, weighted: bool, scale: bool, shift: bool) -> list[Part]:

@@ -7,7 +7,11 @@ for the input and one for the state; both are added.
 from dataclasses import replace
 from typing import Literal
 
-from sequela.cost.rules.formula import Number, Symbol, add
+from torch import nn
+from torch.nn.utils.rnn import PackedSequence
+
+from sequela.cost.formula import Number, Symbol, add
+from sequela.cost.layers.calls import ModuleCall
 from sequela.cost.work import RELU, SIGMOID, TANH, Cost, Layer, Omission, Part, Work, dot
 
 Cell = Literal["GRU", "LSTM", "RNN (tanh)", "RNN (ReLU)"]
@@ -76,3 +80,35 @@ def recurrence(
             omission = Omission("", reason, 3 * h * directions, repeated * 3 * h)
             report = replace(report, omissions=(omission,))
     return Layer(kind, Work(tuple(parts), repeated, "step"), parameters * directions, report)
+
+
+def recurrent(call: ModuleCall) -> dict[str, Layer] | None:
+    """Count the layers of a recurrent network that reads (steps of all sequences, W)."""
+    rnn, sequences = call.module, call.arguments["input"]
+    if rnn.proj_size:
+        return None
+    data = sequences.data if isinstance(sequences, PackedSequence) else sequences
+    steps, directions = data.numel() // rnn.input_size, 2 if rnn.bidirectional else 1
+    layers = {}
+    for index in range(rnn.num_layers):
+        width = rnn.input_size if index == 0 else directions * rnn.hidden_size
+        suffix = f".l{index}" if rnn.num_layers > 1 else ""
+        layers[suffix] = recurrence(
+            _cell_of(rnn), width, rnn.hidden_size, steps, directions, bias=rnn.bias
+        )
+    return layers
+
+
+def recurrent_cell(call: ModuleCall) -> dict[str, Layer]:
+    """Count one step of a cell: (rows, W), (rows, H) -> (rows, H)."""
+    cell = call.module
+    rows = call.arguments["input"].numel() // cell.input_size
+    return {"": recurrence(_cell_of(cell), cell.input_size, cell.hidden_size, rows, bias=cell.bias)}
+
+
+def _cell_of(module: nn.Module) -> Cell:
+    if isinstance(module, nn.GRU | nn.GRUCell):
+        return "GRU"
+    if isinstance(module, nn.LSTM | nn.LSTMCell):
+        return "LSTM"
+    return "RNN (ReLU)" if getattr(module, "nonlinearity", "tanh") == "relu" else "RNN (tanh)"

@@ -7,8 +7,7 @@ import numpy as np
 from markupsafe import Markup
 
 from sequela.analysis.explain import Explained, Explanation
-from sequela.evaluation.attribution import Attribution
-from sequela.evaluation.importance import Importance
+from sequela.evaluation.attribution import Attribution, Importance
 from sequela.figures.attribution import code_importance, signal_attribution
 from sequela.report.entry import Entry
 from sequela.report.page import write_page
@@ -16,8 +15,7 @@ from sequela.report.picture import svg
 from sequela.runs.released import public
 from sequela.sequences.flat import CodeAt
 
-_MOST = 12
-"""Codes in each direction of a table, and in the picture of the importance."""
+_MOST = 12  # codes in each direction of a table, and in the picture of the importance
 _LISTED = 50
 
 
@@ -67,6 +65,7 @@ def up_and_down(
     Codes of fewer than ``smallest`` training subjects are among the others.
     """
     values = attribution.values
+    # Codes of few people are in the sum of the others, so that the sums of the table are right.
     order = np.argsort(values, kind="stable").tolist()
     order = [i for i in order if codes[i].subjects >= smallest]
     up = [Moved(codes[i], float(values[i])) for i in order[::-1][:most] if values[i] > 0]

@@ -5,7 +5,7 @@ import hashlib
 import html
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -83,12 +83,10 @@ class Figure:
         return cls(chart, text, rows)
 
     def frame(self) -> pa.Table:
-        """Return the data of the picture."""
-        return as_table(self.rows)
-
-    def to_pandas(self) -> Any:
-        """Return :meth:`frame` as a pandas frame."""
-        return self.frame().to_pandas()
+        """Return the data of the picture: a column for each key, null where a row lacks it."""
+        # Columns are in the order of their first appearance in any row.
+        names = list(dict.fromkeys(chain.from_iterable(self.rows)))
+        return pa.table({name: [row.get(name) for row in self.rows] for name in names})
 
     def vega_lite(self) -> dict[str, Any]:
         """Return a Vega-Lite specification with its data, for any viewer of Vega-Lite."""
@@ -111,65 +109,43 @@ class Figure:
         return svg
 
     def save(self, path: Path | str) -> Path:
-        """Write the picture or its data: .svg, .png, .json (Vega-Lite), .csv or .parquet."""
-        forms = {".svg": lambda: self._standalone().encode(), ".png": self.png, ".json": self._json}
-        return write(Path(path), forms, self.rows)
+        """Write the picture or its data: .svg, .png, .json (Vega-Lite), .csv or .parquet.
 
-    def _json(self) -> bytes:
-        return f"{json.dumps(self.vega_lite(), ensure_ascii=False)}\n".encode()
+        The file appears whole or not at all.
+        """
+        path = Path(path)
+        forms: dict[str, Callable[[Path], object]] = {
+            ".svg": lambda file: file.write_text(self._standalone(), "utf-8"),
+            ".png": lambda file: file.write_bytes(self.png()),
+            ".json": lambda file: file.write_text(self._json(), "utf-8"),
+            ".csv": lambda file: pa_csv.write_csv(self.frame(), file),
+            ".parquet": lambda file: pq.write_table(self.frame(), file),
+        }
+        suffix = path.suffix.lower()
+        if suffix not in forms:
+            wrong = f"'{suffix}'" if suffix else "no suffix"
+            raise SettingError(
+                f"a figure cannot be saved as '{path.name}': it has {wrong}, expected one of "
+                f"{', '.join(forms)}"
+            )
+        with whole(path) as partial:
+            forms[suffix](partial)
+        return path
+
+    def _json(self) -> str:
+        return f"{json.dumps(self.vega_lite(), ensure_ascii=False)}\n"
 
     def _standalone(self) -> str:
         """Return the picture as SVG with a white background and fixed colours."""
         name = hashlib.sha256(self.alt.encode()).hexdigest()[:8]
         return _as_svg(self.chart, PAPER, f"figure-{name}", self.alt)
 
-    def _repr_html_(self) -> str:
-        return f"<figure>{self._standalone()}</figure>"
-
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         return {
             "text/plain": self.alt,
-            "text/html": self._repr_html_(),
+            "text/html": f"<figure>{self._standalone()}</figure>",
             "image/png": base64.b64encode(self.png()).decode(),
         }
-
-
-def as_table(rows: Sequence[Row]) -> pa.Table:
-    """Make a table with each column that any row has, null where a row lacks it.
-
-    Example:
-        >>> as_table([{"epoch": 1}, {"epoch": 2, "loss": 0.5}]).to_pydict()
-        {'epoch': [1, 2], 'loss': [None, 0.5]}
-    """
-    # Columns are in the order of their first appearance in any row.
-    names = list(dict.fromkeys(chain.from_iterable(rows)))
-    return pa.table({name: [row.get(name) for row in rows] for name in names})
-
-
-def write(path: Path, forms: Mapping[str, Callable[[], bytes]], rows: Sequence[Row]) -> Path:
-    """Write a picture or its rows in the format of the suffix, completely or not at all.
-
-    The suffix is one of ``forms``, whose functions return the content, or for the rows ``.csv`` or
-    ``.parquet``.
-    """
-    suffix = path.suffix.lower()
-    suffixes = [*forms, ".csv", ".parquet"]
-    if suffix not in suffixes:
-        wrong = f"'{suffix}'" if suffix else "no suffix"
-        raise SettingError(
-            f"a figure cannot be saved as '{path.name}': it has {wrong}, expected one of "
-            f"{', '.join(suffixes)}"
-        )
-    content = forms[suffix]() if suffix in forms else b""
-    with whole(path) as partial:
-        match suffix:
-            case ".csv":
-                pa_csv.write_csv(as_table(rows), partial)
-            case ".parquet":
-                pq.write_table(as_table(rows), partial)
-            case _:
-                partial.write_bytes(content)
-    return path
 
 
 def chart_of(rows: Iterable[Row], **properties: Any) -> alt.Chart:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sequela.evaluation.intervals import Estimate
 from sequela.evaluation.number import number, within
-from sequela.figures.chart.figure import FIRST, INK, PAPER, SECOND, THIRD, Channels, Row, chart_of
+from sequela.figures.figure import FIRST, INK, PAPER, SECOND, THIRD, Channels, Row, chart_of
 
 _COLOURS = (FIRST, SECOND, THIRD, INK)
 _DASHES = ([1, 0], [6, 3], [2, 2], [9, 2, 2, 2], [12, 4])

@@ -1,1 +1,0 @@
-"""Rules and conventions for counting, and their formulas."""

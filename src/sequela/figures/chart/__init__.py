@@ -1,1 +1,0 @@
-"""The parts that pictures share: the figure with its theme, and marks."""

@@ -128,6 +128,9 @@ def main() -> None:
     if said.against:
         against(found, json.loads(said.against.read_text(encoding="utf-8")))
     if said.write:
+        before = json.loads(HERE.read_text(encoding="utf-8"))
+        if before["version"] == __version__:  # verdicts of a study that was not run again
+            found = {**found, "studies": before["studies"] | found["studies"]}
         text = re.sub(r"\[[^]]*\]", lambda a: " ".join(a[0].split()), json.dumps(found, indent=1))
         HERE.write_text(text + "\n", encoding="utf-8")  # a claim a line
         print(f"written to {HERE}", file=sys.stderr)

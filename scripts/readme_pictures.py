@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 
 from sequela.report.entry import Entry
-from sequela.report.sections.leak import PLANNED, inflations, leak_figure
+from sequela.report.sections.inflation import PLANNED, inflations, leak_figure
 from sequela.runs.find import find_runs
-from sequela.studies import seizure
+from sequela.studies.registry import STUDIES
 from sequela.studies.results import by_study
 
 PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
@@ -46,7 +46,7 @@ def main() -> None:
         capture_output=True,
     )
     runs = {each.name: runs for each, runs in by_study(find_runs([study / "runs"]))}
-    entries = [Entry(run, study=seizure.STUDY) for run in runs[seizure.STUDY.name]]
+    entries = [Entry(run, study=STUDIES["seizure"]) for run in runs[STUDIES["seizure"].name]]
     plain = [e for e in entries if not e.leak]
     rows = inflations(PLANNED[0], plain, [e for e in entries if e.leak])
     if not rows:

@@ -71,7 +71,7 @@ class _Settings(BaseModel):
             ) from error
 
     @property
-    def changes(self) -> dict[str, object]:
+    def changes(self) -> dict[str, Any]:
         """The settings that were given, by name, even if they are the defaults."""
         fields = type(self).model_fields
         return {name: getattr(self, name) for name in fields if name in self.model_fields_set}

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from sequela.evaluation.metrics import Metric
     from sequela.figures.registry import RunFigure
     from sequela.models.reference import ReferenceModel
+    from sequela.report.entry import Entry
+    from sequela.report.sections.part import StudyPart
     from sequela.runs.model import TrainedModel
     from sequela.sequences.featurisers import Featuriser
     from sequela.serving.model_facts import ModelFacts
@@ -194,6 +196,32 @@ def figure(entry: "RunFigure") -> None:
     from sequela.figures.registry import RUN_FIGURES
 
     RUN_FIGURES.add(entry)
+
+
+def section(name: str, title: str, show: "Callable[[StudyPart], object]") -> None:
+    """Add a section to the details of each study on a page.
+
+    Args:
+        name: StudyPart of its id on the page.
+        title: Its heading.
+        show: Returns a text or Markup from the runs on the page; nothing where it is left out.
+    """
+    from sequela.report.sections.section import SECTIONS, Section
+
+    SECTIONS.add(Section(name, show, title))
+
+
+def card_item(name: str, title: str, show: "Callable[[Entry], object]") -> None:
+    """Add an item to the model card.
+
+    Args:
+        name: Its name.
+        title: Its heading.
+        show: Returns a text or Markdown as Markup from the run; nothing where it is left out.
+    """
+    from sequela.report.sections.section import CARD_ITEMS, Section
+
+    CARD_ITEMS.add(Section(name, show, title, "card/item.md.j2"))
 
 
 def study(entry: "Study") -> None:

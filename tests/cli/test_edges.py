@@ -16,6 +16,7 @@ from tests.cli.calls import Output, Refused, ran, status
 from sequela.errors import OutputError, SequelaError
 from sequela.files import whole, writing
 from sequela.runs.folder import RunFolder
+from sequela.studies.registry import STUDIES
 from sequela.tables.hospitals import hospitals
 
 
@@ -264,13 +265,12 @@ def test_folds_are_resumed_as_they_were_begun(
 def test_the_folder_of_another_study(
     held: list[str], asked: list[str], said: str, tmp_path: Path, refused: Refused
 ) -> None:
-    from sequela.studies import seizure
 
     seed = 1 if "--seed" in held else 0
     data = "uci-seizure" if "--data" in held else "bonn"
-    runs = seizure.STUDY.runs((data, ""), seed=seed, quick="--quick" in held)
+    runs = STUDIES["seizure"].runs((data, ""), seed=seed, quick="--quick" in held)
     settings = next(iter(runs.values()))
-    folds = seizure.STUDY.folds_for(None, settings.split, quick="--quick" in held)
+    folds = STUDIES["seizure"].folds_for(None, settings.split, quick="--quick" in held)
     name = f"{settings.model}.by-{settings.split}"
     folder = RunFolder(tmp_path / "runs" / name / "fold-00")
     folder.write("config.toml", settings.model_copy(update={"folds": folds}).to_toml())

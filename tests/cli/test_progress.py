@@ -53,7 +53,7 @@ def test_finished_runs_of_a_study(terminal: bool, monkeypatch: pytest.MonkeyPatc
     if terminal:
         assert "1/2 runs 0:00:00" in text(console)
     else:
-        assert text(console) == "1 of 2 runs, 0:00 elapsed\n"
+        assert text(console) == "1 of 2 runs, 0:00 elapsed, about 0:00 left\n"
 
 
 @pytest.mark.parametrize("terminal", [True, False])

@@ -20,6 +20,7 @@ from sequela.evaluation.metrics import METRICS
 from sequela.figures.registry import RUN_FIGURES
 from sequela.models.reference import REFERENCE_MODELS
 from sequela.models.registry import MODELS
+from sequela.report.sections.section import CARD_ITEMS, SECTIONS
 from sequela.sequences.featurisers import FEATURISERS
 from sequela.studies.registry import STUDIES
 
@@ -27,13 +28,14 @@ REGISTRIES: tuple[dict[str, Any], ...] = (
     plugins.COMMANDS,
     CHECKS,
     SEARCHES,
-    plugins.COMMANDS,
     DATA_SETS,
     FEATURISERS,
     METRICS,
     MODELS,
     REFERENCE_MODELS,
     RUN_FIGURES,
+    SECTIONS,
+    CARD_ITEMS,
     STUDIES,
     TASKS,
     codes.NAMED,

@@ -191,6 +191,7 @@ def test_on_the_card(runs: Path, tmp_path: Path) -> None:
         "| Belief in the truth |",
         "transfused",
         "a transfusion later in the stay, predicted 24 hours after each admission",
+        "## Ethics\n\nNet on the drip was approved by our committee.\n",
     ):
         assert said in text, said
     assert_no_death(text)
@@ -208,6 +209,7 @@ def test_on_the_page_of_records(runs: Path, tmp_path: Path) -> None:
         "<th>Belief in the truth (95 % interval)</th>",
         "<th>Transfused, recall at 0.5</th>",
         "ours alone",
+        '<summary id="ward-blood-later-nights">Nights</summary>\n<div>Tested on ',
     ):
         assert said in text, said
     assert_own_pictures(text)

@@ -62,6 +62,11 @@ def check(code: str = "LAB001", name: str = "mine", needs: tuple[str, ...] = ())
         (lambda: check(needs=("signal",)), "need of a check 'signal': did you mean 'signals'"),
         (lambda: register.exporter("onnx", lambda *_: b"", from_bytes), "is registered already"),
         (lambda: register.figure(RUN_FIGURES["matrix"]), "is registered already"),
+        (
+            lambda: register.section("ground", "Ground", str),
+            "'ground' is registered already",
+        ),
+        (lambda: register.card_item("use", "Use", str), "card item 'use' is registered already"),
         (lambda: register.command("train", "a:b", "Train."), "is registered already"),
         (lambda: register.study(STUDIES["seizure"]), "is registered already"),
         (

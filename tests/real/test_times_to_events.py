@@ -24,8 +24,8 @@ STUDIES = Path(__file__).parents[2] / "docs" / "studies"
 def test_a_study_is_declared(name: str) -> None:
     study = read_study(STUDIES / f"{name}.toml")
     assert study.training or study.reference_models
-    (asked,) = study.asked.values()
-    assert len(asked["horizons_days"]) == 3
+    (settings,) = study.records.values()
+    assert len(settings["horizons_days"]) == 3
 
 
 @pytest.mark.slow

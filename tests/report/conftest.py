@@ -18,7 +18,6 @@ from sequela.runs import fit
 from sequela.runs.find import Run, open_run
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import cross_validate
-from sequela.studies import mortality
 from sequela.studies.registry import STUDIES
 
 
@@ -84,7 +83,7 @@ def _of_cohort(
     data: str, task: str, names: list[str], *, epochs: int = 2, seed: int = 0
 ) -> dict[str, RunSettings]:
     """Settings of some runs of the study, in few epochs."""
-    named = mortality.STUDY.runs((data, task), seed=seed, quick=True)
+    named = STUDIES["mortality"].runs((data, task), seed=seed, quick=True)
     return {
         name: named[name].model_copy(
             update={"training": named[name].training.model_copy(update={"epochs": epochs})}
@@ -96,11 +95,10 @@ def _of_cohort(
 @pytest.fixture(autouse=True, scope="session")
 def small_primary() -> Iterator[None]:
     """eICU is the primary cohort here, as it is smaller than PhysioNet 2012, also weighted."""
-    controls = {"weighted": ("visits-baseline",), **mortality.STUDY.controls}
+    controls = {"weighted": ("visits-baseline",), **STUDIES["mortality"].controls}
     primary = ((("eicu", "in-hospital"), 0),)
-    small = replace(mortality.STUDY, primary=primary, controls=controls)
+    small = replace(STUDIES["mortality"], primary=primary, controls=controls)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mortality, "STUDY", small)
         patch.setitem(STUDIES, "mortality", small)
         yield
 

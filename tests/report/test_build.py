@@ -11,7 +11,7 @@ from sequela.report.pages.build import build
 from sequela.runs import fit
 from sequela.runs.find import find_runs
 from sequela.runs.folder import RunFolder
-from sequela.studies import seizure
+from sequela.studies.registry import STUDIES
 
 
 def test_the_page_is_self_contained_and_named(
@@ -34,7 +34,7 @@ def test_the_page_says_what_a_reader_must_know(
     test = small_runs[1].metrics["parts"]["held_out"]
     assert f"{100 * test['accuracy']:.1f} %" in text
     # What makes the numbers say less stands where it is read: in the card, and in the first lines.
-    first, second, *_ = seizure.STUDY.caveats
+    first, second, *_ = STUDIES["seizure"].caveats
     assert first in text[: text.index("<nav")]
     assert second in text[text.index("<nav") : text.index("Comparison of all models</h3>")]
     assert "by row minus by session" in text

@@ -15,8 +15,7 @@ from sequela.report.commands import _is_split_so, commands
 from sequela.runs.model import Member
 from sequela.runs.pool import PlannedRun
 from sequela.runs.record import DataRecord
-from sequela.studies import mortality, seizure
-from sequela.studies.registry import STUDIES, asked_of, training_of
+from sequela.studies.registry import STUDIES, records_of, training_of
 from sequela.studies.settings import run_settings
 from sequela.studies.study import Study
 
@@ -48,12 +47,14 @@ def test_the_studys_own_runs_are_one_command(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     runs = [
-        each.model_copy(update={"folds": seizure.STUDY.folds_for(None, each.split, quick=quick)})
-        for each in seizure.STUDY.runs(("uci-seizure", ""), seed=3, quick=quick).values()
+        each.model_copy(
+            update={"folds": STUDIES["seizure"].folds_for(None, each.split, quick=quick)}
+        )
+        for each in STUDIES["seizure"].runs(("uci-seizure", ""), seed=3, quick=quick).values()
     ]
     expected = [f"sequela reproduce seizure --data uci-seizure --seed 3{flag}"]
     assert given(*runs) == given(runs[0]) == expected
-    monkeypatch.setitem(STUDIES, "seizure", replace(seizure.STUDY, file="own study.toml"))
+    monkeypatch.setitem(STUDIES, "seizure", replace(STUDIES["seizure"], file="own study.toml"))
     assert given(*runs) == [expected[0].replace("reproduce seizure", "study 'own study.toml'")]
 
 
@@ -69,7 +70,7 @@ def test_the_studys_own_runs_are_one_command(
 def test_a_studys_seeds_are_for_the_honest_split_alone(
     split: Any, seeds: int, *, of_study: bool, of_quick: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    study = replace(seizure.STUDY, seeds=5, few=0)
+    study = replace(STUDIES["seizure"], seeds=5, few=0)
     monkeypatch.setattr("sequela.report.commands.study_of", lambda _: study)
     settings = RunSettings(model="mlp-baseline", data="bonn", split=split)
     monkeypatch.setattr(Study, "folds_for", lambda *_, **__: 0)
@@ -84,7 +85,7 @@ def test_only_a_finer_split_shows_a_leak() -> None:
     assert not by_hospital.shows_leak("site")
     assert by_hospital.folds_for(30, "site", quick=False) == 5
     assert by_hospital.shows_leak("row")
-    assert [seizure.STUDY.shows_leak(split) for split in seizure.STUDY.splits] == [
+    assert [STUDIES["seizure"].shows_leak(split) for split in STUDIES["seizure"].splits] == [
         False,
         True,
         True,
@@ -214,8 +215,8 @@ def test_the_command_gives_the_settings_again(
     if line.startswith("sequela reproduce"):
         assert settings in [
             each
-            for cohort in mortality.COHORTS
-            for each in mortality.STUDY.runs(cohort, seed=11, quick=False).values()
+            for cohort in STUDIES["mortality"].cohorts
+            for each in STUDIES["mortality"].runs(cohort, seed=11, quick=False).values()
         ]
         assert not n_folds  # as many as a study uses where examples are enough
         return
@@ -226,22 +227,22 @@ def test_the_mortality_studys_own_runs_are_one_command() -> None:
     for quick, flag in ((False, ""), (True, " --quick")):
         runs = [
             settings
-            for question in mortality.COHORTS
-            for settings in mortality.STUDY.runs(
-                question, is_primary=question[0] == "eicu", seed=3, quick=quick
-            ).values()
+            for question in STUDIES["mortality"].cohorts
+            for settings in STUDIES["mortality"]
+            .runs(question, is_primary=question[0] == "eicu", seed=3, quick=quick)
+            .values()
         ]
         assert given(*runs) == [f"sequela reproduce mortality --seed 3{flag}"]
 
 
 def test_the_study_folds_small_cohorts() -> None:
     """One split of a cohort of few deaths is not the study's, nor are folds of many."""
-    settings = mortality.STUDY.runs(("eicu", "in-hospital"), seed=3, quick=False)
+    settings = STUDIES["mortality"].runs(("eicu", "in-hospital"), seed=3, quick=False)
     one = settings["boosting"]
-    folded = one.model_copy(update={"folds": mortality.STUDY.folds})
+    folded = one.model_copy(update={"folds": STUDIES["mortality"].folds})
     assert given(one, positives=1000) == given(folded, positives=999)
     assert given(one, positives=999)[0].startswith("sequela train boosting")
-    assert given(folded, positives=1000)[0].endswith(f"--folds {mortality.STUDY.folds}")
+    assert given(folded, positives=1000)[0].endswith(f"--folds {STUDIES['mortality'].folds}")
 
 
 @pytest.mark.parametrize(
@@ -250,7 +251,7 @@ def test_the_study_folds_small_cohorts() -> None:
 )
 def test_what_no_option_can_leave_out_is_pointed_to(change: dict[str, Any]) -> None:
     """That eICU is counted from the ICU has no option against it."""
-    usual = asked_of("eicu", {})
+    usual = records_of("eicu", {})
     settings = RunSettings(
         model="boosting",
         data="eicu",

@@ -5,7 +5,7 @@ import pytest
 from sequela.analysis.compare import compare
 from sequela.evaluation.metrics import named
 from sequela.runs.folder import RunFolder
-from sequela.studies import seizure
+from sequela.studies.registry import STUDIES
 from sequela.studies.verdicts import Rival, compared_with, improvements
 
 MINUS = "\N{MINUS SIGN}"
@@ -36,11 +36,11 @@ def test_each_of_two_models_is_compared_with_the_other(small_runs: list[RunFolde
 
 
 def test_pairs_that_were_both_run(small_runs: list[RunFolder]) -> None:
-    (sentence,) = improvements(seizure.STUDY, small_runs)
+    (sentence,) = improvements(STUDIES["seizure"], small_runs)
     gap = compare([small_runs[1], small_runs[0]]).runs[1].difference
     assert gap
     points = f"{-100 * gap.value:+.0f} points"
     assert sentence.startswith("MLP improved is ")
     assert f" MLP baseline, its baseline: {points} (" in sentence.replace(MINUS, "-")
     assert sentence.endswith(", with 82.4 times its operations.")  # 487,936 by 5,920
-    assert improvements(seizure.STUDY, small_runs[1:]) == []  # the baseline by row leaks
+    assert improvements(STUDIES["seizure"], small_runs[1:]) == []  # the baseline by row leaks

@@ -14,8 +14,8 @@ from sequela.report.sections.probabilities import (
     held_out,
     ranked,
     recalibrated,
+    scores,
     sets,
-    table,
 )
 from sequela.runs.find import Run
 from sequela.runs.folder import RunFolder
@@ -59,7 +59,8 @@ def test_legends_show_the_tables_means_over_folds(record_runs: list[Run]) -> Non
     pictures = ranked([Entry(folds)], "death", "")
     for picture, key in zip(pictures, ("auroc", "average_precision"), strict=True):
         low, high = folds.test[f"{key}_ci"]
-        assert f"mean of 2 models {folds.test[key]:.2f} ({low:.2f} to {high:.2f});" in picture.drawn
+        mean = f"mean of 2 models {folds.test[key]:.2f} ({low:.2f} to {high:.2f});"
+        assert mean in picture.drawing
 
 
 def test_a_calibration_error_that_chance_explains_is_not_shown_as_zero(
@@ -67,7 +68,7 @@ def test_a_calibration_error_that_chance_explains_is_not_shown_as_zero(
 ) -> None:
     seen = set()
     for run, card in cards:
-        (row,) = table([Entry(run)])
+        row = scores(Entry(run))
         assert row["binned_error"] == expected_calibration_error(held_out(run))
         assert row["beyond_chance"] == calibration_error(held_out(run))
         beyond = f"{row['beyond_chance']:.3f}" if row["beyond_chance"] else "none"

@@ -7,65 +7,62 @@ import pytest
 from tests.records import part_of
 
 from sequela.evaluation.metrics import named
-from sequela.report import sentences
+from sequela.report.page import open_templates
+from sequela.report.sections.group import Group
 from sequela.runs.record import DataRecord, SequencesRecord, Steps
 
-SIGNALS = part_of(DataRecord, recordings=400)
+SIGNALS = part_of(DataRecord, recordings=400, sequences=None)
+prose: Any = open_templates().globals["prose"]
 
 
-def entry(model: str, share_of_one: float | None) -> Any:
+def sequences(share_of_one: float, *quantiles: int) -> SequencesRecord:
     spread = part_of(
         Steps,
         share_of_one=share_of_one,
-        quantiles={"0.05": 1, "0.25": 1, "0.5": 2, "0.75": 3, "0.95": 5},
+        quantiles=dict(enumerate(quantiles or (1, 1, 2, 3, 5))),
         most=9,
     )
-    sequences = part_of(SequencesRecord, steps=2.25)
-    if share_of_one is not None:
-        sequences = sequences.replace(steps_distribution=spread)
-    data = part_of(DataRecord, sequences=sequences)
-    return SimpleNamespace(name=model, title=model.title(), data=data)
+    return part_of(SequencesRecord, steps=2.25).replace(steps_distribution=spread)
 
 
 @pytest.mark.parametrize(
     ("models", "share", "warned_of"),
     [
-        (["visits-baseline"], 0.51, "Visits-Baseline"),
-        (["visits-baseline"], 0.5, ""),
-        (["logistic-regression", "boosting"], 1.0, ""),
-        (["boosting", "visits-improved"], 1.0, "Visits-Improved"),
-        (["visits-baseline"], None, ""),
+        (["visits-baseline"], 0.51, ["Visits-Baseline"]),
+        (["visits-baseline"], 0.5, []),
+        (["logistic-regression", "boosting"], 1.0, []),
+        (
+            ["boosting", "visits-improved", "visits-baseline"],
+            0.864,
+            ["Visits-Improved", "Visits-Baseline"],
+        ),
+        (["visits-baseline"], None, []),
     ],
 )
 def test_a_recurrent_model_of_one_step_is_warned_of(
-    models: list[str], share: float | None, warned_of: str
+    models: list[str], share: float | None, warned_of: list[str]
 ) -> None:
-    said = sentences.one_step([entry(model, share) for model in models])
-    assert said.partition("model (")[2].partition(")")[0] == warned_of
-
-
-def test_the_warning_names_the_models_and_the_share() -> None:
-    both = [entry(name, 0.864) for name in ("visits-baseline", "visits-improved")]
-    assert sentences.one_step(both).startswith(
-        "86 % of the sequences have one step, where a recurrent model (Visits-Baseline, Visits-Imp"
-    )
-    signals = SimpleNamespace(name="gru-improved", title="GRU", data=SIGNALS)
-    assert sentences.one_step([signals]) == ""  # type: ignore[list-item]
+    listed = [SimpleNamespace(name=model, title=model.title()) for model in models]
+    data = SIGNALS if share is None else part_of(DataRecord, sequences=sequences(share))
+    property_: Any = Group.recurrent
+    group = SimpleNamespace(plain=listed, data=data)
+    group.recurrent = property_.fget(group)
+    assert group.recurrent == warned_of
+    if len(warned_of) > 1:
+        assert prose.one_step(group).startswith(
+            "86 % of the sequences have one step, where a recurrent model (Visits-Improved, Visits-"
+        )
 
 
 def test_steps_are_told_by_their_distribution() -> None:
-    assert sentences.steps_in_words(entry("boosting", 0.4).data.sequences) == (
+    assert prose.steps(sequences(0.4)) == (
         "A sequence has 2.2 steps on average (median 2, maximum 9). The middle half of the "
         "sequences have 1 to 3 and nine of ten 1 to 5; 40 % have one step."
     )
-    same = entry("boosting", 0.0).data.sequences
-    same.steps_distribution.quantiles = dict.fromkeys(("a", "b", "c", "d", "e"), 9)
-    assert (
-        "(median 9, maximum 9). The middle half of the sequences have 9 and nine of ten 9;"
-        in sentences.steps_in_words(same)
-    )
-    before = entry("boosting", None).data.sequences
-    assert sentences.steps_in_words(before) == "A sequence has 2.2 steps on average."
+    same = "(median 9, maximum 9). The middle half of the sequences have 9 and nine of ten 9;"
+    assert same in prose.steps(sequences(0.0, 9, 9, 9, 9, 9))
+    before = part_of(SequencesRecord, steps=2.25, steps_distribution=None)
+    assert prose.steps(before) == "A sequence has 2.2 steps on average."
 
 
 @pytest.mark.parametrize(
@@ -77,23 +74,22 @@ def test_steps_are_told_by_their_distribution() -> None:
     ],
 )
 def test_the_level_of_codes_is_told(digits: int | None, said: str) -> None:
-    sequences = part_of(SequencesRecord, settings={"icd_digits": digits})
-    found = sentences.codes_in_words(part_of(DataRecord, sequences=sequences))
+    settings = part_of(SequencesRecord, settings={"icd_digits": digits})
+    found = prose.codes(part_of(DataRecord, sequences=settings))
     assert found.endswith(said)
     assert bool(found) == bool(said)
-    assert sentences.codes_in_words(SIGNALS) == ""
+    assert prose.codes(SIGNALS) == ""
 
 
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("accuracy", "accuracy 91 % (95 % interval 90 % to 93 %)"),
-        ("auroc", "AUROC 0.91 (95 % interval 0.90 to 0.93)"),
+        ("accuracy", "91 % (95 % interval 90 % to 93 %)"),
+        ("auroc", "0.91 (95 % interval 0.90 to 0.93)"),
     ],
 )
 def test_the_main_number_is_told_with_its_interval(name: str, said: str) -> None:
     numbers = {name: 0.914, f"{name}_ci": [0.9, 0.93]}
-    judged: Any = SimpleNamespace(metric=named(name), test=numbers)
-    assert sentences.main_number(judged) == said
+    assert prose.measured(named(name), numbers) == said
     del numbers[f"{name}_ci"]
-    assert sentences.main_number(judged) == said.partition(" (")[0]
+    assert prose.measured(named(name), numbers) == said.partition(" (")[0]

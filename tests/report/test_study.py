@@ -1,6 +1,7 @@
 """The page of both studies, from small real runs."""
 
 import csv
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,25 +26,33 @@ from sequela.evaluation.number import number
 from sequela.evaluation.predictions import joined
 from sequela.integrity.openings import LEDGER, VARIABLE
 from sequela.report.entry import Entry
+from sequela.report.page import render
 from sequela.report.pages.build import build
-from sequela.report.sections import answer
-from sequela.report.sections.comparison import Row, Standing
 from sequela.report.sections.group import Group
-from sequela.report.sections.leak import PLANNED, inflations, leak_figure, leaks
-from sequela.report.sections.study import _as_reported as as_reported
-from sequela.report.sections.study import _chosen as chosen
-from sequela.report.sections.study import content
+from sequela.report.sections.inflation import PLANNED, inflations, leak_figure, leaks
+from sequela.report.sections.part import StudyPart
+from sequela.report.sections.part import _as_reported as as_reported
+from sequela.report.sections.part import _choice as choice
+from sequela.report.sections.standing import Row, Standing
 from sequela.runs import fit, released
 from sequela.runs.find import Run, find_runs
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import cross_validate
 from sequela.runs.manifest import seal
 from sequela.runs.record import DataRecord
-from sequela.studies import mortality, seizure
+from sequela.studies.registry import STUDIES
 from sequela.studies.results import cohorts_of, results
 from sequela.studies.verdicts import ANSWERS, CONTRADICTED, OPEN, SUPPORTED
 
 Outline = Callable[[Path], Any]
+
+
+def first_screen(part: StudyPart) -> str:
+    return render("answer.html.j2", parts=[part], pictures=[], title="")
+
+
+def lead(part: StudyPart) -> list[str]:
+    return re.findall('<p class="lead">(.*)</p>', first_screen(part))
 
 
 def of(runs: list[Run], data: str, task: str) -> list[Run]:
@@ -56,7 +65,7 @@ def of(runs: list[Run], data: str, task: str) -> list[Run]:
 
 def test_cohorts_are_named_and_the_primary_one_is_first(record_runs: list[Run]) -> None:
     names = ["mortality", "mortality-mimic3-report-2019", "mortality-mimic3-in-hospital"]
-    assert list(cohorts_of(mortality.STUDY, record_runs)) == names
+    assert list(cohorts_of(STUDIES["mortality"], record_runs)) == names
     studies = results(record_runs)["studies"]
     assert list(studies) == names
     eicu = studies["mortality"]
@@ -93,7 +102,7 @@ def test_one_step_is_red_where_recurrent_models_read_it(page: Path) -> None:
 def test_only_the_reports_own_question_stands_beside_the_main_one() -> None:
     def group(data: str, task: str) -> Any:
         settings = RunSettings(model="boosting", data=data, cohort=CohortSettings(task=task))
-        return SimpleNamespace(first=SimpleNamespace(settings=settings), study=mortality.STUDY)
+        return SimpleNamespace(first=SimpleNamespace(settings=settings), study=STUDIES["mortality"])
 
     main, reported = group("mimic3", "in-hospital"), group("mimic3", "report-2019")
     later = group("physionet2012", "in-hospital")
@@ -150,17 +159,18 @@ def test_runs_that_leak_are_called_so_at_the_top(
 
 
 def test_claims_are_judged_on_the_honest_cohort(record_runs: list[Run]) -> None:
-    placed = content(mortality.STUDY, record_runs, 10)
-    main, judged = placed["main"], placed["judged"]
+    placed = StudyPart.of(STUDIES["mortality"], record_runs, 10)
+    main, judged = placed.main, placed.judged
     assert main.key == "mortality"
-    assert {each.claim.id for each in judged} == {claim.id for claim in mortality.CLAIMS}
+    assert {each.claim.id for each in judged} == {claim.id for claim in STUDIES["mortality"].claims}
     answers = [ANSWERS.index(each.verdict) for each in judged]
     assert answers == sorted(answers)
     loss = next(each for each in judged if each.claim.id == "visits-baseline-loss")
     assert loss.interval_verdict in (SUPPORTED, CONTRADICTED, OPEN)
     assert "at a prevalence of 20 %" in loss.why
     assert "at a prevalence of 50 %" in loss.why
-    assert placed["as_reported"].key == "mortality-mimic3-report-2019"
+    assert placed.as_reported
+    assert placed.as_reported.key == "mortality-mimic3-report-2019"
     assert all(each.as_reported and not each.by_row for each in judged)
     # Runs with later information, or with weighted classes, do not answer a claim.
     assert {s.name for s in main.plain} == {
@@ -180,7 +190,7 @@ def test_a_fold_of_few_has_no_dot(record_runs: list[Run]) -> None:
     folds = record_runs[-1]
     assert len(folds.runs) == 2
     for smallest, dots in ((1, 2), (10**6, 0)):
-        entry = Entry(folds, smallest, mortality.STUDY)
+        entry = Entry(folds, smallest, STUDIES["mortality"])
         (row,) = Standing.of([entry], entry).rows
         assert len(row.models) == dots
 
@@ -237,8 +247,9 @@ def test_single_splits_are_compared_as_independent_numbers(small_runs: list[RunF
 def test_settings_were_chosen_on_the_data_that_are_shipped(
     data: dict[str, Any], command: str, *, quick: bool, shown: bool
 ) -> None:
-    main: Any = SimpleNamespace(data=part_of(DataRecord, **data), quick=quick, study=seizure.STUDY)
-    assert bool(chosen(main, command)) is shown
+    study = STUDIES["seizure"]
+    main: Any = SimpleNamespace(data=part_of(DataRecord, **data), quick=quick, study=study)
+    assert bool(choice(main, command)) is shown
 
 
 def test_a_page_whose_numbers_are_hidden_tells_none(
@@ -254,8 +265,8 @@ def test_a_page_whose_numbers_are_hidden_tells_none(
 def test_the_first_sentence_is_the_conclusion(
     small_runs: list[RunFolder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    placed = content(seizure.STUDY, small_runs, 10)
-    standing = placed["standing"]
+    placed = StudyPart.of(STUDIES["seizure"], small_runs, 10)
+    standing = placed.standing
     rows = {row.entry.name: row for row in standing.rows}
 
     def concluded(network: float, baseline: float, low: float = 0.0) -> str:
@@ -265,10 +276,21 @@ def test_the_first_sentence_is_the_conclusion(
         ]
         changed.sort(key=lambda row: -row.value)
         interval = Interval(low, 1.0, 0.95, "paired", 2000, 80)
-        apart = Difference(network - baseline, interval, 0.5)
-        monkeypatch.setattr(Standing, "between", lambda *_: apart)
+        apart = Compared("b", "b", network, Difference(network - baseline, interval, 0.5))
+        monkeypatch.setattr(
+            "sequela.report.sections.standing._apart", lambda _, rows: {rows[0].key: apart}
+        )
         made = replace(standing, rows=tuple(changed), best=changed[0])
-        said, done = answer.lead([placed | {"standing": made}])
+        by_name = {row.entry.name: row for row in changed}
+        said, done = lead(
+            replace(
+                placed,
+                standing=made,
+                concluded=changed[0],
+                network=by_name["mlp-improved"],
+                baseline=by_name["logistic-regression"],
+            )
+        )
         assert done.startswith("Question: ")
         return said
 
@@ -285,36 +307,31 @@ def test_the_first_sentence_is_the_conclusion(
     assert said.startswith(f"{higher}, but not clearly: MLP improved has 70 of 100 segments right,")
     assert concluded(0.7, 0.6, 0.1).startswith(f"{higher}: MLP improved has 70 of 100")
     baseline = [run for run in small_runs if run.settings.model == "mlp-baseline"]
-    of_baseline = content(seizure.STUDY, baseline, 10)
-    (leak,) = (row for each in of_baseline["leaks"] for row in each.rows)
-    said, _ = answer.lead([of_baseline])
+    of_baseline = StudyPart.of(STUDIES["seizure"], baseline, 10)
+    (leak,) = (row for each in of_baseline.leaks for row in each.rows)
+    said, _ = lead(of_baseline)
     assert said.startswith("MLP baseline has ")
     by = f"{100 * leak.by.value:+.0f}".replace("-", "\N{MINUS SIGN}")
     assert f"A split by row changes its accuracy by {by} percentage points (" in said
-    leaky = placed["main"]
-    monkeypatch.setattr(type(leaky), "quick", True)
-    assert answer.lead([placed])[0] == "This is a quick run, so its numbers are not results."
+    monkeypatch.setattr(Group, "quick", True)
+    assert lead(placed)[0] == "This is a quick run, so its numbers are not results."
     found = [{"severity": "leak", "check": "rows", "what": "rows of one recording are in two sets"}]
-    monkeypatch.setattr(type(leaky), "findings", found)
-    assert answer.lead([placed])[0].startswith(
-        "The scores cannot be trusted, because there is a leak: rows"
-    )
+    monkeypatch.setattr(Group, "findings", found)
+    assert lead(placed)[0].startswith("The scores cannot be trusted, because there is a leak: rows")
 
 
 def test_without_a_caveat_the_page_says_what_was_looked_for(
     small_runs: list[RunFolder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    placed = content(seizure.STUDY, small_runs[:1], 10)
-    monkeypatch.setattr(answer, "caveats", lambda _: [])
-    assert "No data leak found" in {
-        each.first for _, some in answer.cards([placed]) for each in some
-    }
+    placed = StudyPart.of(STUDIES["seizure"], small_runs[:1], 10)
+    monkeypatch.setattr(StudyPart, "limitations", [])
+    assert "<strong>No data leak found</strong> The test set has " in first_screen(placed)
 
 
 def test_two_models_are_drawn_with_their_numbers(small_runs: list[RunFolder]) -> None:
     entries = [Entry(run) for run in small_runs[:2]]
     found = Standing.of(entries, entries[1])
-    drawn = found.against_operations("name", "caption")
+    drawn = found.against_operations("name")
     assert drawn
     for link in (drawn.data, found.data):
         lines = csv.DictReader(unquote(link).partition(",")[2].splitlines())
@@ -326,12 +343,12 @@ def test_two_models_are_drawn_with_their_numbers(small_runs: list[RunFolder]) ->
             said = [float(row[name]) for name in ("accuracy", "low", "high")]
             assert said == pytest.approx(numbers, abs=1e-4)
             assert int(row["operations"]) == entry.run.facts.operations
-    assert Standing.of(entries[:1], entries[0]).against_operations("name", "caption") is None
+    assert Standing.of(entries[:1], entries[0]).against_operations("name") is None
 
 
 def test_the_training_time_is_that_of_one_model(record_runs: list[Run]) -> None:
     (folds,) = (run for run in record_runs if run.folds)
-    entry = Entry(folds, 1, mortality.STUDY)
+    entry = Entry(folds, 1, STUDIES["mortality"])
     one = sum(run.metrics["train_seconds"] for run in folds.runs) / len(folds.runs)
     (row,) = Standing.of([entry], entry).rows
     assert len(folds.runs) > 1
@@ -426,11 +443,11 @@ def test_what_splits_add_is_paired_on_the_same_segments(
     for split in ("recording", "row"):
         changed = settings.model_copy(update={"split": split})
         runs.append(fit.train(changed, tmp_path / split, root=synthetic))
-    group = Group.of(seizure.STUDY, "seizure", runs, 10)
+    group = Group.of(STUDIES["seizure"], "seizure", runs, 10)
     leaking = group.leaking
     assert [entry.title for entry in group.entries] == 3 * ["MLP baseline"]
     (found,) = leaks(group.plain, leaking)
-    drawn = found.picture.drawn
+    drawn = found.picture.drawing
     assert "by recording minus by session" in drawn
     assert "by row minus by session" in drawn
     held_out = joined([run.predictions.part("held_out") for run in folds.runs])
@@ -441,7 +458,7 @@ def test_what_splits_add_is_paired_on_the_same_segments(
         assert f"{split} minus by session on the same examples" in found.note
         assert f"MLP baseline {number(points, '+.0f')} (" in found.note
     monkeypatch.setattr(released, "of_people", lambda _: True)
-    hidden = Group.of(seizure.STUDY, "seizure", runs, 10**6)
+    hidden = Group.of(STUDIES["seizure"], "seizure", runs, 10**6)
     (found,) = leaks(group.plain, [leaking[0], hidden.leaking[1]])
     assert "By recording minus" in found.note
     assert "By row minus" not in found.note  # as its accuracy is not shown

@@ -251,8 +251,8 @@ def test_times_of_a_file(built: Path, tmp_path: Path, usual: None) -> None:
             "prediction_time": table["prediction_time"].combine_chunks()[:1],
         }
     )
-    asked_of = table.drop_columns("boolean_value")
-    pq.write_table(pa.concat_tables([asked_of, stranger]), times)
+    records_of = table.drop_columns("boolean_value")
+    pq.write_table(pa.concat_tables([records_of, stranger]), times)
     out = tmp_path / "said.parquet"
     asked(tmp_path / "run", built, out, times=times)
     apart, _ = of_run(tmp_path / "run", out)

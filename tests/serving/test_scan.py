@@ -112,7 +112,7 @@ def test_scores_of_several_recordings_are_those_of_all(found: Scan, night: Path)
     both = [found, found]
     known = [*truth("annotations", [night]), [tuple(map(float, SEIZURES[0]))]]
     by_event, _ = scores(known, both)  # type: ignore[arg-type]
-    assert (by_event.known, by_event.met, by_event.false) == (3, 3, 1)
+    assert (by_event.events, by_event.detected, by_event.false) == (3, 3, 1)
     assert by_event.numbers["precision"] == pytest.approx(0.75)
     assert by_event.numbers[by_event.alarms] == pytest.approx(86400 / (2 * SECONDS))
 

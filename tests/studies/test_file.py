@@ -13,8 +13,9 @@ from sequela.errors import (
     SettingError,
     UnknownNameError,
 )
-from sequela.studies import registry, seizure
+from sequela.studies import registry
 from sequela.studies.file import read_study, shipped
+from sequela.studies.registry import STUDIES
 
 OWN = """
 name = "wards"
@@ -25,7 +26,7 @@ models = ["visits-baseline", "logistic-regression"]
 seeds = 2
 folds = 3
 
-[asked]
+[records]
 hours = 12.0
 
 [training.visits-baseline]
@@ -39,8 +40,9 @@ def written(folder: Path, text: str) -> Path:
     return path
 
 
-def test_a_file_is_a_study(tmp_path: Path) -> None:
-    study = read_study(written(tmp_path, OWN))
+@pytest.mark.parametrize("key", ["records", "asked"])  # the key in version 0.2.0
+def test_a_file_is_a_study(key: str, tmp_path: Path) -> None:
+    study = read_study(written(tmp_path, OWN.replace("[records]", f"[{key}]")))
     assert (study.name, study.title, study.file) == ("wards", "My wards", "wards.toml")
     assert study.cohorts == (("eicu", "in-hospital"),)
     assert (study.splits, study.seeds, study.folds) == (("subject",), 2, 3)
@@ -64,7 +66,7 @@ def test_its_task_may_be_a_file_beside_it(
     text = OWN.replace('"in-hospital"', '"dialysis.toml"')
     if form == "cohorts":
         text = text.replace('data = "eicu"\ntask = "dialysis.toml"\n', "")
-        text = text.replace("[asked]\nhours = 12.0\n", "")
+        text = text.replace("[records]\nhours = 12.0\n", "")
         text += '[[cohorts]]\ndata = "eicu"\ntask = "dialysis.toml"\nasked.hours = 12.0\n'
     study = read_study(written(tmp_path, text))
     assert study.cohorts == (("eicu", "dialysis-later"),)
@@ -81,11 +83,11 @@ def test_its_task_may_be_a_file_beside_it(
 
 
 def test_the_studies_of_the_report_are_such_files() -> None:
-    assert seizure.STUDY.training["gru-improved"].epochs == 14
-    assert seizure.STUDY.reported["gru-baseline"]["parameters"] == 949
+    assert STUDIES["seizure"].training["gru-improved"].epochs == 14
+    assert STUDIES["seizure"].reported["gru-baseline"]["parameters"] == 949
     study = shipped("mortality")
     assert study.primary[0] == (("mimic3", "in-hospital"), 1000)
-    assert study.asked[("mimic3", "report-2019")] == {"icd_digits": 0}
+    assert study.records[("mimic3", "report-2019")] == {"icd_digits": 0}
     assert study.file == ""
 
 

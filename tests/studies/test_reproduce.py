@@ -14,7 +14,7 @@ from sequela.integrity.openings import LEDGER, read
 from sequela.report.pages.build import build
 from sequela.runs import pool
 from sequela.runs.find import Run, find_runs, open_run
-from sequela.studies import claims, seizure
+from sequela.studies import claims
 from sequela.studies.registry import STUDIES
 from sequela.studies.reproduce import reproduce
 from sequela.studies.results import in_order
@@ -23,16 +23,17 @@ from sequela.studies.verdicts import ANSWERS
 DEFAULT = "spectral-mlp"
 NETWORKS = ["mlp-baseline", "cnn-improved"]
 REFERENCE = ["majority-class", "logistic-regression"]
-CLAIMS = tuple(each for each in seizure.CLAIMS if {*each.models} <= {*NETWORKS})
+STUDY = STUDIES["seizure"]  # as it is, whatever other tests put in its place
+CLAIMS = tuple(each for each in STUDY.claims if {*each.models} <= {*NETWORKS})
 
 
 @pytest.fixture(autouse=True, scope="module")
 def small_study() -> Iterator[None]:
     """Few models, each trained for one epoch, in this process: to start another takes longer."""
     small = replace(
-        seizure.STUDY,
+        STUDY,
         quick_epochs=1,
-        training={name: seizure.TRAINING[name] for name in NETWORKS},
+        training={name: STUDY.training[name] for name in NETWORKS},
         reference_models=tuple(REFERENCE),
         claims=CLAIMS,
     )
@@ -175,23 +176,22 @@ def test_claims_are_declared_before_training_and_judged_twice(
         }
         assert {each["verdict"], each["by_row"]} <= set(ANSWERS)
     changed = (CLAIMS[0].model_copy(update={"value": 0.5}), *CLAIMS[1:])
-    monkeypatch.setitem(STUDIES, "seizure", replace(STUDIES["seizure"], claims=changed))
+    monkeypatch.setitem(STUDIES, "seizure", replace(STUDY, claims=changed))
     with pytest.raises(RunError, match="begun with other claims"):
         reproduce(out, studies=["seizure"], root=synthetic, quick=True, processes=1)
 
 
 def test_the_study_is_the_reports() -> None:
     full, quick = (
-        list(seizure.STUDY.runs(("bonn", ""), seed=4, quick=flag).values())
-        for flag in (False, True)
+        list(STUDY.runs(("bonn", ""), seed=4, quick=flag).values()) for flag in (False, True)
     )
     assert len(full) == len({(s.model, s.split) for s in full}) == 24
     assert {s.seed for s in full} == {4}
     for a, b in zip(full, quick, strict=True):
-        epochs = min(a.training.epochs, seizure.STUDY.quick_epochs)
-        if a.model in seizure.TRAINING:
-            assert a.training == seizure.TRAINING[a.model]
-            average = min(a.training.average, seizure.STUDY.quick_average)
+        epochs = min(a.training.epochs, STUDY.quick_epochs)
+        if a.model in STUDY.training:
+            assert a.training == STUDY.training[a.model]
+            average = min(a.training.average, STUDY.quick_average)
             shorter = {"epochs": epochs, "average": average}
             assert b.training == a.training.model_copy(update=shorter)
-    assert {model for claim in seizure.CLAIMS for model in claim.models} == set(seizure.TRAINING)
+    assert {model for claim in STUDY.claims for model in claim.models} == set(STUDY.training)

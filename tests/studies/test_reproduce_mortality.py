@@ -16,7 +16,7 @@ from sequela.errors import DataNotFoundError, RunError, SettingError
 from sequela.integrity.openings import LEDGER
 from sequela.runs import pool
 from sequela.runs.find import Run, find_runs, open_run
-from sequela.studies import mortality, reproduce
+from sequela.studies import reproduce
 from sequela.studies.registry import STUDIES, question_of
 from sequela.studies.results import results
 from sequela.studies.study import Question
@@ -29,7 +29,7 @@ EICU, REPORT, MIMIC3, PHYSIONET = (
     ("mimic3", "in-hospital"),
     ("physionet2012", "in-hospital"),
 )
-STUDY = mortality.STUDY  # as it is, whatever other tests put in its place
+STUDY = STUDIES["mortality"]  # as it is, whatever other tests put in its place
 DEFAULT = "visits-attention"  # of records of codes
 NETWORKS = ["visits-baseline", "visits-improved"]
 MOVED = (
@@ -44,7 +44,7 @@ FULL = 400
 
 def change(patch: pytest.MonkeyPatch, **fields: Any) -> None:
     """Change the study."""
-    patch.setitem(STUDIES, "mortality", replace(STUDIES["mortality"], **fields))
+    patch.setitem(STUDIES, "mortality", replace(STUDY, **fields))
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -85,7 +85,7 @@ def go(out: Path, cohorts: Sequence[Question], patch: pytest.MonkeyPatch, **more
 
 def only(patch: pytest.MonkeyPatch) -> None:
     """One network and one floor."""
-    training = {"visits-baseline": mortality.TRAINING[NETWORKS[0]]}
+    training = {"visits-baseline": STUDY.training[NETWORKS[0]]}
     change(patch, training=training, reference_models=("prevalence",))
 
 
@@ -272,29 +272,29 @@ def test_a_full_mimic3_is_the_primary_cohort(
 
 
 def test_the_study_is_the_reports() -> None:
-    for question in mortality.COHORTS:
-        full, quick = (mortality.STUDY.runs(question, seed=4, quick=flag) for flag in (False, True))
+    for question in STUDY.cohorts:
+        full, quick = (STUDY.runs(question, seed=4, quick=flag) for flag in (False, True))
         assert list(full) == list(quick)
         assert {s.seed for s in full.values()} == {4}
         assert {s.split for s in full.values()} == {"subject"}
         assert {s.cohort.task for s in full.values() if s.cohort} == {question[1]}
         for model in NETWORKS:
-            assert full[model].training == mortality.TRAINING[model]
+            assert full[model].training == STUDY.training[model]
             assert not full[model].cohort.hindsight  # type: ignore[union-attr]
             assert full[f"{model}.hindsight"].cohort.hindsight  # type: ignore[union-attr]
         assert "prevalence.hindsight" not in full
-        bare = partial(mortality.STUDY.runs, question, is_primary=False, looks_back=False)
+        bare = partial(STUDY.runs, question, is_primary=False, looks_back=False)
         plain = bare(seed=4, quick=False)
         simple = [*REFERENCE, "boosting"]
         assert plain == {name: full[name] for name in (*NETWORKS, *simple)}
-        back = mortality.STUDY.runs(question, is_primary=False, seed=4, quick=False)
+        back = STUDY.runs(question, is_primary=False, seed=4, quick=False)
         assert {*back} - {*plain} == {
             f"{name}.hindsight" for name in (*NETWORKS, *REFERENCE[1:], "boosting")
         }
-    assert {model for claim in mortality.CLAIMS for model in claim.models} == set(NETWORKS)
-    assert set(mortality.REPORTED) == set(NETWORKS)
+    assert {model for claim in STUDY.claims for model in claim.models} == set(NETWORKS)
+    assert set(STUDY.reported) == set(NETWORKS)
     data_sets = {"eicu", "mimic3", "mimic4", "physionet2012", "nafld"}
-    assert data_sets | {REPORT} == set(mortality.ASKED)
+    assert data_sets | {REPORT} == set(STUDY.records)
 
 
 @pytest.mark.parametrize(
@@ -319,7 +319,7 @@ def test_the_question_of_a_run_is_found_again(study: Path) -> None:
     """The report's question reads ICD codes of three characters (E codes four)."""
     digits = {}
     for question in (REPORT, MIMIC3):
-        cohort = mortality.STUDY.cohort_of(question)
+        cohort = STUDY.cohort_of(question)
         assert cohort is not None
         digits[question] = cohort.icd_digits
     assert digits == {REPORT: 0, MIMIC3: None}
@@ -348,7 +348,7 @@ def test_the_question_of_a_run_is_found_again(study: Path) -> None:
 def test_what_is_asked_of_a_data_set(
     data: str, said: dict[str, Any], expected: dict[str, Any]
 ) -> None:
-    asked = mortality.STUDY.ask(data, said)
+    asked = STUDY.ask(data, said)
     assert {name: getattr(asked, name) for name in expected} == expected
 
 

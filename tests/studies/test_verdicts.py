@@ -17,9 +17,9 @@ from sequela.models.defaults import DEFAULTS
 from sequela.runs.folder import RunFolder
 from sequela.runs.record import DataRecord, Numbers, Parts, RunRecord
 from sequela.signals.bonn import CLASSES as CLASS_NAMES
-from sequela.studies import mortality, verdicts
+from sequela.studies import verdicts
 from sequela.studies.claims import Claim, read, to_toml
-from sequela.studies.seizure import AREAS, CLAIMS
+from sequela.studies.registry import STUDIES
 from sequela.studies.statistics import STATISTICS, asymmetry
 from sequela.studies.study import Study
 from sequela.studies.verdicts import (
@@ -39,6 +39,8 @@ from sequela.studies.verdicts import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+CLAIMS = STUDIES["seizure"].claims
+AREAS = ("tumour area", "healthy area")
 N_GROUPS, N_EACH = 80, 10
 
 
@@ -219,7 +221,7 @@ def test_asymmetry_of_known_matrices() -> None:
 def test_every_claim_can_be_judged_or_says_what_is_missing() -> None:
     for claims, run, answers in (
         (CLAIMS, made(0.6), {HOLDS, FAILS, UNKNOWN}),
-        (mortality.CLAIMS, dying(0.5, 0.9), {*ANSWERS}),
+        (STUDIES["mortality"].claims, dying(0.5, 0.9), {*ANSWERS}),
     ):
         vars(run)["described"]["sequences"] = sequences_of(share_of_one=0.0)
         found = judge(claims, {name: run for each in claims for name in each.models})
@@ -241,7 +243,7 @@ def test_a_tally_is_a_sentence_of_one_and_of_many() -> None:
 
 def test_no_two_claims_share_a_number() -> None:
     """One number, one claim: another claim on it would be counted twice."""
-    for claims in (CLAIMS, mortality.CLAIMS):
+    for claims in (CLAIMS, STUDIES["mortality"].claims):
         numbers = [(each.statistic, each.metric, each.models, each.classes) for each in claims]
         assert len(set(numbers)) == len(numbers)
         assert {each.statistic for each in claims} <= set(STATISTICS)
@@ -473,5 +475,5 @@ def test_the_best_baseline_model_need_not_be_one_of_the_study(
         vars(runs[-1])["settings"] = RunSettings(model=model, data="eicu")
         vars(runs[-1])["parts"] = {"held_out": part_of(Numbers, auroc=auroc)}
     with pytest.raises(ComparedError):
-        verdicts.default_model(mortality.STUDY, runs)
+        verdicts.default_model(STUDIES["mortality"], runs)
     assert compared == ["values-lstm", "summaries-boosting"]

@@ -300,9 +300,9 @@ def load_visits(
     from sequela.cohort.cohort_settings import cohort_of_settings
     from sequela.runs.records import sequence_settings
     from sequela.sequences.build import build_sequences
-    from sequela.studies.registry import asked_of
+    from sequela.studies.registry import records_of
 
-    settings = asked_of(name, cohort).model_copy(update={"bins": 0})
+    settings = records_of(name, cohort).model_copy(update={"bins": 0})
     folder = Path(work)
     selected = cohort_of_settings(name, settings, None if root is None else Path(root), folder)
     part = np.zeros(len(selected.labels), np.int64)  # a single one, in which every code is known

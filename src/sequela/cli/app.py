@@ -36,8 +36,7 @@ _CONNECTION = re.compile(
 """A connection string without its prefix, which may hold a password."""
 _READS_DATABASES = ("build", "data check")
 _READS_ODBC = (*_READS_DATABASES, "data describe")
-_OF_TRAINING = ("torch", "accelerate")
-"""Libraries of the extra ``train``."""
+_OF_TRAINING = ("torch", "accelerate")  # libraries of the extra `train`
 _MEMORY = (
     "out of memory: finished work is kept; close other programs, or use less memory "
     "(--batch-size, --processes), and run the command again"
@@ -141,9 +140,9 @@ def _check_utf8(argument: str) -> None:
     try:
         argument.encode()
     except UnicodeEncodeError:
-        shown = os.fsencode(argument).decode("utf-8", "replace")
+        name = os.fsencode(argument).decode("utf-8", "replace")
         raise SettingError(
-            f"'{shown}' is not UTF-8; expected names of files and values in UTF-8: rename the file"
+            f"'{name}' is not UTF-8; expected names of files and values in UTF-8: rename the file"
         ) from None
 
 

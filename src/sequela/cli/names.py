@@ -4,6 +4,7 @@ They are looked up when the help is printed, after plugins are registered.
 """
 
 from collections.abc import Callable, Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -94,7 +95,7 @@ def tasks() -> list[str]:
     """List the tasks, with a note on tasks that leak by design."""
     from sequela.cohort.tasks import TASKS
 
-    return [name + " (leaks by design)" * bool(task.leaks) for name, task in TASKS.items()]
+    return [f"{name} (leaks by design)" if t.leaks else name for name, t in TASKS.items()]
 
 
 def metrics() -> list[str]:
@@ -115,7 +116,7 @@ def data_of_studies() -> list[str]:
     """List the data sets of studies with several data sets."""
     from sequela.studies.registry import STUDIES
 
-    return list(dict.fromkeys(data for study in STUDIES.values() for data in study.data))
+    return list(dict.fromkeys(chain.from_iterable(study.data for study in STUDIES.values())))
 
 
 def one_of(kind: str, names: Callable[[], Iterable[str]]) -> Callable[[object, str | None], None]:

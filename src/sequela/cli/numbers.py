@@ -12,8 +12,7 @@ if TYPE_CHECKING:
 
 _SET_ASIDE = "_set_aside_as_trained_or_tuned_on"
 _RENAMED = "_set_aside_under_another_name"
-_OF_A_FILE = 1000
-"""Width of a line of a file in characters, wider than any table."""
+_OF_A_FILE = 1000  # width of a line of a file in characters, wider than any table
 _POINT = ("sensitivity", "specificity", "precision", "negative_value", "f1", "alarm_rate")
 
 
@@ -81,8 +80,9 @@ def headline(run: "Run", numbers: Mapping[str, Any]) -> tuple[str, str]:
 
 def groups_of(run: "Run", numbers: Mapping[str, Any]) -> str:
     """Return the number of subjects, recordings or sites of the examples, in words."""
-    count = numbers["groups"]
-    return f"{count:,} {numbers.get('unit', run.data.unit)}{'s' * (count != 1)}"
+    from sequela.evaluation.number import plural
+
+    return plural(numbers["groups"], numbers.get("unit", run.data.unit))
 
 
 def within(numbers: Mapping[str, Any], name: str) -> str:

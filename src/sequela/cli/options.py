@@ -68,7 +68,7 @@ def _part(group: Group, settings: type[BaseModel], first: Collection[str]) -> An
     kinds = {}
     for name, option in options(settings).items():
         setting = settings.model_fields[name]
-        shown = Parameter(
+        parameter = Parameter(
             name=option,
             help=setting.description,
             group=FIRST if name in first else group,
@@ -77,7 +77,7 @@ def _part(group: Group, settings: type[BaseModel], first: Collection[str]) -> An
             consume_multiple=setting.annotation == tuple[float, ...],
             show_default=partial(default_of, name, setting),
         )
-        kinds[name] = Annotated[setting.annotation | None, shown]  # type: ignore[operator]
+        kinds[name] = Annotated[setting.annotation | None, parameter]  # type: ignore[operator]
     return _reader(settings.model_construct, kinds)
 
 
@@ -93,9 +93,9 @@ def default_of(name: str, setting: FieldInfo, _: object = None) -> str | None:
 
     text = _in_words(setting.default)
     for owners, settings in _defaults((*MODELS,), (*DATA_SETS,)).items():
-        others = {getattr(default, name, setting.default) for default in settings}
-        if others != {setting.default}:
-            words = map(_in_words, sorted(others - {setting.default}))
+        further = {getattr(default, name, setting.default) for default in settings}
+        if further != {setting.default}:
+            words = map(_in_words, sorted(further - {setting.default}))
             text += f"; {', '.join(words)} for some {owners}"
     if name == "task":
         return known(text, tasks)(None)
@@ -105,11 +105,12 @@ def default_of(name: str, setting: FieldInfo, _: object = None) -> str | None:
 @cache
 def _defaults(models: Sequence[str], data_sets: Sequence[str]) -> dict[str, list[BaseModel]]:
     """Return the training settings of models, and the settings of data sets."""
-    from sequela.studies.registry import asked_of, training_of
+    from sequela.studies.registry import records_of, training_of
 
+    # Computed once for all options: each needs the settings of every model and data set.
     return {
         "models": [training_of(model, {}) for model in models],
-        "data sets": [asked_of(data, {}) for data in data_sets],
+        "data sets": [records_of(data, {}) for data in data_sets],
     }
 
 

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from sequela.runs.pool import PlannedRun
 
 _BAR = 20  # columns
-_LINE_SECONDS = 60.0
-"""Time between two lines on finished runs, where there is no terminal."""
-_OFTEN, _MANY = 5.0, 1_000_000  # seconds between lines about reading, and rows that are many
+_LINE_SECONDS = 60.0  # time between two lines on finished runs, where there is no terminal
+_READING_SECONDS = 5.0  # time between two lines on what is read
+_MANY_ROWS = 1_000_000  # rows from which lines on what is read are printed
 
 
 class ReadingProgress(Listener):
@@ -43,7 +43,7 @@ class ReadingProgress(Listener):
         if name != self.work or rows < self.first:  # the same work may be done again
             self.printed = self.printed or now
             self.work, self.first, self.began = name, rows, now
-        elif total >= _MANY and now >= self.printed + _OFTEN:
+        elif total >= _MANY_ROWS and now >= self.printed + _READING_SECONDS:
             remaining = _clock((now - self.began) * (total - rows) / max(rows - self.first, 1))
             self.console.print(f"{work}: {rows:,} of {total:,} rows, about {remaining} left")
             self.printed = now
@@ -114,6 +114,7 @@ class StudyProgress:
             MofNCompleteColumn(),
             TextColumn("runs"),
             TimeElapsedColumn(),
+            TimeRemainingColumn(),
             console=console,
             disable=not console.is_terminal,
             transient=True,
@@ -127,17 +128,20 @@ class StudyProgress:
     def __exit__(self, *_: object) -> None:
         self.bar.stop()
 
-    def run(self, run: "Run", done: int, count: int) -> None:
+    def run(self, run: "Run", finished: int, count: int) -> None:
         """Print the numbers of a run."""
-        say_run(self.console, run, f"[{done}/{count}] ", self.leaks)
+        say_run(self.console, run, f"[{finished}/{count}] ", self.leaks)
 
     def look(self, finished: int, count: int) -> None:
         """Show how many runs are finished; without a terminal, print a line each minute."""
         self.bar.update(self.task, completed=finished, total=count)
         now = time.monotonic()
         if not self.console.is_terminal and now - self.shown >= _LINE_SECONDS:
-            self.shown = now
-            self.console.print(f"{finished} of {count} runs, {_clock(now - self.started)} elapsed")
+            self.shown, elapsed = now, now - self.started
+            line = f"{finished} of {count} runs, {_clock(elapsed)} elapsed"
+            if finished:  # as if the others took as long: the first runs are the quick ones
+                line += f", about {_clock(elapsed / finished * (count - finished))} left"
+            self.console.print(line)
 
 
 def _clock(seconds: float) -> str:

@@ -2,7 +2,7 @@
 
 import math
 
-from sequela.disclosure import Hidden
+from sequela.disclosure import Hidden, is_small
 
 _MINUTE = 60  # seconds of a minute
 _HOUR = 3600  # seconds of an hour
@@ -22,6 +22,19 @@ def number(value: float | Hidden | None, form: str = ".3f") -> str:
     sign = "+z" if form.startswith("+") else "z"
     written = format(value, sign + form.removeprefix("+")).replace("-", "\N{MINUS SIGN}")
     return written.removeprefix("+") if not written.strip("+0.%") else written
+
+
+def plural(count: Hidden | int, noun: str, nouns: str = "", smallest: int = 1) -> str:
+    """Format a count with its noun; a count of people below ``smallest`` is hidden.
+
+    Example:
+        >>> plural(1, "stay"), plural(1200, "stay"), plural(2, "stay", smallest=10)
+        ('1 stay', '1,200 stays', 'fewer than 10 stays')
+    """
+    nouns = nouns or f"{noun}s"
+    if smallest > 1 and (isinstance(count, Hidden) or is_small(count, smallest)):
+        return f"fewer than {smallest} {nouns}"
+    return f"{count:,} {noun if count == 1 else nouns}"
 
 
 def within(low: float, high: float, form: str = ".3f") -> str:

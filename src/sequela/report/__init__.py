@@ -5,11 +5,16 @@ An import of this package gives it the name ``sequela.report``, which is a publi
 
 import sys
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sequela.runs.find import Run
 
 
 class _Callable(ModuleType):
-    def __call__(self, *runs: Any, **options: Any) -> Any:
+    def __call__(self, *runs: "Path | str | Run", **options: Any) -> "Path":
         """Build one HTML page from runs; see :func:`sequela.report.pages.build.report`."""
         from sequela.report.pages.build import report
 

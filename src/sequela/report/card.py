@@ -16,10 +16,10 @@ from sequela.evaluation.metrics import Metric, headline, reported
 from sequela.evaluation.number import number, within
 from sequela.integrity.openings import open_held_out
 from sequela.report.commands import commands
-from sequela.report.entry import Entry, measures
+from sequela.report.entry import KEPT, Entry, measures
 from sequela.report.page import open_templates
 from sequela.report.sections import probabilities
-from sequela.report.sentences import KEPT, hides, how_split, looked_for, parts_in_words
+from sequela.report.sections.section import CARD_ITEMS
 from sequela.report.tripod import checklist
 from sequela.runs.find import Run
 from sequela.runs.manifest import adding
@@ -56,16 +56,17 @@ def front_matter(entry: Entry) -> str:
         "dataset": {"type": data.name, "name": _one_line(data.title), "split": split},
         "metrics": [_result(m, test) for m in metrics],
     }
-    card = {
+    card: dict[str, object] = {
         "license": "other",
         "license_name": "not-chosen-yet",
         "library_name": "sequela",
         "tags": ["sequela", "medical", "ehr" if data.sfreq is None else "eeg", entry.name],
         "datasets": [data.name],
         "metrics": [m.hub for m in metrics],
-        **({"pipeline_tag": task} if tabular else {}),
-        "model-index": [{"name": entry.key, "results": [result]}],
     }
+    if tabular:
+        card["pipeline_tag"] = task
+    card["model-index"] = [{"name": entry.key, "results": [result]}]
     return json.dumps(card, indent=1, ensure_ascii=False) + "\n"
 
 
@@ -86,17 +87,15 @@ def _content(entry: Entry) -> dict[str, object]:
         "entry": entry,
         "test": entry.test,
         "data": data,
-        "hides": hides(entry),
         "confusion": as_json(entry.test.confusion),
-        "looked_for": looked_for(entry),
-        "parts": list(parts_in_words(entry)),
-        "split": how_split(entry),
+        "items": CARD_ITEMS.values(),
+        "split": run.describe_split(),
         "measures": measures([entry]),
         "variance": variance_in_words(entry.test, entry.metric),
-        "calibration": None if entry.of_few or entry.timed else probabilities.table([entry])[0],
+        "calibration": None if entry.of_few or entry.timed else probabilities.scores(entry),
         "headline": headline(data.classes),
-        "groups": [each for each in groups if each.value],
-        "hidden_groups": sum(not each.value for each in groups),
+        "groups": [group for group in groups if group.value],
+        "hidden_groups": sum(not group.value for group in groups),
         "training": run.settings.training.model_dump(exclude_none=True),
         "kept": KEPT[run.settings.training.keep],
         "commands": [Markup(_one_line(command)) for command in commands([run])],  # noqa: S704 - code
@@ -115,6 +114,11 @@ def _share(point: Mapping[str, Any], name: str) -> str:
     """Write a number at a threshold with its interval, or a dash."""
     ci = point.get(f"{name}_ci")
     return number(point.get(name)) + (f" {within(*ci)}" if ci else "")
+
+
+def _open(question: str) -> Markup:
+    """Mark a question that only a person can answer."""
+    return Markup(f"**Open: {markdown(question)}**")  # noqa: S704 - escaped
 
 
 def markdown(value: object) -> str:
@@ -141,5 +145,5 @@ def _templates() -> Environment:
     """Open the templates, which escape all values as Markdown."""
     environment = open_templates(finalize=markdown, keep_trailing_newline=True)
     environment.filters["with_interval"] = _with_interval
-    environment.globals["share"] = _share
+    environment.globals |= {"share": _share, "open": _open}
     return environment

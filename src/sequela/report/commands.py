@@ -2,59 +2,60 @@
 
 import shlex
 from collections.abc import Sequence
+from itertools import chain, product
 from typing import Any
 
-from sequela.config import (
-    CohortSettings,
-    Options,
-    RunOptions,
-    RunSettings,
-    SignalSettings,
-    TrainingSettings,
-    options,
-)
+from sequela import config
+from sequela.config import CohortSettings, Options, RunOptions, RunSettings, TrainingSettings
 from sequela.models.defaults import DEFAULTS
 from sequela.runs.find import Run
 from sequela.runs.model import members_of
-from sequela.studies.registry import asked_of, study_of, training_of
+from sequela.studies.registry import records_of, study_of, training_of
 from sequela.studies.settings import run_settings
+from sequela.studies.study import Study
 
-_OPTIONS = {
-    name: option
-    for kind in (RunOptions, CohortSettings, SignalSettings, TrainingSettings)
-    for name, option in options(kind).items()
-}
+_OPTIONS = (
+    config.options(RunOptions)
+    | config.options(CohortSettings)
+    | config.options(config.SignalSettings)
+    | config.options(TrainingSettings)
+)
 """The option of ``sequela train`` for each setting."""
-_AIMS = ("aim", "aim_target")
-"""The settings of the decision threshold."""
+_AIMS = ("aim", "aim_target")  # the settings of the decision threshold
 
 
 def commands(folders: Sequence[Run]) -> list[str]:
     """Return one command if the runs are those of a study, else one for each run."""
     runs = [folder.settings.model_copy(update={"folds": 0, "fold": 0}) for folder in folders]
     first, study = runs[0], study_of(folders[0])
-    data = f" --data {first.data}" * (len(study.data) > 1)
+    # Settings are compared, not names: a run of a study that somebody changed is not the study's.
     for quick in (False, True):
-        whole = [
-            settings
-            for question in study.questions(first.data)
-            for default in DEFAULTS.values()
-            for settings in study.runs(
-                question,
-                seed=first.seed,
-                split_seed=first.split_seed,
-                quick=quick,
-                default=default.model * study.default,
-                declared=first.signals,
-            ).values()
-        ]
+        of_study = _runs(study, first, quick=quick)
         as_split = all(_is_split_so(folder, quick=quick) for folder in folders)
-        if as_split and all(settings in whole for settings in runs):
-            flags = f"{data} --seed {first.seed}{_split_seed(first)}" + " --quick" * quick
+        if as_split and all(settings in of_study for settings in runs):
+            command = f"reproduce {study.name}"
             if study.file:
-                return [f"sequela study {shlex.quote(study.file)}{flags}"]
-            return [f"sequela reproduce {study.name}{flags}"]
-    return [line for folder in folders for line in _lines(folder)]
+                command = f"study {shlex.quote(study.file)}"
+            if len(study.data) > 1:
+                command += f" --data {first.data}"
+            command += f" --seed {first.seed}{_split_seed(first)}"
+            return [f"sequela {command} --quick" if quick else f"sequela {command}"]
+    return list(chain.from_iterable(map(_lines, folders)))
+
+
+def _runs(study: Study, first: RunSettings, *, quick: bool) -> list[RunSettings]:
+    """Return the runs of a study, with each default model."""
+    runs: list[RunSettings] = []
+    for question, default in product(study.questions(first.data), DEFAULTS.values()):
+        runs += study.runs(
+            question,
+            seed=first.seed,
+            split_seed=first.split_seed,
+            quick=quick,
+            default=default.model if study.default else "",
+            declared=first.signals,
+        ).values()
+    return runs
 
 
 def _is_split_so(folder: Run, *, quick: bool) -> bool:
@@ -62,9 +63,9 @@ def _is_split_so(folder: Run, *, quick: bool) -> bool:
     settings = folder.settings
     rarer = min(folder.data.counts) if settings.cohort else None
     study = study_of(folder)
-    wanted = study.folds_for(rarer, settings.split, quick=quick)
+    folds_of_study = study.folds_for(rarer, settings.split, quick=quick)
     seeds = 1 if quick or study.shows_leak(settings.split) else study.seeds
-    return settings.folds == wanted and folder.seeds == seeds
+    return settings.folds == folds_of_study and folder.seeds == seeds
 
 
 def _split_seed(settings: RunSettings) -> str:
@@ -78,16 +79,21 @@ def _lines(folder: Run) -> list[str]:
         return [_train(settings, folder.repeats, folder.seeds)]
     lines, outs = [], []
     for number, member in enumerate(members):
-        own = RunSettings.of(**member.settings)
+        member_settings = RunSettings.of(**member.settings)
         outs.append(f"runs/{number + 1}-{member.run}")
-        if members_of(own):  # the members of a member are not listed
+        if members_of(member_settings):  # the members of a member are not listed
             lines.append(f"# {outs[-1]}: an ensemble; its own card lists its commands")
             continue
         # A model of several seeds starts from the first seed.
-        lines.append(_train(own, folder.repeats, folder.seeds) + f" --out {shlex.quote(outs[-1])}")
+        lines.append(
+            _train(member_settings, folder.repeats, folder.seeds)
+            + f" --out {shlex.quote(outs[-1])}"
+        )
     mean = settings.model_settings["mean"]
-    flag = f" --mean {mean}" * (mean != "arithmetic")
-    lines.append(f"sequela ensemble {shlex.join(outs)}{flag} --out {shlex.quote(folder.path.name)}")
+    flags = f"--out {shlex.quote(folder.path.name)}"
+    if mean != "arithmetic":
+        flags = f"--mean {mean} {flags}"
+    lines.append(f"sequela ensemble {shlex.join(outs)} {flags}")
     return lines
 
 
@@ -126,8 +132,10 @@ def _train(settings: RunSettings, repeats: int, seeds: int) -> str:
     )
     if settings.folds:
         options_in_words += f" --folds {settings.folds}"
-        options_in_words += f" --repeats {repeats}" * (repeats > 1)
-    options_in_words += f" --seeds {seeds}" * (seeds > 1)
+    if settings.folds and repeats > 1:
+        options_in_words += f" --repeats {repeats}"
+    if seeds > 1:
+        options_in_words += f" --seeds {seeds}"
     segment = "" if settings.segment is None else f" --segment {settings.segment}"
     command = (
         f"sequela train {settings.model} --data {settings.data} --split {settings.split} "
@@ -144,7 +152,7 @@ def _records(settings: RunSettings) -> dict[str, Any]:
     if not cohort:
         return {}
     as_named = {"task": cohort.task} | ({"declared": cohort.declared} if cohort.declared else {})
-    usual = asked_of(settings.data, as_named)
+    usual = records_of(settings.data, as_named)
     changes = as_named | {
         name: value for name, value in cohort.model_dump().items() if value != getattr(usual, name)
     }

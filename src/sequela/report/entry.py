@@ -9,9 +9,12 @@ from sequela.figures.registry import RUN_FIGURES
 from sequela.report.picture import picture
 from sequela.runs.audit import findings_of
 from sequela.runs.model import Member, has_network, members_of, title
-from sequela.runs.released import Released
+from sequela.runs.released import Released, of_people
 from sequela.studies.registry import planned_leak
 from sequela.studies.study import Study
+
+KEPT = {"best": "the epoch with the lowest validation loss", "last": "the last epoch"}
+"""The epoch whose weights a run has, by its setting ``keep``."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,11 @@ class Entry(Released):
         return self.run.test.get(self.metric.key) or 0.0
 
     @property
+    def of_people(self) -> bool:
+        """``True`` if the data count people."""
+        return of_people(self.data)
+
+    @property
     def findings(self) -> list[dict[str, str]]:
         """The leaks and suspicions of all folds, leaks first, each listed once."""
         return findings_of(self.run, self.smallest)
@@ -107,25 +115,15 @@ def measures(entries: Sequence[Entry]) -> list[Metric]:
 
 
 def panel(entry: Entry) -> dict[str, object]:
-    """Return the registered pictures of one run, and a sentence on its fit."""
-    figures = [
-        (run_figure, figure)
-        for run_figure in RUN_FIGURES.values()
-        if (figure := run_figure.draw(entry))
-    ]
-    is_single = len(entry.run.runs) == 1
-    classified = not (entry.two or entry.timed)
-    is_shown = not isinstance(entry.test.confusion, Hidden)
+    """Return the registered pictures of one run; its accuracies, if it has no threshold."""
+    pictures, notes = [], []
+    for run_figure in RUN_FIGURES.values():
+        if figure := run_figure.draw(entry):
+            name = f"{entry.key}-{run_figure.name}"
+            pictures.append(picture(figure, name, run_figure.title))
+            notes.append(run_figure.note)
     parts = entry.run.first.metrics.parts
-    return {
-        "entry": entry,
-        "pictures": [
-            picture(figure, f"{entry.key}-{run_figure.name}", run_figure.title)
-            for run_figure, figure in figures
-        ],
-        "notes": [run_figure.note for run_figure, _ in figures if run_figure.note],
-        "fit": f"Accuracy: {parts.train['accuracy']:.1%} on training {entry.data.example}s, "
-        f"{parts.held_out['accuracy']:.1%} on test {entry.data.example}s."
-        if is_single and classified and is_shown
-        else "",
-    }
+    is_single = len(entry.run.runs) == 1 and not (entry.two or entry.timed)
+    is_shown = is_single and not isinstance(entry.test.confusion, Hidden)
+    fit = [parts.train["accuracy"], parts.held_out["accuracy"]] if is_shown else []
+    return {"entry": entry, "pictures": pictures, "notes": notes, "fit": fit}

@@ -33,16 +33,16 @@ class Glossary:
     """The terms of one page, each explained at its first use."""
 
     def __init__(self) -> None:
-        self._said: set[str] = set()
+        self._explained: set[str] = set()
 
-    def __call__(self, word: str, said: str = "") -> str | Markup:
+    def __call__(self, word: str, text: str = "") -> str | Markup:
         """Return the word, with its meaning as a tooltip and a link at its first use."""
         key = next((term for term in TERMS if term.lower() == word.lower()), "")
-        if not key or key in self._said:
-            return said or word
-        self._said.add(key)
+        if not key or key in self._explained:
+            return text or word
+        self._explained.add(key)
         return Markup('<a class="term" href="#{}" title="{}">{}</a>').format(
-            anchor(key), TERMS[key], said or word
+            anchor(key), TERMS[key], text or word
         )
 
 

@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 from urllib.parse import quote
 
@@ -12,8 +13,9 @@ from markupsafe import Markup
 from sequela.disclosure import as_json
 from sequela.figures.figure import Figure
 
-WIDE, HALF, NARROW = 1090, 510, 290
-"""Pixels of a picture as wide as a page, half as wide, and on a phone, without its axis."""
+WIDE = 1090  # pixels of a picture as wide as a page
+HALF = 510  # pixels of a picture half as wide
+NARROW = 290  # pixels of a picture on a phone, without its axis
 _DIGITS = 4
 
 
@@ -21,7 +23,7 @@ _DIGITS = 4
 class Picture:
     """A figure as the template places it."""
 
-    drawn: Markup
+    drawing: Markup
     caption: str
     name: str
     data: str
@@ -49,7 +51,7 @@ def svg(figure: Figure, name: str) -> Markup:
 
 def as_link(rows: Sequence[Mapping[str, object]]) -> str:
     """Return a link that holds rows as csv: hidden values are empty, numbers have four digits."""
-    names = list(dict.fromkeys(name for row in rows for name in row))
+    names = list(dict.fromkeys(chain.from_iterable(rows)))
     written = io.StringIO()
     table = csv.writer(written, lineterminator="\n")
     table.writerow(names)

@@ -21,13 +21,15 @@ from sequela.runs.model import FILE
 from sequela.runs.released import Released, least_named, of_people, smallest_shown
 from sequela.training.history import to_lines
 
-PAGE, CARD, NUMBERS, HISTORY = "report.html", "card.md", "numbers.json", "history.jsonl"
+PAGE = "report.html"
+CARD = "card.md"
+NUMBERS = "numbers.json"
+HISTORY = "history.jsonl"
 LEFT_OUT = "left-out.txt"
 _COPIED = (COST, "environment.json")
 _NAMES_OF_USERS = ("title", "origin", "run")
 """Keys of names that a user chose: of the data, their folder, and the runs of an ensemble."""
-_SHORTEST_ID = 5
-"""Characters from which an id is not in a page by chance."""
+_SHORTEST_ID = 5  # characters from which an id is not in a page by chance
 _TOKEN = re.compile(rb"[0-9A-Za-z_@.:+-]+(?:[ T][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?)?")
 _WORD = re.compile(rb"[0-9A-Za-z_-]+")
 
@@ -73,32 +75,32 @@ def _write(run: Run, out: Path, hide_below: int) -> Iterator[str]:
     """Write page, card, numbers, and files without single people; yield what is left out."""
     build([run], out / PAGE, hide_below)
     build_card(run, out / CARD, hide_below)
-    shown = Released(run, hide_below)
+    public = Released(run, hide_below)
     settings = run.settings.model_dump(mode="json", exclude_none=True)
     if cohort := settings.get("cohort"):
         cohort.pop("labels", None)  # a path of this machine
     numbers = {
-        "smallest_cell": shown.smallest,
+        "smallest_cell": public.smallest,
         "settings": settings,
-        "data": shown.data,
+        "data": public.data,
         "split": run.describe_split(),
         "facts": run.facts,
-        "test": shown.test,
-        "leaks": shown.metrics.leaks,
-        "suspicions": shown.metrics.suspicions,
+        "test": public.test,
+        "leaks": public.metrics.leaks,
+        "suspicions": public.metrics.suspicions,
     }
     text = json.dumps(as_json(numbers), indent=1, ensure_ascii=False)
     (out / NUMBERS).write_text(f"{text}\n", "utf-8")
     for name in _COPIED:
         if (source := run.first.path / name).exists():
             (out / name).write_bytes(source.read_bytes())
-    if shown.history:
-        (out / HISTORY).write_text(to_lines(shown.history), "utf-8")
-    hidden = [".".join(place) for place, each in _leaves(numbers) if isinstance(each, Hidden)]
+    if public.history:
+        (out / HISTORY).write_text(to_lines(public.history), "utf-8")
+    hidden = [".".join(place) for place, leaf in _leaves(numbers) if isinstance(leaf, Hidden)]
     if hidden:
-        few = f"it is, or reveals, a count of fewer than {shown.smallest} people"
+        few = f"it is, or reveals, a count of fewer than {public.smallest} people"
         yield f"{', '.join(dict.fromkeys(hidden))} (in {PAGE}, {CARD} and {NUMBERS}): {few}"
-    if shown.history != run.first.history:
+    if public.history != run.first.history:
         yield f"metrics of epochs (in {HISTORY}): an accuracy reveals a count of few people"
 
 
@@ -123,6 +125,7 @@ def _remove_files_with_ids(run: Run, out: Path) -> Iterator[str]:
     Counts and names are hidden when a file is written, but users choose the names of data files,
     columns and run folders, and a file may be named after its patient.
     """
+    # A number such as 12345 parameters may also be an id: it is published as the number that it is.
     ids = _ids(run) - _numbers(run) if of_people(run.data) else set()
     for path in sorted(out.iterdir()):
         text = path.read_bytes()
@@ -134,8 +137,8 @@ def _remove_files_with_ids(run: Run, out: Path) -> Iterator[str]:
 
 def _ids(run: Run) -> set[bytes]:
     """Return the ids of examples, subjects and groups that are too long to occur by chance."""
-    predictions = [each.predictions for each in run.runs]
-    ids = [each for p in predictions for each in (p.example_id, p.subject_id, p.group_id)]
+    predictions = [folder.predictions for folder in run.runs]
+    ids = [np.concatenate([p.example_id, p.subject_id, p.group_id]) for p in predictions]
     distinct = np.unique(np.concatenate(ids)).tolist()
     return {id_.encode() for id_ in distinct if len(id_) >= _SHORTEST_ID}
 
@@ -146,16 +149,16 @@ def _numbers(run: Run) -> set[bytes]:
     cost = [run.first.json(COST)] if (run.first.path / COST).exists() else []
     leaves = _leaves(as_json([*records, *cost]))
     texts = [str(leaf) for place, leaf in leaves if place[-1] not in _NAMES_OF_USERS]
-    return {number.encode() for text in texts for number in re.findall(r"\d+", text)}
+    return {number.encode() for number in re.findall(r"\d+", " ".join(texts))}
 
 
 def _leaves(value: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Yield each number or text, and the names under which it is."""
     if isinstance(value, Mapping):
-        for key, each in value.items():
-            yield from _leaves(each, (*place, key))
+        for key, entry in value.items():
+            yield from _leaves(entry, (*place, key))
     elif isinstance(value, list):
-        for each in value:
-            yield from _leaves(each, place)
+        for entry in value:
+            yield from _leaves(entry, place)
     else:
         yield place, value

@@ -280,7 +280,7 @@ class ServedModel:
 
 
 def from_bytes(model: bytes, name: str, threads: int = 1) -> ServedModel:
-    """Load a model from the bytes of an exported file; see :func:`load`."""
+    """Load a model from the bytes of an exported file; see :func:`sequela.serving.load`."""
     if not find_spec("onnxruntime"):
         raise MissingExtraError.of("serve", "an exported model")
     check_seal(model, name)

@@ -74,19 +74,18 @@ class Scores:
     """Scores by event or by sample, over all recordings."""
 
     by: str  # ``event`` or ``sample``
-    known: int  # number of known events, or their samples
-    met: int  # number of detected ones among them
+    events: int  # number of known events, or their samples
+    detected: int  # number of detected ones among them
     false: int  # number of false detections
     days: float  # length of all recordings in days, without gaps
 
     @property
     def numbers(self) -> Mapping[str, float]:
         """Sensitivity, precision, F1 and false alarms in 24 hours; NaN if undefined."""
-        missed = self.known - self.met
         return {
-            "sensitivity": _share(self.met, self.known),
-            "precision": _share(self.met, self.met + self.false),
-            "F1": _share(2 * self.met, 2 * self.met + self.false + missed),
+            "sensitivity": _share(self.detected, self.events),
+            "precision": _share(self.detected, self.detected + self.false),
+            "F1": _share(2 * self.detected, self.detected + self.false + self.events),
             self.alarms: self.false / self.days,
         }
 
@@ -121,6 +120,6 @@ def scores(truths: Sequence[Sequence[Span]], scans: Sequence[Scan]) -> list[Scor
             counts[by] += np.array([scoring.refTrue, scoring.tp, scoring.fp], int)
     days = sum(scan.seconds - scan.recording.gaps for scan in scans) / _DAY
     return [
-        Scores(by, int(events), int(met), int(false), days)
-        for by, (events, met, false) in counts.items()
+        Scores(by, int(events), int(detected), int(false), days)
+        for by, (events, detected, false) in counts.items()
     ]

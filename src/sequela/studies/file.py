@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import field, fields, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from sequela.config import SignalSettings, SplitUnit, TrainingSettings
@@ -26,6 +26,11 @@ SUFFIX = ".toml"
 _EXPECTED = "a study in TOML (docs/extending.md)"
 
 
+_Records = Annotated[
+    dict[str, Any], Field(validation_alias=AliasChoices("records", "asked"))  # asked until 0.2.0
+]
+
+
 class _Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -36,7 +41,7 @@ class StudyCohort(_Table):
     data: str
     task: str = ""
     fewest: int | None = Field(default=None, ge=0)
-    asked: dict[str, Any] = {}
+    records: _Records = {}
 
     @property
     def question(self) -> Question:
@@ -62,7 +67,7 @@ class StudyFile(StudyKeys):
     data: str | tuple[str, ...] = ()
     task: str = ""
     """The task of ``data``, if these are records: a name, or a task file next to this."""
-    asked: dict[str, Any] = field(default_factory=dict)
+    records: _Records = field(default_factory=dict)
     """Settings of the task and its sequences; in a file of several cohorts, by data set."""
     cohorts: tuple[StudyCohort, ...] = ()
     primary: tuple[StudyCohort, ...] = ()
@@ -98,22 +103,22 @@ def shipped(name: str) -> Study:
 def _with_tasks(file: StudyFile, path: Path) -> StudyFile:
     """Return the study with the tasks that files in its folder declare."""
 
-    def read(task: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+    def read(task: str, records: Mapping[str, Any]) -> dict[str, Any]:
         if not task.endswith(SUFFIX):
             return {}
         from sequela.cohort.task_files import read_task
 
         name, declared = read_task(path.parent / task)
-        return {"task": name, "asked": {"declared": declared, **asked}}
+        return {"task": name, "records": {"declared": declared, **records}}
 
     cohorts: dict[str, Any] = {
         key: tuple(
-            cohort.model_copy(update=read(cohort.task, cohort.asked))
+            cohort.model_copy(update=read(cohort.task, cohort.records))
             for cohort in getattr(file, key)
         )
         for key in ("cohorts", "primary", "hindsight")
     }
-    return replace(file, **cohorts, **read(file.task, file.asked))
+    return replace(file, **cohorts, **read(file.task, file.records))
 
 
 def _study(file: StudyFile, path: Path) -> Study:
@@ -132,7 +137,7 @@ def _study(file: StudyFile, path: Path) -> Study:
         cohorts=tuple(cohort.question for cohort in cohorts),
         primary=_preferred(file.primary) or tuple(((data_set, ""), 1) for data_set in data),
         hindsight=_preferred(file.hindsight),
-        asked=_asked(file, cohorts),
+        records=_records(file, cohorts),
         splits=file.splits or (catalog.lookup(first).usual_split(signals),),
         training={
             name: TrainingSettings.of(**{**usual[name], **file.training.get(name, {})})
@@ -152,15 +157,15 @@ def _preferred(cohorts: tuple[StudyCohort, ...]) -> tuple[tuple[Question, int], 
     return tuple((cohort.question, cohort.fewest or 0) for cohort in cohorts)
 
 
-def _asked(
+def _records(
     file: StudyFile, cohorts: tuple[StudyCohort, ...]
 ) -> Mapping[str | Question, Mapping[str, Any]]:
     """Return the settings of each data set, and further ones of a question."""
-    of_task = {cohort.data: {"task": file.task, **file.asked} for cohort in cohorts}
-    settings = of_task if file.task else file.asked
+    of_task = {cohort.data: {"task": file.task, **file.records} for cohort in cohorts}
+    settings = of_task if file.task else file.records
     by_question: dict[str | Question, Mapping[str, Any]] = {}
     by_question.update((name, cohort) for name, cohort in settings.items())
-    return by_question | {cohort.question: cohort.asked for cohort in cohorts if cohort.asked}
+    return by_question | {cohort.question: cohort.records for cohort in cohorts if cohort.records}
 
 
 def _check_names(file: StudyFile) -> None:
@@ -176,9 +181,9 @@ def _check_names(file: StudyFile) -> None:
     for name in file.models:
         if name not in MODELS and name not in REFERENCE_MODELS:
             raise unknown_name("model", name, [*MODELS, *REFERENCE_MODELS])
-    tasks = [(file.task, file.asked), *((cohort.task, cohort.asked) for cohort in file.cohorts)]
-    for task, asked in tasks:
-        if task and task not in TASKS and "declared" not in asked:
+    tasks = [(file.task, file.records), *((cohort.task, cohort.records) for cohort in file.cohorts)]
+    for task, records in tasks:
+        if task and task not in TASKS and "declared" not in records:
             raise unknown_name("task", task, TASKS)
     for name in set(file.training) - set(file.models):
         raise SettingError(f"key 'training.{name}': it is not one of the models of the study")

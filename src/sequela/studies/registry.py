@@ -1,6 +1,7 @@
 """The registry of studies, and the study of a run."""
 
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,8 +34,7 @@ def _check(name: str, study: Study) -> None:
 STUDIES = Registry("study", Study, _check)
 STUDIES |= {study.name: study for study in map(shipped, ("seizure", "mortality"))}
 """The studies by name, in page order."""
-REPORT = tuple(STUDIES)
-"""The studies of the 2019 report, which are reproduced by default."""
+REPORT = tuple(STUDIES)  # the studies of the 2019 report, which are reproduced by default
 
 
 def question_of(run: "Run") -> Question:
@@ -66,7 +66,7 @@ def study_of(run: "Run") -> Study:
             return study
     name, title = "-".join(filter(None, question)), data.title
     heading = ": ".join(filter(None, (title, question[1])))
-    families = tuple(pair for study in STUDIES.values() for pair in study.families)
+    families = tuple(chain.from_iterable(study.families for study in STUDIES.values()))
     return Study(name, heading, families=families)
 
 
@@ -77,7 +77,7 @@ def training_of(model: str, changes: Mapping[str, Any]) -> TrainingSettings:
     return TrainingSettings.of(**{**next(in_studies, usual).model_dump(), **changes})
 
 
-def asked_of(data: str, changes: Mapping[str, Any]) -> CohortSettings:
+def records_of(data: str, changes: Mapping[str, Any]) -> CohortSettings:
     """Return the settings of a data set in its study, with a user's changes; see ``Study.ask``.
 
     A task may be the path of a file that declares it.
@@ -88,5 +88,5 @@ def asked_of(data: str, changes: Mapping[str, Any]) -> CohortSettings:
 
         name, declared = read_task(Path(task))
         changes = {**changes, "task": name, "declared": declared}
-    asking = (study for study in STUDIES.values() if data in study.asked)
+    asking = (study for study in STUDIES.values() if data in study.records)
     return next(asking, Study("")).ask(data, changes)

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import joblib
@@ -56,13 +57,8 @@ def reproduce(
     reproduce``. ``on_run`` is called after each run, ``on_look`` several times a second with the
     state of training. The runs are returned in the order of the page.
     """
-    for name in studies:
-        STUDIES.lookup(name)
+    _check(studies, root, processes)
     _check_out(out)
-    if root is not None and len(studies) > 1:
-        raise SettingError(f"--root is the place of one study's data: name {' or '.join(STUDIES)}")
-    if processes is not None and processes < 1:
-        raise SettingError(f"--processes is {processes}; expected 1 or more")
     jobs: list[PoolJob] = []
     with held(out), scratch(out / WORK) as work:  # records of patients: no longer than needed
         with writing(out):
@@ -73,10 +69,10 @@ def reproduce(
             jobs += _jobs(study, out, root, work, data=data, seeds=seeds, quick=quick)
         # Results first, and baseline models before all others: they take seconds.
         jobs.sort(key=lambda job: _late(job.planned[0]))
-        runs = [planned for job in jobs for planned in job.planned]
-        for planned in runs:
-            _check_same_study(out, planned)
-            planned.check_free()
+        runs = list(chain.from_iterable(job.planned for job in jobs))
+        for run_plan in runs:
+            _check_same_study(out, run_plan)
+            run_plan.check_free()
         unseal(out)
         with writing(out):
             for name in studies:
@@ -84,11 +80,11 @@ def reproduce(
         reported = 0
         with closing(in_processes(jobs, processes or joblib.cpu_count())) as snapshots:
             for finished in snapshots:
-                for planned in finished[reported:]:
+                for run_plan in finished[reported:]:
                     reported += 1
-                    on_run(open_run(planned.path), reported, len(runs))
+                    on_run(open_run(run_plan.path), reported, len(runs))
                 on_look(reported, len(runs))
-        folders = in_order([open_run(planned.path) for planned in runs])
+        folders = in_order([open_run(run_plan.path) for run_plan in runs])
         for folder in folders:  # once, at the end, as for the page of these runs
             open_held_out(folder, "report")
         with whole(out / "results.json") as partial:
@@ -99,13 +95,22 @@ def reproduce(
     return folders
 
 
-def _late(planned: PlannedRun) -> tuple[bool, bool]:
+def _late(run_plan: PlannedRun) -> tuple[bool, bool]:
     """Return the place of a run in the order of training; runs that only show a leak are last."""
-    cohort, is_control = planned.settings.cohort, planned.folds == 0
+    cohort, is_control = run_plan.settings.cohort, run_plan.folds == 0
     if cohort is not None:
         leaks = declared_task(cohort.task, cohort.declared).leaks
-        is_control = cohort.hindsight or leaks != "" or planned.settings.split == "row"
-    return is_control, planned.settings.model not in REFERENCE_MODELS
+        is_control = cohort.hindsight or leaks != "" or run_plan.settings.split == "row"
+    return is_control, run_plan.settings.model not in REFERENCE_MODELS
+
+
+def _check(studies: Sequence[str], root: Path | None, processes: int | None) -> None:
+    for name in studies:
+        STUDIES.lookup(name)
+    if root is not None and len(studies) > 1:
+        raise SettingError(f"--root is the place of one study's data: name {' or '.join(STUDIES)}")
+    if processes is not None and processes < 1:
+        raise SettingError(f"--processes is {processes}; expected 1 or more")
 
 
 def _check_out(out: Path) -> None:
@@ -134,8 +139,8 @@ def _declare(out: Path, study: Study) -> None:
         )
 
 
-def _check_same_study(out: Path, planned: PlannedRun) -> None:
-    first, settings = planned.runs[0]
+def _check_same_study(out: Path, run_plan: PlannedRun) -> None:
+    first, settings = run_plan.runs[0]
     if not (first / CONFIG).exists():
         return
     begun = RunFolder(first).settings
@@ -218,10 +223,10 @@ def _flows(
     }
 
 
-def _together(planned: Iterable[PlannedRun]) -> Iterator[tuple[PlannedRun, ...]]:
+def _together(run_plan: Iterable[PlannedRun]) -> Iterator[tuple[PlannedRun, ...]]:
     """Group runs that read the same sequences into one process; runs on signals stay alone."""
     alike: dict[object, list[PlannedRun]] = {}
-    for run in planned:
+    for run in run_plan:
         cohort = run.settings.cohort
         alike.setdefault(cohort.hindsight if cohort else run.path, []).append(run)
     return map(tuple, alike.values())

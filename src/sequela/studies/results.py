@@ -54,6 +54,7 @@ def results(folders: Sequence[Run], hide_below: int | None = None) -> dict[str, 
     studies: dict[str, Any] = {}
     for study, runs in by_study(folders):
         cohorts = cohorts_of(study, runs)
+        # Runs that leak by their split are studies of their own: nobody takes them for results.
         for key, cohort in cohorts.items():
             for split in ("", "-by-recording", "-by-row"):
                 if leaking := [run for run in cohort if _split_leak(run) == split]:

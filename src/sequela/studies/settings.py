@@ -17,10 +17,9 @@ from sequela.datasets.catalog import DataSet, Modality
 from sequela.errors import SettingError
 from sequela.models.defaults import Default
 from sequela.runs.data import default_of
-from sequela.studies.registry import asked_of, training_of
+from sequela.studies.registry import records_of, training_of
 
-_AIMS = ("aim", "aim_target")
-"""The settings of a run that are only for two classes."""
+_AIMS = ("aim", "aim_target")  # the settings of a run that are only for two classes
 
 
 def resumed_settings(
@@ -38,8 +37,8 @@ def resumed_settings(
     values = begun.model_dump()
     changes = {name: {**(values[name] or {}), **part} for name, part in parts.items() if part}
     names = {"model": model, "data": data}
-    named = {name: value for name, value in names.items() if value is not None}
-    return RunSettings.of(**{**values, **changes, **named, **_of_run(options)})
+    changed_names = {name: value for name, value in names.items() if value is not None}
+    return RunSettings.of(**{**values, **changes, **changed_names, **_of_run(options)})
 
 
 def run_settings(
@@ -84,13 +83,15 @@ def default_run(
     return default, settings.model_copy(update=changes)
 
 
-def own_signals(data: str, given: SignalSettings, root: Path | None) -> SignalSettings | None:
+def own_signals(
+    data: str, declared_signals: SignalSettings, root: Path | None
+) -> SignalSettings | None:
     """Return the declaration of a user's own recordings or table; ``None`` for other data."""
     data_set = catalog.lookup(data)
-    _check_signals(data_set, given)
+    _check_signals(data_set, declared_signals)
     if not (data_set.rows or data_set.windows):
         return None
-    path, settings = data_set.locate(root).path, SignalSettings.of(**given.changes)
+    path, settings = data_set.locate(root).path, SignalSettings.of(**declared_signals.changes)
     if data_set.rows:
         from sequela.intake.one_row import described
 
@@ -105,9 +106,9 @@ def own_signals(data: str, given: SignalSettings, root: Path | None) -> SignalSe
     return settings
 
 
-def _check_signals(data_set: DataSet, given: SignalSettings) -> None:
-    if given.changes and not (data_set.windows or data_set.rows):
-        name = next(iter(given.changes))
+def _check_signals(data_set: DataSet, declared_signals: SignalSettings) -> None:
+    if declared_signals.changes and not (data_set.windows or data_set.rows):
+        name = next(iter(declared_signals.changes))
         raise SettingError(
             f"--{name} is an option for your own recordings (--data signals) or table (--data "
             f"table), and {data_set.name} is published in one form: leave it out"
@@ -129,7 +130,7 @@ def _cohort(
             from sequela.intake.one_row import with_task
 
             records = with_task(records, signals)
-        return asked_of(data_set.name, records)
+        return records_of(data_set.name, records)
     # For a user's own recordings, the classes are known once they are read.
     has_two_classes = data_set.windows or len(data_set.recordings.classes) == 2  # noqa: PLR2004
     aims = [name for name in options.run.changes if name in _AIMS]

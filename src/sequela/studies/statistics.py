@@ -15,8 +15,7 @@ from sequela.runs.folder import RunFolder
 from sequela.studies.claims import Claim
 
 Values = NDArray[np.float64]
-Fold = tuple[RunFolder, ...]
-"""The runs of a claim's models on one fold."""
+Fold = tuple[RunFolder, ...]  # the runs of a claim's models on one fold
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Scale:
             >>> Scale("+.0f", 100, " points").of(0.021, 0.08)
             '+2 to +8 points'
         """
-        return " to ".join(number(self.times * each, self.form) for each in values) + self.unit
+        return " to ".join(number(self.times * value, self.form) for value in values) + self.unit
 
     def claimed(self, value: float, unit: str = "") -> str:
         """Format a claimed value or margin, which has the digits that it was declared with."""
@@ -42,16 +41,16 @@ class Scale:
 
 
 @dataclass(frozen=True)
-class Number:
+class Estimand:
     """A number of so many ``models`` that claims can be about.
 
-    ``of`` makes it, as a statistic of the groups of a part, from a claim, the runs of its models on
-    one fold, the name of the part, and the share of class 1 to weight to, if it differs from the
-    data's. It has the format ``form``, or that of the claim's metric. It may be a difference of
-    shares, in percentage points, or of two models on the same examples (``paired``).
+    ``make`` computes it, as a statistic of the groups of a part, from a claim, the runs of its
+    models on one fold, the name of the part, and the share of class 1 to weight to, if it differs
+    from the data's. It has the format ``form``, or that of the claim's metric. It may be a
+    difference of shares, in percentage points, or of two models on the same examples (``paired``).
     """
 
-    of: Callable[[Claim, Fold, str, float | None], Statistic]
+    make: Callable[[Claim, Fold, str, float | None], Statistic]
     models: int
     form: str = ""
     points: bool = False
@@ -66,7 +65,7 @@ class Number:
         return Scale(".1f", 100, " %") if "%" in form else Scale(form)
 
 
-def number_of(claim: Claim) -> Number:
+def number_of(claim: Claim) -> Estimand:
     """Return the number that a claim is about."""
     if claim.statistic not in STATISTICS:
         raise unknown_name("statistic", claim.statistic, STATISTICS)
@@ -142,6 +141,7 @@ def _moved(statistic: Statistic, by: float) -> Statistic:
 def _gap_change(_: Claim, fold: Fold, part: str, __: float | None) -> Statistic:
     """Return the change of the gap; training accuracy is fixed, only the test groups vary."""
     before, after = _pair(fold, part)
+    # The gap is training minus test accuracy: what the test loses, the gap gains.
     change = ratio(
         _correct(before) - _correct(after), np.ones(before.n_examples), before.group_index
     )
@@ -161,6 +161,7 @@ def asymmetry(confusion: Values) -> Values:
 
     It is 0 for symmetric errors, and 1 for one-sided errors.
     """
+    # Errors of a pair of classes are balanced if each is taken for the other equally often.
     errors = confusion * (1 - np.eye(confusion.shape[-1]))
     unbalanced = np.abs(errors - np.swapaxes(errors, -1, -2)).sum((-1, -2)) / 2
     shares: Values = unbalanced / np.maximum(errors.sum((-1, -2)), 1e-12)
@@ -207,14 +208,14 @@ _OF_EXAMPLES: Mapping[str, Callable[[Predictions], Values]] = {
     "accuracy": _correct,
 }
 """The metrics that are means over examples, whose classes can be weighted."""
-STATISTICS: Mapping[str, Number] = {
-    "level": Number(_level, 1),
-    "change": Number(_change, 2, paired=True),
-    "recall change": Number(_recall_change, 2, points=True, paired=True),
-    "gap change": Number(_gap_change, 2, points=True, paired=True),
-    "held-out over training": Number(_held_out_over_training, 2, points=True),
-    "asymmetry change": Number(_asymmetry_change, 2, points=True, paired=True),
-    "recall at 0.5": Number(_recall_at_half, 1, ".0%"),
-    "smaller recall": Number(_smaller_recall, 1, ".0%"),
+STATISTICS: Mapping[str, Estimand] = {
+    "level": Estimand(_level, 1),
+    "change": Estimand(_change, 2, paired=True),
+    "recall change": Estimand(_recall_change, 2, points=True, paired=True),
+    "gap change": Estimand(_gap_change, 2, points=True, paired=True),
+    "held-out over training": Estimand(_held_out_over_training, 2, points=True),
+    "asymmetry change": Estimand(_asymmetry_change, 2, points=True, paired=True),
+    "recall at 0.5": Estimand(_recall_at_half, 1, ".0%"),
+    "smaller recall": Estimand(_smaller_recall, 1, ".0%"),
 }
 """The statistics by their name in declarations of claims."""

@@ -16,7 +16,7 @@ _FEWEST_FOLDS = 2
 _QUICK = {"resamples": 200, "rounds": 50}
 """Settings of the runs of a quick study, which has no refit and no teacher."""
 _OF_THE_TASK = ("hours", "from_icu", "declared")
-"""The keys of ``Study.asked`` that are only for its own task."""
+"""The keys of ``Study.records`` that are only for its own task."""
 
 
 _Count = Annotated[int, Field(ge=0)]
@@ -69,7 +69,7 @@ class Study(StudyKeys):
         hindsight: Questions in the same form, of which the first gets the ``hindsight`` controls;
             if empty, the main result gets them.
         rooted: The data set that ``--root`` names; the chosen one of ``data`` where it is empty.
-        asked: Default settings of each data set: ``CohortSettings``. A question has its own on top.
+        records: Default settings of each data set: ``CohortSettings``. A question has further ones.
         signals: Description of the user's own recordings: fields of ``SignalSettings``.
         splits: Units of the split; the first gives the main result. By row, and by recording where
             the first is by session, shows the effect of a leak.
@@ -104,7 +104,7 @@ class Study(StudyKeys):
     cohorts: tuple[Question, ...] = ()
     primary: tuple[tuple[Question, int], ...] = ()
     hindsight: tuple[tuple[Question, int], ...] = ()
-    asked: Mapping[str | Question, Mapping[str, Any]] = field(default_factory=dict)
+    records: Mapping[str | Question, Mapping[str, Any]] = field(default_factory=dict)
     splits: tuple[SplitUnit, ...] = ("subject",)
     training: Mapping[str, TrainingSettings] = field(default_factory=dict)
     reference_models: tuple[str, ...] = ()
@@ -168,11 +168,11 @@ class Study(StudyKeys):
         inputs, or a task that has its own, exactly those are used. For named inputs, and for a task
         from a file, all tables are read, since any of them may hold the codes.
         """
-        usual = {"task": "in-hospital", **self.asked.get(data, {})}
-        given = {**self.asked.get((data, changes.get("task", usual["task"])), {}), **changes}
-        settings = {**usual, **given}
+        usual = {"task": "in-hospital", **self.records.get(data, {})}
+        stated = {**self.records.get((data, changes.get("task", usual["task"])), {}), **changes}
+        settings = {**usual, **stated}
         if settings["task"] != usual["task"]:
-            settings = {n: v for n, v in settings.items() if n in given or n not in _OF_THE_TASK}
+            settings = {n: v for n, v in settings.items() if n in stated or n not in _OF_THE_TASK}
         # Imported here: a run on recordings needs no task.
         from sequela.cohort.task_files import declared_task
 
@@ -208,9 +208,11 @@ class Study(StudyKeys):
         ``looks_back`` has runs with hindsight. ``default`` is the default model of the data, and
         ``declared`` the description of the user's own recordings.
         """
+        # Controls show the effect of weights or of hindsight once, on one question.
         kinds = ["weighted"] if is_primary else []
         if looks_back:
             kinds.append("hindsight")
+        more = _QUICK if quick else {}
         cohort = self.cohort_of(question)
         settings_of_runs: dict[str, RunSettings] = {}
         models = [*reversed(tuple(self.training)), *self.reference_models]
@@ -229,7 +231,7 @@ class Study(StudyKeys):
                     split_seed=split_seed,
                     cohort=cohort,
                     training=self._training(model, quick=quick),
-                    **(_QUICK if quick else {}),
+                    **more,
                     signals=declared,
                 )
                 settings_of_runs |= self._controls(name, settings_of_runs[name], kinds)

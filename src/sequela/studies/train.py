@@ -42,23 +42,7 @@ def train(
     Raises:
         SequelaError: If a setting is unknown or not allowed, or the data are missing or do not fit.
     """
-    if not resume and None in (model, data) and (model, out) != (None, None):
-        missing = "MODEL" if model is None else "--data"
-        raise SettingError(
-            f"{missing} is missing: name a model, or auto for the default of the data, and a data "
-            "set, as in `sequela train auto --data bonn`, or --data table for a file with one row "
-            "per patient"
-        )
-    if out is None and model is None:
-        raise SettingError(
-            "MODEL is missing: name a model, or auto for the default of the data, as in `sequela "
-            "train auto --data table`, or continue a run with --resume and --out"
-        )
-    if resume and model == AUTO:
-        raise SettingError(
-            "auto chooses the model of a new run, but --resume continues a run with its own "
-            "model: leave auto out, and name the run with --out"
-        )
+    _check(model, data, out, resume=resume)
     options = options or Options.of(**settings)
     folds = options.run.changes.get("folds")
     # Imported here: the errors above are printed at once.
@@ -92,3 +76,24 @@ def train(
         planned_run = PlannedRun(folder, run, folds or 0, repeats, seeds)
         with progress(planned_run) if progress else nullcontext():
             return planned_run.train(root=place, work=work, resume=resume)
+
+
+def _check(model: str | None, data: str | None, out: Path | str | None, *, resume: bool) -> None:
+    """Raise a SettingError if a name is missing, or does not go with the continued run."""
+    if not resume and None in (model, data) and (model, out) != (None, None):
+        missing = "MODEL" if model is None else "--data"
+        raise SettingError(
+            f"{missing} is missing: name a model, or auto for the default of the data, and a data "
+            "set, as in `sequela train auto --data bonn`, or --data table for a file with one row "
+            "per patient"
+        )
+    if out is None and model is None:
+        raise SettingError(
+            "MODEL is missing: name a model, or auto for the default of the data, as in `sequela "
+            "train auto --data table`, or continue a run with --resume and --out"
+        )
+    if resume and model == AUTO:
+        raise SettingError(
+            "auto chooses the model of a new run, but --resume continues a run with its own "
+            "model: leave auto out, and name the run with --out"
+        )

@@ -47,8 +47,7 @@ ANSWERS = (HOLDS, FAILS, UNKNOWN, UNTESTABLE)
 SUPPORTED = "supported"
 CONTRADICTED = "contradicted"
 OPEN = "open"
-LEVEL = 0.05
-"""The p-value, corrected for the number of claims, below which a claim is settled."""
+LEVEL = 0.05  # the p-value, corrected for the number of claims, below which a claim is settled
 RERUNS = "reruns.json"
 SAME_DATA = ("name", "examples", "counts")
 """The facts about data that must be equal for verdicts to be comparable."""
@@ -79,7 +78,7 @@ class Verdict:
     reason: str
     interval_verdict: str = UNTESTABLE
     measured: str = ""
-    asked: str = ""
+    claimed: str = ""
     by_row: "Verdict | None" = None
     as_reported: "Verdict | None" = None
     reruns: tuple[int, int] | None = None
@@ -89,7 +88,7 @@ class Verdict:
         """The numbers behind the verdict, or the reason why there are none."""
         if not self.measured:
             return self.reason
-        return f"{self.measured}. Claimed: {self.asked}. {self.reason}"
+        return f"{self.measured}. Claimed: {self.claimed}. {self.reason}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the verdicts for ``results.json``."""
@@ -124,7 +123,7 @@ class _Tested:
 
         def measure(share: float | None) -> RecipeNumber:
             def of(fold: int, part: str) -> Statistic:
-                return form.of(claim, folds[fold], part, share)
+                return form.make(claim, folds[fold], part, share)
 
             (measured,) = over_runs(runs[0].runs, of, paired=form.paired)
             return measured
@@ -143,6 +142,7 @@ class _Tested:
     @property
     def answer(self) -> str:
         """The verdict of the intervals, if they agree: all of each, or none, is as claimed."""
+        # At each end of the report's prevalence: a claim that only one end supports is open.
         answers = {self._answer(measured.interval) for measured, _ in self.numbers}
         return answers.pop() if len(answers) == 1 else OPEN
 
@@ -259,6 +259,7 @@ def judge(claims: Sequence[Claim], runs: Mapping[str, Run]) -> list[Verdict]:
         for claim, reason in zip(claims, reasons, strict=True)
         if not reason
     ]
+    # All claims that can be tested are one family: the chance of any false verdict stays at 0.05.
     corrected = holm([tested_claim.p_value for tested_claim in tested]).tolist()
     settled = iter(
         [_verdict(tested_claim, runs, p) for tested_claim, p in zip(tested, corrected, strict=True)]
@@ -516,6 +517,8 @@ def inflation(honest: Run, leaking: Run) -> Inflation | None:
 
 def _over_folds(honest: Run, leaking: Run, metric: str) -> Difference:
     """Compare two runs with the same folds; the interval includes the variation of training."""
+    # Both have the same folds and seeds, so each model is paired with the one of its fold: the
+    # variation of training is part of the interval, that of the split is not.
     theirs = {fold.place: fold for fold in judged(honest.runs)}
     ours = []
     for fold in judged(leaking.runs):

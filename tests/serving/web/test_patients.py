@@ -74,8 +74,8 @@ def test_patients_get_the_probabilities_of_the_run(
     data = records.load(settings, root, tmp_path / "work")
     sequences = data.arrays
     # What the run says of its tuning part was said before a refit.
-    asked_of = np.flatnonzero(run.predictions.split != "tuning").tolist()
-    known = (r for r in asked_of if not any("UNKNOWN" in c for c in sequences.codes_of(r)))
+    records_of = np.flatnonzero(run.predictions.split != "tuning").tolist()
+    known = (r for r in records_of if not any("UNKNOWN" in c for c in sequences.codes_of(r)))
     rows = list(islice(known, 20))
     assert len(rows) >= 5
     said = {"patients": [as_json(sequences, row) for row in rows]}

@@ -63,9 +63,10 @@ def compare(
                 ]
             table.add_row(*row)
         Console(soft_wrap=True, markup=False, highlight=False, width=_WIDTH).print(table)
+        groups = "1 group" if comparison.groups == 1 else f"{comparison.groups} groups"
         print(
-            f"test set: {comparison.examples} examples of {comparison.groups} "
-            f"group{'s' * (comparison.groups != 1)}; {comparison.method}; p-values corrected (Holm)"
+            f"test set: {comparison.examples} examples of {groups}; {comparison.method}; p-values "
+            "corrected (Holm)"
         )
         for line in (f"{comparison.best}.", *comparison.opened):
             print(line)

@@ -90,7 +90,7 @@ def cost(
     counted = None
     if ":" not in model and is_run(Path(model)):
         shape = (input_, steps, lengths, pad_to, codes)
-        changed = any(each is not None for each in shape) or kwargs != "{}" or measure
+        changed = any(option is not None for option in shape) or kwargs != "{}" or measure
         account = _of_run(Path(model), changed=changed or convention != "exact")
     elif model in REFERENCE_MODELS:
         raise SettingError(
@@ -141,9 +141,9 @@ def _default(model: str, data: str | None, root: Path | None) -> str:
         )
     settings = run_settings(AUTO, data)
     with work_beside(Path(AUTO)) as work:
-        found, _ = default_run(settings, TrainingSettings(), root=root, work=work)
-    print(f"auto: {found.model}, the default for {found.data}", file=sys.stderr)
-    return found.model
+        default, _ = default_run(settings, TrainingSettings(), root=root, work=work)
+    print(f"auto: {default.model}, the default for {default.data}", file=sys.stderr)
+    return default.model
 
 
 def _of_run(path: Path, *, changed: bool) -> "Account":

@@ -77,9 +77,7 @@ def describe(
 
     from sequela.errors import OutputError, SettingError
     from sequela.files import whole
-    from sequela.formats.opened import DECIDE
     from sequela.intake.describe import describe as proposal
-    from sequela.tables.tables import shown
 
     path = Path(place)  # is not there for a database
     if write and (out is not None or not path.exists()):
@@ -102,15 +100,25 @@ def describe(
         raise OutputError(f"{file} is there already: edit it, or name another file with --out")
     with whole(file) as partly:
         partly.write_text(text, encoding="utf-8")
-    marks = [str(n) for n, line in enumerate(text.splitlines(), start=1) if DECIDE in line]
-    todo = f"decide what is marked {DECIDE} (lines {', '.join(marks)}), then " if marks else ""
-    task = "train auto --data signals" if name == "signals.toml" else "build tables --out events"
-    where = "" if file == root / name else f"save it as {root / name}, "
-    said = f"{where}{todo or 'then '}run `sequela {task} --root {quote(str(path))}`"
+    print(f"{file}: {_next_step(place, text, name, saved=file == root / name)}")
+
+
+def _next_step(place: str, declaration: str, name: str, *, saved: bool) -> str:
+    """Return what to do with a written declaration."""
+    from sequela.formats.opened import DECIDE
+    from sequela.tables.tables import shown
+
+    path = Path(place)
+    lines = enumerate(declaration.splitlines(), start=1)
+    marks = ", ".join(str(number) for number, line in lines if DECIDE in line)
+    todo = f"decide what is marked {DECIDE} (lines {marks}), then " if marks else ""
     if not path.exists():
         read = "`sequela build tables --declaration` reads it"
-        said = f"the declaration of {shown(place)}; {todo}{read}"
-    print(f"{file}: {said}")
+        return f"the declaration of {shown(place)}; {todo}{read}"
+    task = "train auto --data signals" if name == "signals.toml" else "build tables --out events"
+    file = (path if path.is_dir() else path.parent) / name
+    where = "" if saved else f"save it as {file}, "
+    return f"{where}{todo or 'then '}run `sequela {task} --root {quote(str(path))}`"
 
 
 @data.command

@@ -97,9 +97,11 @@ def evaluate(
         from sequela.report.pages.external_page import build_external
 
         require_file(page, ".html")
-        found = judge_elsewhere(run, data=data, root=root, labels=labels, trust_code=trust_code)
-        build_external(found, page, hide_below)
-        numbers = dict(found.numbers)
+        validation = judge_elsewhere(
+            run, data=data, root=root, labels=labels, trust_code=trust_code
+        )
+        build_external(validation, page, hide_below)
+        numbers = dict(validation.numbers)
     if json:
         print(dumps(numbers, indent=1))
         return

@@ -1,12 +1,16 @@
 """``sequela explain``: contributions of inputs to predictions."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from sequela.cli.names import HideBelow, Root, TrustCode
 from sequela.files import require_file
+
+if TYPE_CHECKING:
+    from sequela.analysis.explain import Explanation
 
 
 def explain(
@@ -41,11 +45,10 @@ def explain(
         out: File to write the page to.
     """
     from sequela.analysis.explain import explain as explain_run
-    from sequela.cohort.split import SETS
     from sequela.report.pages.explanation_page import build_explanation
 
     require_file(out, ".html")
-    found = explain_run(
+    explanation = explain_run(
         run,
         examples=example or (),
         classes=class_ or (),
@@ -54,19 +57,27 @@ def explain(
         hide_below=hide_below,
         trust_code=trust_code,
     )
-    for place, each in enumerate(found.examples, 1):
-        name = each.example_id if ids else f"example {place}"
-        print(f"{name}: {each.label} ({SETS[each.part]}, {each.why})")
-        for name, one in each.numbers.items():
-            print(
-                f"  {name}: {one.reached:+z.3f}, baseline {one.baseline:+z.3f}, attributions sum "
-                f"to {one.values.sum():+z.3f}; completeness error {one.error:.2g} "
-                f"({100 * one.relative_error:.2g} %), {one.steps} steps"
+    for line in _lines(explanation, ids=ids):
+        print(line)
+    print(f"page: {build_explanation(explanation, out, ids=ids, hide_below=hide_below).resolve()}")
+
+
+def _lines(explanation: "Explanation", *, ids: bool) -> Iterator[str]:
+    """Yield the attributions of each example, and the importance of codes."""
+    from sequela.cohort.split import SETS
+
+    for place, explained in enumerate(explanation.examples, 1):
+        name = explained.example_id if ids else f"example {place}"
+        yield f"{name}: {explained.label} ({SETS[explained.part]}, {explained.why})"
+        for name, part in explained.numbers.items():
+            yield (
+                f"  {name}: {part.reached:+z.3f}, baseline {part.baseline:+z.3f}, attributions sum "
+                f"to {part.values.sum():+z.3f}; completeness error {part.error:.2g} "
+                f"({100 * part.relative_error:.2g} %), {part.steps} steps"
             )
-    if importance := found.importance:
-        print(
+    if importance := explanation.importance:
+        yield (
             f"{len(importance.codes)} codes ranked over {importance.examples} examples of the "
             f"test set, {importance.suppressed} too rare to be ranked; completeness error: median "
             f"{100 * importance.median_error:.2g} %, at most {100 * importance.largest_error:.2g} %"
         )
-    print(f"page: {build_explanation(found, out, ids=ids, hide_below=hide_below).resolve()}")

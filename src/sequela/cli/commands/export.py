@@ -32,7 +32,7 @@ def export(
 
     Args:
         run: Run folder.
-        out: The file.
+        out: The file, which ends in .onnx, or in the name of a form that a plugin adds.
         root: Folder or file of the run's data (default: the usual search path).
         check: Compare the file with the run, which needs the data.
     """

@@ -87,9 +87,9 @@ def predict(
             words = f"{examples:,} examples" if examples else "reading"
             bar.update(task, description=words, total=total, completed=share or 0)
 
-        found = predict_data(path=input or root, done=done, **options)
+        predictions = predict_data(path=input or root, done=done, **options)
     if json:
-        print(dumps({**found.report, "known": found.known}, indent=1))
+        print(dumps({**predictions.report, "known": predictions.known}, indent=1))
         return
-    for line in found.sentences:
+    for line in predictions.sentences:
         print(line)

@@ -58,5 +58,5 @@ def reproduce(
     from sequela.cli.commands.study import run_studies
     from sequela.studies.registry import REPORT
 
-    named = options.pop("study")
-    run_studies((named,) if named else REPORT, **options)
+    name = options.pop("study")
+    run_studies((name,) if name else REPORT, **options)

@@ -1,7 +1,6 @@
 """``sequela scan``: detection of events in long recordings."""
 
 from pathlib import Path
-from typing import Any
 
 from sequela.cli.names import TrustCode
 
@@ -50,7 +49,7 @@ def scan(
             or `annotations`.
     """
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import Progress, TaskID
 
     from sequela.files import require_file, whole
     from sequela.serving import load
@@ -59,35 +58,35 @@ def scan(
     from sequela.serving.szcore import scores
     from sequela.serving.szcore import truth as known_events
 
-    for each in (out, page):
-        if each is not None:
-            require_file(each)
+    for path in (out, page):
+        if path is not None:
+            require_file(path)
     how = Scanning(event, step, smooth, threshold, shortest, gap, channels)
     console = Console(soft_wrap=True)
     served = load(model, trust_code=trust_code)
     event = looked_for(served, event)
-    known = None if truth is None else known_events(truth, recordings, event)
-    found = []
+    spans = None if truth is None else known_events(truth, recordings, event)
+    scans = []
     with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
         for path in recordings:
             task = bar.add_task(path.name, total=1.0)
 
-            def advance(share: float, task: Any = task) -> None:
+            def advance(share: float, task: TaskID = task) -> None:
                 bar.update(task, completed=share)
 
-            found.append(scan_recording(served, path, how, advance))
-    told = [] if known is None else scores(known, found)
+            scans.append(scan_recording(served, path, how, advance))
+    agreement = [] if spans is None else scores(spans, scans)
     with whole(out) as partial:
-        partial.write_text(table(found), encoding="utf-8")
-    for scanned in found:
-        name = f"{scanned.path.name}: " if len(found) > 1 else ""
+        partial.write_text(table(scans), encoding="utf-8")
+    for scanned in scans:
+        name = f"{scanned.path.name}: " if len(scans) > 1 else ""
         for line in scanned.recording.notes:
             print(f"{name}{line}")
         print(f"{name}{scanned.in_words}")
-    for score in told:
+    for score in agreement:
         print(score)
     if page is not None:
         from sequela.report.pages.scan_page import build_scan
 
-        build_scan(found, page, about=dict(served.about), known=known, scores=told)
+        build_scan(scans, page, about=dict(served.about), known_events=spans, scores=agreement)
         print(f"page: {page.resolve()}")

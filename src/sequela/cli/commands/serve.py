@@ -65,21 +65,23 @@ def serve(
     limits = Limits(
         bytes=most_bytes, examples=most_examples, length=most_length, seconds=timeout, rate=rate
     )
-    wanted = not address.local if token is None else token
-    asked = token_of(environ.get("SEQUELA_TOKEN") if wanted else None, required=wanted)
+    needs_token = not address.local if token is None else token
+    access_token = token_of(
+        environ.get("SEQUELA_TOKEN") if needs_token else None, required=needs_token
+    )
     served = load(model, threads=threads, trust_code=trust_code)
 
     def ready(url: str) -> None:
         print(f"{served.about['title']}, {served.about['question']}", flush=True)
         print(f"page: {url}", flush=True)
-        if asked and not environ.get("SEQUELA_TOKEN"):
-            print(f"access token: {asked}", flush=True)
+        if access_token and not environ.get("SEQUELA_TOKEN"):
+            print(f"access token: {access_token}", flush=True)
         if address.local:
             print("reachable from this machine only (see --host)", flush=True)
         else:
-            who = "with the token" if asked else "without a token"
+            who = "with the token" if access_token else "without a token"
             print(f"reachable from other machines {who}; put a TLS proxy in front", flush=True)
 
     with suppress(KeyboardInterrupt):  # Ctrl-C stops the server
-        serve_model(served, address, limits=limits, token=asked, batch=batch, on_ready=ready)
+        serve_model(served, address, limits=limits, token=access_token, batch=batch, on_ready=ready)
     print("stopped", flush=True)

@@ -55,7 +55,7 @@ def study(
 
 
 def run_studies(
-    names: Sequence[str], out: Path, *, quick: bool, hide_below: int | None, **asked: Any
+    names: Sequence[str], out: Path, *, quick: bool, hide_below: int | None, **options: Any
 ) -> None:
     """Run studies, build their page and print their results.
 
@@ -74,7 +74,7 @@ def run_studies(
             hide_below=hide_below,
             on_run=progress.run,
             on_look=progress.look,
-            **asked,
+            **options,
         )
     page = build(folders, out / "report.html", hide_below)
     say_studies(console, folders)
@@ -110,7 +110,7 @@ def _table(study: "Study", runs: Sequence["Run"]) -> tuple[str, Table]:
     leaking = {run.settings.model: run for run in runs if run not in results}
     first = results[0]
     _, where = first.settings.title.split(", ", 1)
-    planned = ": leaks by design" if Leaks.of(first).by_design else ""
+    remark = ": leaks by design" if Leaks.of(first).by_design else ""
     number, _ = headline(first, first.test)
     examples = f"{first.test.examples:,}"
     judged = f"test set of {examples} examples of {groups_of(first, first.test)}"
@@ -118,7 +118,7 @@ def _table(study: "Study", runs: Sequence["Run"]) -> tuple[str, Table]:
     table.add_column(number, header_style="none")  # the only column that a narrow terminal breaks
     if study.reported:
         table.add_column(study.report.removeprefix("the "), no_wrap=True, header_style="none")
-    for counted in ("operations", *["leaking"] * bool(leaking)):
+    for counted in ("operations", "leaking") if leaking else ("operations",):
         table.add_column(counted, justify="right", no_wrap=True)
     for run in results:
         weighted = run.settings.training.class_weights
@@ -131,7 +131,7 @@ def _table(study: "Study", runs: Sequence["Run"]) -> tuple[str, Table]:
             "" if operations is None else f"{operations:,}",
             *([headline(leak, leak.test)[1].split(" (")[0]] if leak else []),
         )
-    return f"{where}, {judged}{planned}", table
+    return f"{where}, {judged}{remark}", table
 
 
 def _reported(study: "Study", run: "Run") -> str:

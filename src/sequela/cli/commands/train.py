@@ -3,7 +3,7 @@
 from functools import partial
 from pathlib import Path
 from shlex import quote
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
@@ -11,12 +11,14 @@ from sequela.cli.names import Root, check_names, data_sets, known, models
 from sequela.cli.options import FIRST, RUN, OptionsOfTrain
 from sequela.config import Options
 
+if TYPE_CHECKING:
+    from sequela.runs.pool import PlannedRun
+
 _AS_BEGUN = "with --resume, as in the run"
 Flag = Annotated[bool, Parameter(group=RUN, show_default=False)]
 
 train = App(
     name="train",
-    help="Train one model and write a run folder.",
     group_parameters=FIRST,
     help_format="markdown",
     help_epilogue="""Press Ctrl-C to stop a run; `--resume` continues it, with the same result as an
@@ -86,14 +88,14 @@ def train_one(
         options=options,
     )
 
-    def progress(planned: Any) -> RunProgress:
-        table = planned.settings.signals if data == "table" else None
+    def progress(run_plan: "PlannedRun") -> RunProgress:
+        table = run_plan.settings.signals if data == "table" else None
         if table and isinstance(root, Path):
             from sequela.intake.one_row import columns_of
 
             for line in columns_of(root, table.format):
                 console.print(line, markup=False, highlight=False)
-        return RunProgress(console, planned)
+        return RunProgress(console, run_plan)
 
     seconds: list[str] = []
 

@@ -1,7 +1,7 @@
 """``sequela tune``: a search for settings, then a run with the best."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Group, Parameter
 
@@ -10,11 +10,15 @@ from sequela.cli.options import FIRST, OptionsOfTune
 from sequela.config import Options
 from sequela.errors import SettingError, extra
 
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.trial import FrozenTrial
+    from rich.console import Console
+
 _SHARED = Group("Shared search", sort_key=1)
 
 tune = App(
     name="tune",
-    help="Search for good settings of a network, then train a run with the best.",
     group_parameters=FIRST,
     help_format="markdown",
     help_epilogue="""The same command continues a search that was interrupted. Start it in several
@@ -61,22 +65,14 @@ def tune_one(
     """
     check_names(model, data)
     from sequela.cli.numbers import open_console, say_finished, say_path
-    from sequela.models.defaults import AUTO
+    from sequela.evaluation.number import plural
     from sequela.studies.settings import own_signals, run_settings
 
     with extra("tune", "a search for settings", "optuna"):
         from sequela.analysis.tune import tune as tune_run
     from sequela.report.pages.search_page import build_search
 
-    if model == AUTO:
-        raise SettingError(
-            "auto cannot be used in a search, which is for one model: name it, for example "
-            "spectral-mlp or values-lstm"
-        )
-    if options.run.folds:
-        raise SettingError(
-            "--folds is not for a search, which uses one validation set: leave it out"
-        )
+    _check(model, options)
     settings = run_settings(model, data, options, own_signals(data, options.signals, root))
     console = open_console()
     run = tune_run(
@@ -88,17 +84,32 @@ def tune_one(
         name=name,
         root=root,
         on_trial=lambda study, trial: _say_trial(console, study, trial, trials),
-        on_wait=lambda n: console.print(f"waiting for {n} trial{'s' * (n > 1)} of other workers"),
+        on_wait=lambda n: console.print(f"waiting for {plural(n, 'trial')} of other workers"),
     )
     say_finished(console, run, open_=False)
     say_path(console, "page", build_search(run).resolve())
 
 
-def _say_trial(console: Any, study: Any, trial: Any, trials: int) -> None:
+def _check(model: str, options: Options) -> None:
+    """Raise a SettingError for a request that a search does not do."""
+    from sequela.models.defaults import AUTO
+
+    if model == AUTO:
+        raise SettingError(
+            "auto cannot be used in a search, which is for one model: name it, for example "
+            "spectral-mlp or values-lstm"
+        )
+    if options.run.folds:
+        raise SettingError(
+            "--folds is not for a search, which uses one validation set: leave it out"
+        )
+
+
+def _say_trial(console: "Console", study: "Study", trial: "FrozenTrial", trials: int) -> None:
     from optuna.trial import TrialState
 
     finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    best = min(finished, key=lambda each: each.value, default=None)
+    best = min(finished, key=lambda complete: complete.value or 0.0, default=None)
     reached = {
         TrialState.COMPLETE: f"loss {trial.value or 0:.4f}",
         TrialState.PRUNED: f"stopped early, after epoch {trial.last_step}",

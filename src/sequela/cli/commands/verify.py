@@ -27,11 +27,11 @@ def verify(runs: list[Path], /) -> None:
 
     wrong = 0
     for path in runs:
-        for found in verify_folder(path):
-            wrong += len(found.wrong)
-            for line in found.agrees:
-                console.print(f"{found.path}: {line}")
-            for line in found.wrong:
+        for verified in verify_folder(path):
+            wrong += len(verified.wrong)
+            for line in verified.agrees:
+                console.print(f"{verified.path}: {line}")
+            for line in verified.wrong:
                 console.print(f"WRONG: {line}")
     if wrong:
         raise RunError(f"{wrong} finding(s): the runs are not as they were when finished")

@@ -21,8 +21,7 @@ from sequela.runs.find import is_run, named_runs
 from sequela.runs.folder import work_beside
 from sequela.studies.settings import own_signals, run_settings
 
-SCHEMA = "sequela-audit/1"
-"""The form of the JSON."""
+SCHEMA = "sequela-audit/1"  # the form of the JSON
 
 
 @dataclass(frozen=True)
@@ -191,8 +190,8 @@ def audit(
         result = _audit_files(inputs, sources, names, splits, form, ignore)
     if page is not None:
         words = result.in_words(SMALLEST_CELL if hide_below is None else hide_below)
-        shown = {"audit": result, "found": words, "summary": result.summary}
-        write_page("audit.html.j2", Path(page), title="Leak audit", **shown)
+        values = {"audit": result, "found": words, "summary": result.summary}
+        write_page("audit.html.j2", Path(page), title="Leak audit", **values)
     return result
 
 

@@ -1,24 +1,21 @@
 """The page of runs: one self-contained HTML file, with the same bytes each time."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.metadata import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from sequela.errors import RunError
 from sequela.files import require_file
 from sequela.integrity.openings import Opening, open_held_out
 from sequela.report.page import write_page
-from sequela.report.sections import answer
-from sequela.report.sections.study import content as study_content
-from sequela.report.sections.training_size import apart
+from sequela.report.picture import HALF, WIDE
+from sequela.report.sections.group import Group
+from sequela.report.sections.part import StudyPart
+from sequela.report.sections.section import SECTIONS
 from sequela.runs.find import Run, find_runs, paths_of
 from sequela.studies.registry import planned_leak, question_of
 from sequela.studies.results import by_study
-
-if TYPE_CHECKING:
-    from sequela.report.sections.group import Group
 
 
 def report(
@@ -36,29 +33,34 @@ def report(
 def build(folders: Sequence[Run], out: Path, hide_below: int | None = None) -> Path:
     """Evaluate runs on their test sets and build their page.
 
-    Runs of one question have the same split, or the same test set and other shares of the rest for
-    training.
+    Runs of one question have the same split.
     """
     if not folders:
         raise RunError("no run to report: name at least one run folder")
-    studies = [(study, *apart(runs)) for study, runs in by_study(folders)]
-    for _, runs, _ in studies:
+    studies = by_study(folders)
+    for _, runs in studies:
         _refuse_mixture(runs)
-    for folder in folders:  # all, before any is counted
+    # All are logged before any is counted: else a page of the same runs would differ the next time.
+    for folder in folders:
         open_held_out(folder, "report")
-    contents = [study_content(study, runs, hide_below, aside) for study, runs, aside in studies]
-    shown: list[Run] = []
-    for _, runs, aside in studies:
-        shown += [*runs, *aside]
+    parts = [StudyPart.of(study, runs, hide_below) for study, runs in studies]
+    width = WIDE if len(parts) == 1 else HALF
+    pictures = []
+    for part in parts:
+        drawing = part.standing.against_operations(f"{part.study.name}-models-picture", width)
+        if drawing:
+            pictures.append({"part": part, "drawing": drawing})
+    title = " and ".join(study.title for study, _ in studies)
+    if reports := dict.fromkeys(part.study.report for part in parts if part.testable):
+        title += f": the claims of {' and '.join(reports)}, tested"
     return write_page(
         "report.html.j2",
         out,
-        title=" and ".join(study.title for study, *_ in studies) + answer.claims_of(contents),
-        lead=answer.lead(contents),
-        cards=answer.cards(contents),
-        pictures=answer.pictures(contents),
-        contents=contents,
-        trust=_provenance(contents, shown),
+        title=title,
+        parts=parts,
+        pictures=pictures,
+        sections=SECTIONS.values(),
+        trust=_provenance(parts),
         documentation=_documentation(),
     )
 
@@ -78,31 +80,19 @@ def _refuse_mixture(folders: Sequence[Run]) -> None:
         _ = folder.predictions  # reading them proves that they belong to the split
 
 
-def _provenance(
-    contents: Sequence[Mapping[str, Any]], runs: Sequence[Run]
-) -> list[tuple[str, str]]:
-    """Return the headings and texts of the foot of the page, in order."""
-    groups: list[Group] = [group for content in contents for group in content["groups"]]
-    environment = runs[0].environment
-    commit = environment.get("commit", "unknown: the runs do not record it")
-    since = min(filter(None, (group.opened.since for group in groups)), default="date unknown")
-    mains: list[Group] = [content["main"] for content in contents]
-    opened = " ".join(f"{group.data.title}: {' '.join(group.opened.sentences)}" for group in mains)
-    prints = {
-        group.data.title: Opening.of(group.first, "report").population[:16] for group in groups
+def _provenance(parts: Sequence[StudyPart]) -> dict[str, object]:
+    """Return what the foot of the page says of the evaluations, data and predictions."""
+    groups, openings = list[Group](), list[Opening]()
+    for part in parts:
+        groups += part.groups
+        openings += [Opening.of(run, "report") for run in part.runs]  # in the page's order
+    predictions = "\n".join(opening.predictions for opening in openings)
+    return {
+        "environment": parts[0].runs[0].environment,
+        "since": min(filter(None, (group.opened.since for group in groups)), default=""),
+        "data": {g.data.title: Opening.of(g.first, "report").population[:16] for g in groups},
+        "predictions": hashlib.sha256(predictions.encode()).hexdigest(),
     }
-    predictions = [Opening.of(run, "report").predictions for run in runs]  # in the page's order
-    return [
-        ("First evaluation on the test set", f"{since} (UTC)."),
-        ("Version", f"sequela {environment['sequela']}."),
-        ("Commit", f"{commit}."),
-        ("Data", "; ".join(f"{title}: {digest}" for title, digest in prints.items()) + "."),
-        ("Evaluations on the test set", opened),
-        (
-            "Checksum of all predictions",
-            hashlib.sha256("\n".join(predictions).encode()).hexdigest(),
-        ),
-    ]
 
 
 def _documentation() -> str:

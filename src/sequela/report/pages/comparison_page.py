@@ -27,30 +27,30 @@ def compare(
     """
     if out is not None:
         require_file(Path(out), ".html")
-    found = compare_runs(named_runs(paths_of(runs)), metric)
+    comparison = compare_runs(named_runs(paths_of(runs)), metric)
     if out is not None:
-        build_comparison(found, Path(out), hide_below)
-    return found
+        build_comparison(comparison, Path(out), hide_below)
+    return comparison
 
 
-def build_comparison(found: Comparison, out: Path, hide_below: int | None = None) -> Path:
+def build_comparison(comparison: Comparison, out: Path, hide_below: int | None = None) -> Path:
     """Write the page. The same runs give the same bytes on one machine."""
-    found = released_comparison(found, hide_below)
-    first, *others = found.runs
+    comparison = released_comparison(comparison, hide_below)
+    first, *rest = comparison.runs
     apart = {
         run.name: replace(run.difference, p_value=run.corrected_p)
-        for run in others
+        for run in rest
         if run.difference and run.corrected_p is not None
     }
-    picture = differences(apart, first=first.name, metric=found.metric, p_name="p (Holm)")
+    picture = differences(apart, first=first.name, metric=comparison.metric, p_name="p (Holm)")
     return write_page(
         "comparison.html.j2",
         out,
         title=f"Comparison with {first.name}",
         environment=environment(),
-        found=found,
-        metric=named(found.metric),
+        found=comparison,
+        metric=named(comparison.metric),
         first=first,
-        others=others,
+        others=rest,
         picture=svg(picture, "differences"),
     )

@@ -15,8 +15,7 @@ from sequela.report.picture import svg
 from sequela.runs.released import public
 from sequela.sequences.flat import CodeAt
 
-_MOST = 12
-"""Codes in each direction of a table, and in the picture of the importance."""
+_MOST = 12  # codes in each direction of a table, and in the picture of the importance
 _LISTED = 50
 
 
@@ -66,6 +65,7 @@ def up_and_down(
     Codes of fewer than ``smallest`` training subjects are among the others.
     """
     values = attribution.values
+    # Codes of few people are in the sum of the others, so that the sums of the table are right.
     order = np.argsort(values, kind="stable").tolist()
     order = [i for i in order if codes[i].subjects >= smallest]
     up = [Moved(codes[i], float(values[i])) for i in order[::-1][:most] if values[i] > 0]

@@ -16,19 +16,17 @@ if TYPE_CHECKING:
 
 _DRAWN = 12
 """Number of events that are drawn enlarged, over all recordings: the most confident ones."""
-_BESIDE = 10.0
-"""Seconds that are drawn before and after an event."""
-_LONGEST = 120.0
-"""Seconds of an event that are drawn."""
+_BESIDE = 10.0  # seconds that are drawn before and after an event
+_LONGEST = 120.0  # seconds of an event that are drawn
 
 
 @dataclass(frozen=True)
-class Section:
+class ScannedRecording:
     """One recording on the page."""
 
     name: str
     scan: "Scan"
-    whole: Picture
+    overview: Picture
     events: Sequence[tuple[str, "Found", Picture | None]]
 
 
@@ -37,19 +35,20 @@ def build_scan(
     out: Path,
     *,
     about: dict[str, object],
-    known: Sequence[Sequence[Span]] | None = None,
+    known_events: Sequence[Sequence[Span]] | None = None,
     scores: "Sequence[Scores]" = (),
 ) -> Path:
     """Write the page. The recordings are read again where events are drawn enlarged."""
-    confident = sorted(
-        ((event.confidence, place, row) for place, scan in enumerate(scans)
-         for row, event in enumerate(scan.events)),
-        key=lambda event: -event[0],
-    )  # fmt: skip
+    # Of all recordings together, only the most probable events are drawn: each drawing reads its
+    # recording again.
+    confident: list[tuple[float, int, int]] = []
+    for place, scan in enumerate(scans):
+        confident += [(event.confidence, place, row) for row, event in enumerate(scan.events)]
+    confident.sort(key=lambda event: -event[0])
     enlarged = {(place, row) for _, place, row in confident[:_DRAWN]}
     subject = f"{len(scans)} recordings" if len(scans) > 1 else "a recording"
     sections = [
-        _section(scan, place, None if known is None else known[place], enlarged)
+        _section(scan, place, None if known_events is None else known_events[place], enlarged)
         for place, scan in enumerate(scans)
     ]
     return write_page(
@@ -67,11 +66,14 @@ def build_scan(
 
 
 def _section(
-    scan: "Scan", place: int, known: Sequence[Span] | None, enlarged_events: set[tuple[int, int]]
-) -> Section:
+    scan: "Scan",
+    place: int,
+    known_events: Sequence[Span] | None,
+    enlarged_events: set[tuple[int, int]],
+) -> ScannedRecording:
     spans = [(event.onset, event.onset + event.duration) for event in scan.events]
     arrays = scan.times, scan.probability, scan.range
-    scored = ScoredRecording(*arrays, scan.threshold, scan.event, spans, known)
+    scored = ScoredRecording(*arrays, scan.threshold, scan.event, spans, known_events)
     overview = picture(
         whole(scored, scan.seconds), f"recording-{place + 1}", "The whole recording."
     )
@@ -80,7 +82,7 @@ def _section(
         name = f"event-{place + 1}-{row + 1}"
         enlarged = _near(scan, scored, event, name) if (place, row) in enlarged_events else None
         events.append((clock(event.onset), event, enlarged))
-    return Section(scan.path.name, scan, overview, events)
+    return ScannedRecording(scan.path.name, scan, overview, events)
 
 
 def _near(scan: "Scan", scored: ScoredRecording, event: "Found", name: str) -> Picture:

@@ -17,7 +17,7 @@ from sequela.runs.folder import RunFolder
 PAGE = "search.html"
 _DRAWN = 4
 _LISTED = 20
-_FEW = 2
+_FEWEST = 2  # finished trials from which the course is drawn
 
 
 def build_search(run: RunFolder, out: Path | None = None) -> Path:
@@ -25,45 +25,46 @@ def build_search(run: RunFolder, out: Path | None = None) -> Path:
     run.require_complete()
     if not (run.path / FILE).exists():
         raise RunError(f"{run.path}: has no {FILE}: its settings were not searched")
-    found, out = run.json(FILE), out or run.path / PAGE
-    trials = found["trials"]
+    search, out = run.json(FILE), out or run.path / PAGE
+    trials = search["trials"]
     finished = sorted((t for t in trials if t["loss"] is not None), key=lambda t: t["loss"])
     first = trials[0] if trials[0]["loss"] is not None else None
-    if first and any(found["defaults"][name] != value for name, value in first["values"].items()):
+    if first and any(search["defaults"][name] != value for name, value in first["values"].items()):
         first = None  # other settings than the defaults
     return write_page(
         "search.html.j2",
         out,
         title=f"Search for settings of {Entry(run).title}",
         environment=run.environment,
-        found=found,
+        found=search,
         entry=Entry(run),
         tuning=run.tuning,
-        best=trials[found["best"]],
-        first=first if first and first["values"].items() <= found["defaults"].items() else None,
+        best=trials[search["best"]],
+        first=first if first and first["values"].items() <= search["defaults"].items() else None,
         trials=trials,
         listed=finished[:_LISTED],
-        ranges={name: _words(each) for name, each in found["space"].items()},
+        ranges={name: _words(space) for name, space in search["space"].items()},
         counts={s: sum(t["state"] == s for t in trials) for s in ("stopped early", "failed")},
         why=next((t["why"] for t in trials if t["why"]), ""),
         seconds=sum(t["seconds"] or 0 for t in trials),
-        course=svg(course(trials), "course") if len(finished) >= _FEW else None,
-        mattered=svg(mattered(found["mattered"]), "mattered") if found["mattered"] else None,
-        by_value=_drawn(found) if len(finished) >= _FEW else [],
+        course=svg(course(trials), "course") if len(finished) >= _FEWEST else None,
+        mattered=svg(mattered(search["mattered"]), "mattered") if search["mattered"] else None,
+        by_value=_drawn(search) if len(finished) >= _FEWEST else [],
     )
 
 
-def _drawn(found: Mapping[str, Any]) -> list[Markup]:
+def _drawn(search: Mapping[str, Any]) -> list[Markup]:
     """Draw the loss at each value of the most important settings, or of the first ones."""
-    shares = found["mattered"]
-    names = sorted(found["space"], key=lambda name: -shares.get(name, 0.0))[:_DRAWN]
+    shares = search["mattered"]
+    names = sorted(search["space"], key=lambda name: -shares.get(name, 0.0))[:_DRAWN]
     return [
-        svg(by_value(name, found["trials"], found["space"][name]), f"by-{name}") for name in names
+        svg(by_value(name, search["trials"], search["space"][name]), f"by-{name}") for name in names
     ]
 
 
 def _words(range_: Mapping[str, Any]) -> str:
-    said = range_["attributes"]
-    if "choices" in said:
-        return ", ".join(map(str, said["choices"]))
-    return f"{said['low']:g} to {said['high']:g}{', logarithmic' * said['log']}"
+    attributes = range_["attributes"]
+    if "choices" in attributes:
+        return ", ".join(map(str, attributes["choices"]))
+    words = f"{attributes['low']:g} to {attributes['high']:g}"
+    return f"{words}, logarithmic" if attributes["log"] else words

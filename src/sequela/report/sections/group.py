@@ -6,15 +6,19 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 
-from sequela.disclosure import is_small
+from sequela.disclosure import Hidden
+from sequela.evaluation.number import plural
 from sequela.integrity.openings import Openings, openings
-from sequela.report import sentences
+from sequela.models.registry import is_recurrent
 from sequela.report.entry import Entry
 from sequela.runs.find import Run
 from sequela.runs.record import DataRecord, SplitRecord
 from sequela.studies.study import Study
 
 TOO_FEW = "too few examples of a class to conclude"
+FEWEST_GROUPS = 20  # groups of a test set below which an interval is not reliable
+MOST_OF_ONE_STEP = 0.5
+"""Share of sequences of one step above which the page warns of recurrent models."""
 
 
 @dataclass(frozen=True)
@@ -36,16 +40,16 @@ class Group:
         """Sort the runs of one question by kind; without plain runs, another kind counts as it."""
         kinds: dict[str, list[Entry]] = {"plain": [], "weighted": [], "leaking": []}
         for entry in (Entry(run, hide_below, study) for run in runs):
-            weighted = entry.run.settings.training.class_weights
-            kinds["leaking" if entry.leak else "weighted" if weighted else "plain"].append(entry)
+            is_weighted = entry.run.settings.training.class_weights
+            kinds["leaking" if entry.leak else "weighted" if is_weighted else "plain"].append(entry)
         for instead in ("weighted", "leaking"):
             if not kinds["plain"]:
                 kinds["plain"], kinds[instead] = kinds[instead], []
         plain = _told_apart(kinds["plain"])
         leaks = dict.fromkeys(entry.leak for entry in kinds["leaking"])
         leaking = [_told_apart([e for e in kinds["leaking"] if e.leak == leak]) for leak in leaks]
-        others = _told_apart(kinds["weighted"])
-        return cls(study, key, plain, others, tuple(chain.from_iterable(leaking)))
+        weighted = _told_apart(kinds["weighted"])
+        return cls(study, key, plain, weighted, tuple(chain.from_iterable(leaking)))
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -82,17 +86,23 @@ class Group:
         return min(data.counts[1:] if data.horizons else data.counts)
 
     @property
-    def rarer_is(self) -> str:
-        """The beginning of a sentence with that number."""
-        return "The rarest event came in" if self.data.horizons else "The smallest class has"
+    def rarest(self) -> str:
+        """A sentence with that number, such as ``The smallest class has fewer than 10 stays``."""
+        what = "The rarest event came in" if self.data.horizons else "The smallest class has"
+        return f"{what} {plural(self.rarer, self.data.example, smallest=self.plain[0].smallest)}"
 
     @property
-    def rarer_shown(self) -> str:
-        """The number in words, such as ``1 stay`` or ``fewer than 10 stays``."""
-        smallest, example = self.plain[0].smallest, self.data.example
-        if is_small(self.rarer, smallest):
-            return f"fewer than {smallest} {example}s"
-        return f"{self.rarer:,} {example}{'s' * (self.rarer != 1)}"
+    def few_tested(self) -> bool:
+        """``True`` if the test set has too few groups for reliable intervals."""
+        count = self.best.test.groups
+        return isinstance(count, Hidden) or count < FEWEST_GROUPS
+
+    @property
+    def tested(self) -> str:
+        """The size of the test set in a sentence, such as ``The test set has 80 sessions``."""
+        what = "The test sets together have" if self.first.folds else "The test set has"
+        groups = plural(self.best.test.groups, self.data.unit, smallest=self.best.smallest)
+        return f"{what} {groups}"
 
     @property
     def too_few(self) -> str:
@@ -111,14 +121,13 @@ class Group:
         )
 
     @property
-    def one_step(self) -> str:
-        """The warning if most sequences of recurrent models have one step, else nothing."""
-        return sentences.one_step(self.plain)
-
-    @property
-    def codes(self) -> str:
-        """The level to which codes are cut; nothing if they are not."""
-        return sentences.codes_in_words(self.data)
+    def recurrent(self) -> list[str]:
+        """The titles of recurrent models, if most sequences have one step, else nothing."""
+        sequences = self.data.sequences
+        spread = sequences and sequences.steps_distribution
+        if not spread or spread.share_of_one <= MOST_OF_ONE_STEP:
+            return []
+        return list(dict.fromkeys(e.title for e in self.plain if is_recurrent(e.name)))
 
     @property
     def best(self) -> Entry:
@@ -126,10 +135,9 @@ class Group:
         return max(self.plain, key=lambda entry: entry.value)
 
     @property
-    def chosen(self) -> str:
-        """The number of models from which the best was selected, where there are several."""
-        part = "these folds" if self.first.folds else "this test set"
-        return f"best of {len(self.plain)}, selected on {part}" if len(self.plain) > 1 else ""
+    def leak(self) -> str:
+        """The first leak of the data, in words; nothing without one."""
+        return next((f["what"] for f in self.findings if f["severity"] == "leak"), "")
 
     @cached_property
     def opened(self) -> Openings:
@@ -140,11 +148,6 @@ class Group:
     def networks(self) -> tuple[Entry, ...]:
         """The networks among the plain runs."""
         return tuple(entry for entry in self.plain if entry.is_network)
-
-    @property
-    def reference_models(self) -> str:
-        """The titles of the baseline models."""
-        return ", ".join(entry.title for entry in self.plain if not entry.is_network)
 
 
 def _told_apart(entries: Sequence[Entry]) -> tuple[Entry, ...]:

@@ -1,7 +1,6 @@
 """The section on probabilities: ranking, calibration, decisions, sets and subgroups."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +35,6 @@ from sequela.figures.matrices import confusion_matrix
 from sequela.figures.ranking import ranking
 from sequela.figures.reliability import reliability_curves
 from sequela.figures.subgroups import subgroup_forest
-from sequela.report import sentences
 from sequela.report.entry import Entry
 from sequela.report.picture import Picture, picture
 from sequela.runs.find import Run
@@ -44,7 +42,7 @@ from sequela.runs.recipe import bootstrap_of, judged
 
 PROMISED = 0.9
 _SHORT = 0.1  # of the coverage of a class below which a page warns
-_TWO = 2
+_BINARY = 2  # classes of a model with one probability
 _FLAT = 0.02  # all probabilities are nearly equal, so that a slope is meaningless
 _THRESHOLDS = np.arange(1, 61) / 100
 _RANKED = {
@@ -129,6 +127,7 @@ def _thresholds(run: Run) -> float | list[float]:
 
 def decided(entries: Sequence[Entry], what: str, prefix: str) -> Picture | None:
     """Draw decision curves of models, at the thresholds that count no small number of people."""
+    # One set of thresholds for all curves: a gap in one curve would reveal where few people are.
     allowed = [counts_no_few(held_out(s.run), _THRESHOLDS, s.smallest) for s in entries]
     at = _THRESHOLDS[np.all(allowed, axis=0)]
     if not at.size:
@@ -143,7 +142,7 @@ def calibrated(entry: Entry, what: str, prefix: str) -> Picture:
         "as trained": held_out(entry.run),
         "recalibrated (temperature)": recalibrated(entry.run, fit_temperature),
     }
-    if len(predictions["as trained"].classes) == _TWO:
+    if len(predictions["as trained"].classes) == _BINARY:
         predictions["recalibrated (isotonic)"] = recalibrated(entry.run, fit_isotonic)
     curves = {
         name: reliability(variant, _rng(entry.run), smallest=entry.smallest)
@@ -156,16 +155,12 @@ def calibrated(entry: Entry, what: str, prefix: str) -> Picture:
     return picture(figure, f"{prefix}reliability", caption)
 
 
-def table(entries: Sequence[Entry]) -> list[dict[str, object]]:
-    """Return scores of the probabilities of each model; an undefined score is ``None``."""
-    return [_scores(s) for s in entries]
-
-
-def _scores(entry: Entry) -> dict[str, object]:
+def scores(entry: Entry) -> dict[str, object]:
+    """Return scores of the probabilities of a model; an undefined score is ``None``."""
     predictions = held_out(entry.run)
     brier = brier_score(predictions)
     line = None
-    if len(predictions.classes) == _TWO and np.ptp(predictions.score) > _FLAT:
+    if len(predictions.classes) == _BINARY and np.ptp(predictions.score) > _FLAT:
         line = calibration_line(predictions)
     return {
         "title": entry.title,
@@ -194,6 +189,7 @@ def sets(entry: Entry) -> dict[str, object]:
     interval = coverages[0].coverage.interval if len(coverages) == 1 else None
     of_class = np.nanmean([[c.value for c in fold.of_class] for fold in coverages], 0)
     counts = np.bincount(held_out(run).label, minlength=len(of_class))
+    # The coverage of a class, times its size, is a count of people: it is hidden as a count is.
     covered = np.rint(np.nan_to_num(of_class) * counts).astype(int)
     is_hidden = [
         has_small((inside, total - inside), entry.smallest)
@@ -272,7 +268,16 @@ def _or_none(number: Callable[[Predictions], float], predictions: Predictions) -
         return None
 
 
-def content(entries: Sequence[Entry], best: Entry, prefix: str) -> Mapping[str, Any]:
+def alarms(entry: Entry) -> dict[str, float] | None:
+    """Count the alarms of 100 examples at the chosen threshold; ``None`` where they are hidden."""
+    confusion = entry.test.operating_points[1].confusion
+    if isinstance(confusion, Hidden):
+        return None
+    (_, false), (missed, true) = np.array(confusion) * 100 / np.sum(confusion)
+    return {"false": false, "missed": missed, "true": true}
+
+
+def content(entries: Sequence[Entry], best: Entry, prefix: str) -> Mapping[str, object]:
     """Return the values of the template on probabilities."""
     two = best.two
     if best.of_few:
@@ -281,20 +286,20 @@ def content(entries: Sequence[Entry], best: Entry, prefix: str) -> Mapping[str, 
     outcome = best.data.outcome
     what = outcome.label if outcome else "the most probable class is right"
     baselines = [s for s in entries if not s.is_network]
-    shown = (best, max(baselines, key=lambda s: s.value, default=best))
-    curves = [s for s in entries if s.is_network or s in shown]
+    compared = (best, max(baselines, key=lambda s: s.value, default=best))
+    curves = [s for s in entries if s.is_network or s in compared]
     return {
         "of_few": False,
         "event": what,
         "best": best,
         "prefix": prefix,
         "two": two,
-        "alarms": sentences.alarms(best) if two else "",
+        "alarms": alarms(best) if two else None,
         "ranked": ranked(curves, what, prefix) if two else [one_against_rest(best, prefix)],
         "reliability": calibrated(best, what, prefix),
         "decision": decided(curves, what, prefix) if two else None,
         "matrix": None if two else confused(best, prefix),
-        "table": table(entries),
+        "table": [scores(s) for s in entries],
         "sets": sets(best),
         "subgroups": by_group(best, prefix) if two else None,
     }

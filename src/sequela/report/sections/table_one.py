@@ -50,6 +50,7 @@ def table_one(entry: Entry) -> TableOne | None:
     held_out = predictions.split == "held_out"
     unknown = (predictions.subject_id == "").any()
     groups = predictions.group_id if unknown else predictions.subject_id
+    # The page also has counts of the test set alone, and the rest is their difference from here.
     cells = np.array([np.bincount(label[rows], minlength=n) for rows in (held_out, ~held_out)])
     if has_small(cells, smallest):
         return None
@@ -69,10 +70,10 @@ def table_one(entry: Entry) -> TableOne | None:
             first.append(_line(name, None if out else counts, totals))
     lines, hidden = {"": first}, 0
     for attribute, values in entry.run.attributes.items():
-        shown = list(_of_attribute(values, label, groups, held_out, n, smallest))
-        if rows := [_line(name, counts, totals) for name, counts in shown if name]:
+        rows_of_values = list(_of_attribute(values, label, groups, held_out, n, smallest))
+        if rows := [_line(name, counts, totals) for name, counts in rows_of_values if name]:
             lines[attribute] = rows
-        hidden += sum(not name for name, _ in shown)
+        hidden += sum(not name for name, _ in rows_of_values)
     return TableOne(classes, lines, hidden)
 
 
@@ -91,8 +92,8 @@ def _of_attribute(
     for name in names:
         inside = [(with_unknown == name) & part for part in (held_out, ~held_out)]
         people = [len(np.unique(groups[rows])) for rows in inside]
-        of_class = [count for r in inside for count in np.bincount(label[r], minlength=n).tolist()]
-        cells.append(people + of_class)
+        of_class = [np.bincount(label[rows], minlength=n) for rows in inside]
+        cells.append([*people, *np.concatenate(of_class).tolist()])
     table = np.array(cells)
     small = [has_small(row, smallest) for row in cells]
     counts = table[:, 2:].reshape(len(names), 2, n).sum(1)
@@ -101,8 +102,8 @@ def _of_attribute(
         yield ("" if few else name), (None if out else counts_of_value)
 
 
-def _line(name: str, counts: NDArray[np.int64] | None, whole: NDArray[np.int64]) -> Line:
+def _line(name: str, counts: NDArray[np.int64] | None, totals: NDArray[np.int64]) -> Line:
     if counts is None:
         return Line(name, None)
-    shares: Any = counts / np.maximum(whole, 1)
+    shares: Any = counts / np.maximum(totals, 1)
     return Line(name, tuple(counts.tolist()), tuple(shares.tolist()))

@@ -1,7 +1,6 @@
 """The section on the risk over time, of tasks that predict the time to an event."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,15 +19,15 @@ from sequela.report.entry import Entry
 from sequela.report.picture import Picture, picture
 
 GROUPS = ("low risk", "middle risk", "high risk")
-_TIMES, _BINS = 24, 5
+_TIMES = 24  # times at which a curve of the observed share is computed
+_BINS = 5  # groups of equal size by predicted risk, for calibration
 _SHOWN = 3  # horizons whose calibration is drawn
 _THRESHOLDS = np.arange(1, 31) * 2 / 100
-_TWO = 2
 
 
-def content(entries: Sequence[Entry], best: Entry, prefix: str) -> Mapping[str, Any]:
+def content(entries: Sequence[Entry], best: Entry, prefix: str) -> Mapping[str, object]:
     """Return the values of the template on the risk over time."""
-    values: dict[str, Any] = {
+    values: dict[str, object] = {
         "best": best,
         "prefix": prefix,
         "of_few": best.of_few,
@@ -59,6 +58,7 @@ def content(entries: Sequence[Entry], best: Entry, prefix: str) -> Mapping[str, 
 
 def _by_risk(risk: NDArray[np.float64], parts: int) -> NDArray[np.int64]:
     """Divide the examples into equal parts by their risk, equal risks together: (example,)."""
+    # A boundary belongs to the lower part, so that equal risks are never divided.
     edges = np.quantile(risk, np.arange(1, parts) / parts)
     return np.searchsorted(edges, risk, side="left").astype(np.int64)
 
@@ -147,6 +147,7 @@ def _benefit(entry: Entry) -> NetBenefit:
     ours, day, risk = held_out.outcomes, held_out.horizons[-1], held_out.risk[:, -1]
     at = np.array([day])
     share = float(survival.incidence(ours, at).estimate.item())
+    # Acting on all gains the share of events, and loses the others at the odds of the threshold.
     odds = _THRESHOLDS / (1 - _THRESHOLDS)
     few = [is_small(int((risk >= t).sum()), entry.smallest) for t in _THRESHOLDS.tolist()]
     rng = np.random.default_rng(entry.run.settings.seed)

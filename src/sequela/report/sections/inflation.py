@@ -68,7 +68,7 @@ class Leak:
     """A leak that was run on purpose, on a page."""
 
     id: str
-    planned: Planned
+    leak_plan: Planned
     picture: Picture
     note: str
     rows: tuple[Inflated, ...]
@@ -78,29 +78,32 @@ def leaks(honest: Sequence[Entry], leaking: Sequence[Entry]) -> list[Leak]:
     """Return each leak that was run on purpose, with its picture and its inflation of the score."""
     leaks_of_runs = []
     first = honest[0]
-    for planned in PLANNED:
-        rows = inflations(planned, honest, leaking)
+    for leak_plan in PLANNED:
+        rows = inflations(leak_plan, honest, leaking)
         if not rows:
             continue
-        name = next(iter(planned.leaking)) if len(planned.leaking) == 1 else "split"
+        name = next(iter(leak_plan.leaking)) if len(leak_plan.leaking) == 1 else "split"
         key = f"{first.study.name}-leak-{name}" if first.study else name
         split = first.run.settings.split
-        caption = planned.caption.format(data=first.data.title)
-        drawing = picture(leak_figure(planned, rows, split), f"{key}-picture", caption)
-        note = f"{planned.note.format(split=split)} {_in_words(planned, rows, split)}"
-        leaks_of_runs.append(Leak(key, planned, drawing, note, tuple(rows)))
+        caption = leak_plan.caption.format(data=first.data.title)
+        drawing = picture(leak_figure(leak_plan, rows, split), f"{key}-picture", caption)
+        note = f"{leak_plan.note.format(split=split)} {_in_words(leak_plan, rows, split)}"
+        leaks_of_runs.append(Leak(key, leak_plan, drawing, note, tuple(rows)))
     return leaks_of_runs
 
 
 def inflations(
-    planned: Planned, honest: Sequence[Entry], leaking: Sequence[Entry]
+    leak_plan: Planned, honest: Sequence[Entry], leaking: Sequence[Entry]
 ) -> list[Inflated]:
     """Compute how much a leak inflates the score of each model that was run with and without it.
 
     Left out are models whose score is hidden or undefined in one of the two.
     """
+    # Each leaking run is compared with the run of the same model that does not leak.
     by_model = {entry.name: entry for entry in _shown(honest)}
-    ordered = [entry for leak_ in planned.leaking for entry in leaking if entry.leak == leak_]
+    kinds = list(leak_plan.leaking)
+    of_plan = [entry for entry in leaking if entry.leak in kinds]
+    ordered = sorted(of_plan, key=lambda entry: kinds.index(entry.leak))
     pairs = [
         (e, inflation(by_model[e.name].run, e.run)) for e in _shown(ordered) if e.name in by_model
     ]
@@ -112,10 +115,10 @@ def _shown(entries: Sequence[Entry]) -> list[Entry]:
     return [e for e in entries if not isinstance(e.test[e.metric.key], Hidden | None)]
 
 
-def _in_words(planned: Planned, rows: Sequence[Inflated], split: str) -> str:
+def _in_words(leak_plan: Planned, rows: Sequence[Inflated], split: str) -> str:
     metric = rows[0].entry.metric
     unit = "percentage points" if metric.points else metric.title
-    without = planned.honest.format(split=split)
+    without = leak_plan.honest.format(split=split)
     sentences = []
     for (leak_, paired), group in groupby(rows, lambda row: (row.entry.leak, row.by.paired)):
         listed = "; ".join(
@@ -124,18 +127,18 @@ def _in_words(planned: Planned, rows: Sequence[Inflated], split: str) -> str:
             for row in group
         )
         on = "on the same examples" if paired else "on test sets of their own"
-        what = f"{planned.leaking[leak_].capitalize()} minus {without}"
+        what = f"{leak_plan.leaking[leak_].capitalize()} minus {without}"
         sentences.append(f"{what} {on}, in {unit}: {listed}.")
     return " ".join(sentences)
 
 
-def leak_figure(planned: Planned, rows: Sequence[Inflated], split: str) -> Figure:
+def leak_figure(leak_plan: Planned, rows: Sequence[Inflated], split: str) -> Figure:
     """Draw the inflation of each model, in comparison with a split that does not leak."""
-    without = planned.honest.format(split=split)
+    without = leak_plan.honest.format(split=split)
     rows_of_figure = [
         {
             "model": inflated.entry.title,
-            "leak": f"{planned.leaking[inflated.entry.leak]} minus {without}",
+            "leak": f"{leak_plan.leaking[inflated.entry.leak]} minus {without}",
             "difference": inflated.by.value,
             "low": inflated.by.interval[0],
             "high": inflated.by.interval[1],

@@ -6,7 +6,6 @@ from functools import cached_property
 
 from sequela.analysis.compare import Compared, compare_opened
 from sequela.disclosure import Hidden
-from sequela.evaluation.comparison import Difference
 from sequela.evaluation.metrics import Metric
 from sequela.evaluation.number import number
 from sequela.figures.figure import Figure
@@ -68,12 +67,12 @@ class Standing:
     def of(cls, entries: Sequence[Entry], best: Entry) -> "Standing":
         """Make it from the models of one question; models whose number is hidden are left out."""
         metric = best.metric
-        shown = [e for e in entries if not isinstance(e.test.get(metric.key), Hidden | None)]
-        shown.sort(key=lambda e: (e is not best, -e.value))
+        public = [e for e in entries if not isinstance(e.test.get(metric.key), Hidden | None)]
+        public.sort(key=lambda e: (e is not best, -e.value))
         # A difference from a hidden number would reveal it.
-        is_best_shown = any(e is best for e in shown)
-        apart = _apart(best, shown) if is_best_shown else {}
-        rows = tuple(_row(entry, metric, apart.get(entry.key)) for entry in shown)
+        is_best_shown = any(e is best for e in public)
+        apart = _apart(best, public) if is_best_shown else {}
+        rows = tuple(_row(entry, metric, apart.get(entry.key)) for entry in public)
         return cls(rows, rows[0] if is_best_shown else None, metric, best.data.example)
 
     @property
@@ -100,15 +99,23 @@ class Standing:
         first = references[0]
         return first if first is self.best or first.as_good else None
 
-    def between(self, first: Row, baseline: Row) -> Difference | None:
-        """Return the paired difference of a model from another one, if they can be compared."""
-        compared = _apart(first.entry, [baseline.entry]).get(baseline.entry.key)
-        return compared.difference if compared else None
+    @property
+    def beats_simpler(self) -> bool:
+        """``True`` if the interval of its difference from every simpler model excludes zero."""
+        apart = [row.apart for row in self.simpler if row.apart and row.apart.difference]
+        return len(apart) == len(self.simpler) > 0 and self.simplest is None
+
+    def beats(self, row: Row, baseline: Row) -> bool:
+        """Return whether the interval of the paired difference of two models is above zero."""
+        compared = _apart(baseline.entry, [row.entry]).get(row.entry.key)
+        return bool(compared and compared.difference and compared.difference.interval.low > 0)
 
     @cached_property
     def ends(self) -> tuple[float, float]:
         """The ends of the axis: a bit more than the intervals and the folds reach."""
-        numbers = [n for row in self.rows for n in (row.value, *(row.interval or ()), *row.models)]
+        numbers: list[float] = []
+        for row in self.rows:
+            numbers += (row.value, *(row.interval or ()), *row.models)
         if self.metric.chance is not None:
             numbers.append(self.metric.chance)
         low, high = min(numbers), max(numbers)
@@ -125,6 +132,7 @@ class Standing:
     def ticks(self) -> list[tuple[str, str]]:
         """The place and label of round numbers on the axis."""
         low, high = self.ends
+        # The finest round step that gives at most five ticks: more labels touch on a phone.
         step = next(s for s in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1) if (high - low) / s <= _TICKS)
         first = int(low / step) + 1
         values = [i * step for i in range(first, int(high / step) + 1)]
@@ -151,7 +159,7 @@ class Standing:
             )
         return as_link(rows)
 
-    def against_operations(self, name: str, caption: str, width: int = WIDE) -> Picture | None:
+    def against_operations(self, name: str, width: int = WIDE) -> Picture | None:
         """Return the picture of all models: their number against their operations."""
         rows = [
             {
@@ -169,7 +177,7 @@ class Standing:
                 rows, number=self.metric.title, example=self.example, width=width
             )
 
-        return in_two_widths(draw, name, caption, width) if len(rows) > 1 else None
+        return in_two_widths(draw, name, "", width) if len(rows) > 1 else None
 
 
 def _row(entry: Entry, metric: Metric, apart: Compared | None) -> Row:
@@ -178,13 +186,14 @@ def _row(entry: Entry, metric: Metric, apart: Compared | None) -> Row:
     if len(entry.run.runs) > 1:
         released = [Released(run, entry.smallest) for run in entry.run.runs]
         models = [fold.test.get(metric.key) for fold in released if not fold.of_few]
-    shown = tuple(n for n in models if isinstance(n, float))
+    numbers = tuple(n for n in models if isinstance(n, float))
     interval = (ci[0], ci[1]) if ci else None
-    return Row(entry, entry.test[metric.key], interval, shown, apart)
+    return Row(entry, entry.test[metric.key], interval, numbers, apart)
 
 
 def _apart(best: Entry, entries: Sequence[Entry]) -> dict[str, Compared]:
     """Return the paired difference from the best of each model with the same folds and seeds."""
+    # Folds and seeds are paired one by one, so both runs must have the same number of each.
     comparable = [e for e in entries if e is not best and _design(e.run) == _design(best.run)]
     if not comparable or not best.metric.better:
         return {}

@@ -9,6 +9,7 @@ import hashlib
 import json
 import random
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -181,10 +182,37 @@ def java() -> None:
         pytest.skip(str(error))
 
 
+@pytest.fixture(scope="session")
+def spark_stopped() -> Iterator[None]:
+    """The end of the Spark session of this process."""
+    yield
+    stop_spark()
+
+
+def stop_spark() -> None:
+    """Stop the Spark session of this process, if one runs."""
+    from pyspark.sql import SparkSession
+
+    if (running := SparkSession.getActiveSession()) is not None:
+        running.stop()
+
+
 @pytest.fixture
-def quick_java(java: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Java that starts quickly: small data are no reason to optimise what is run once."""
-    monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
+def spark(java: None, spark_stopped: None) -> Any:
+    """The one Spark session of this process, which a build uses: a start takes ten seconds."""
+    from pyspark.sql import SparkSession
+
+    with pytest.MonkeyPatch.context() as patch:
+        # Small data are no reason to optimise what is run once.
+        patch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
+        patch.setenv("PYSPARK_PYTHON", sys.executable)
+        return (
+            SparkSession.builder.master("local[2]")
+            .config("spark.ui.enabled", "false")
+            .config("spark.default.parallelism", "1")
+            .config("spark.sql.session.timeZone", "America/New_York")
+            .getOrCreate()
+        )
 
 
 @pytest.fixture(scope="module")

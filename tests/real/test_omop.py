@@ -121,14 +121,6 @@ def test_all_stores_give_the_same(
         assert rows_hash(tmp_path / road) == rows_hash(csv)
 
 
-@pytest.mark.slow
-@pytest.mark.usefixtures("quick_java")
-def test_spark_gives_the_same(built: Built, omop: Path, tmp_path: Path) -> None:
-    tables, spark = ("condition_occurrence", "measurement", "death"), tmp_path / "spark"
-    build(source_of("omop"), omop, spark, engine="spark", master="local[2]", tables=tables)
-    assert rows_hash(spark) == rows_hash(built("omop", tables))
-
-
 def test_synthea_builds(built: Built) -> None:
     account = read_account(built("omop", at="synthea-omop"))
     assert account["subjects"] == 28

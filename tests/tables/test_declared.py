@@ -465,7 +465,8 @@ def test_an_expression_has_one_meaning(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_an_expression_has_this_meaning_in_spark(tmp_path: Path, quick_java: None) -> None:
+@pytest.mark.usefixtures("spark")
+def test_an_expression_has_this_meaning_in_spark(tmp_path: Path) -> None:
     assert computed(tmp_path, "spark") == MEANING
 
 

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 import venv
 from collections.abc import Iterator
 from functools import partial
@@ -15,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from tests.cli.calls import refusal
+from tests.conftest import stop_spark
 from tests.rows_hash import rows_hash, shards_of
 
 import sequela
@@ -31,7 +31,7 @@ from sequela.tables.engine import (
 )
 
 
-@pytest.mark.usefixtures("quick_java")
+@pytest.mark.usefixtures("spark")
 def test_spark_gives_the_same_rows(mimic3: Any, write: Any, made: Any) -> None:
     mimic3["ADMISSIONS"][0]["diagnosis"] = 'A "QUOTED", DIAGNOSIS\nON TWO LINES'
     mimic3["DIAGNOSES_ICD"] += [
@@ -48,15 +48,15 @@ def test_spark_gives_the_same_rows(mimic3: Any, write: Any, made: Any) -> None:
     del mimic3["ICUSTAYS"]
     root = write(mimic3, suffix=".csv.gz", upper=True)
     duck = made("mimic3", root)
-    spark = made("mimic3", root, out="spark", engine="spark")
-    assert spark.rows == duck.rows
-    assert rows_hash(spark.out) == rows_hash(duck.out)
-    assert spark.account.engine == "spark"
-    assert spark.account.tables == duck.account.tables
+    by_spark = made("mimic3", root, out="spark", engine="spark")
+    assert by_spark.rows == duck.rows
+    assert rows_hash(by_spark.out) == rows_hash(duck.out)
+    assert by_spark.account.engine == "spark"
+    assert by_spark.account.tables == duck.account.tables
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("quick_java")
+@pytest.mark.usefixtures("spark")
 def test_spark_finds_the_same_faults(mimic3: Any, write: Any, made: Any) -> None:
     mimic3["DIAGNOSES_ICD"][2]["subject_id"] = "two"
     said = []
@@ -69,11 +69,13 @@ def test_spark_finds_the_same_faults(mimic3: Any, write: Any, made: Any) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("quick_java")
+@pytest.mark.usefixtures("java", "spark_stopped")
 def test_a_cluster_of_two_workers_writes_the_same_bytes(
     many_events: Any, write: Any, made: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Spark's own standalone cluster: a master, and two workers with a process each."""
+    stop_spark()  # a build would use the session that runs
+    monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
     monkeypatch.setattr(shards, "BUCKET_EVENTS", 700)
     root = write(many_events, suffix=".csv.gz")
     duck = made("mimic3", root)
@@ -82,27 +84,8 @@ def test_a_cluster_of_two_workers_writes_the_same_bytes(
     assert cluster.account.tables == duck.account.tables
 
 
-@pytest.fixture(scope="module")
-def session(java: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A session with its own settings and catalogue."""
-    from pyspark.sql import SparkSession
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
-        patch.setenv("PYSPARK_PYTHON", sys.executable)
-        made = (
-            SparkSession.builder.master("local[2]")
-            .config("spark.ui.enabled", "false")
-            .config("spark.sql.session.timeZone", "America/New_York")
-            .config("spark.sql.warehouse.dir", str(tmp_path_factory.mktemp("warehouse")))
-            .getOrCreate()
-        )
-        yield made
-        made.stop()
-
-
 def test_the_driver_collects_counts_only(
-    many_events: Any, write: Any, session: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    many_events: Any, write: Any, spark: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """In a session that runs already, whose settings and cached tables are left as they were."""
     from pyspark.sql.classic.dataframe import DataFrame
@@ -131,9 +114,9 @@ def test_the_driver_collects_counts_only(
     assert shards_of(tmp_path / "spark") == shards_of(tmp_path / "duck")
     assert len(shards_of(tmp_path / "duck")) > 1
     assert account.tables == duck.tables
-    assert session.range(3).count() == 3
-    assert session.conf.get("spark.sql.session.timeZone") == "America/New_York"
-    assert session.sparkContext._jsc.getPersistentRDDs().isEmpty()
+    assert spark.range(3).count() == 3
+    assert spark.conf.get("spark.sql.session.timeZone") == "America/New_York"
+    assert spark.sparkContext._jsc.getPersistentRDDs().isEmpty()
 
 
 def engine_and_rows(work: Path) -> tuple[Any, Any]:
@@ -143,7 +126,7 @@ def engine_and_rows(work: Path) -> tuple[Any, Any]:
 
 
 def test_what_may_happen_to_a_task(
-    session: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     work = tmp_path / "shared" / "work"
     work.mkdir(parents=True)
@@ -160,7 +143,7 @@ def test_what_may_happen_to_a_task(
         engine.map_parts([rows], nw.col("bucket"), 2, lambda *_: os._exit(1))
     venv.create(tmp_path / "bare", symlinks=True)
     with monkeypatch.context() as patch:
-        patch.setattr(session.sparkContext, "pythonExec", str(tmp_path / "bare/bin/python"))
+        patch.setattr(spark.sparkContext, "pythonExec", str(tmp_path / "bare/bin/python"))
         with (
             pytest.raises(RunError, match="the Python of Spark's workers has no sequela"),
             engine.translated("the tables"),
@@ -172,7 +155,7 @@ def test_what_may_happen_to_a_task(
     assert not (tmp_path / "elsewhere").exists()
 
 
-@pytest.mark.usefixtures("session")
+@pytest.mark.usefixtures("spark")
 def test_a_running_session_is_used(tmp_path: Path) -> None:
     assert SparkEngine(tmp_path)._owned is False
     with pytest.raises(SettingError, match="a Spark session runs here already: leave --master out"):

@@ -127,9 +127,8 @@ def as_zip(path: Path, name: str | None = None, *more: str) -> None:
 
 
 @pytest.mark.slow
-def test_spark_reads_the_same_forms(
-    own: Path, plain: str, tmp_path: Path, quick_java: None
-) -> None:
+@pytest.mark.usefixtures("spark")
+def test_spark_reads_the_same_forms(own: Path, plain: str, tmp_path: Path) -> None:
     in_form(own, Format(";", ",", encoding="latin-1", date="%d.%m.%Y"))
     as_zip(own / "labs.csv")
     changed(own, "tables.toml", "[people]", f"{GERMAN}[people]")

@@ -231,12 +231,14 @@ def test_duckdb_and_parquet_give_the_same(
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("quick_java")
-def test_spark_gives_the_same(omop: Any, write: Any, made: Any, unchanged: Any) -> None:
-    duck = unchanged("omop")
-    spark = made("omop", write(omop), engine="spark", master="local[2]")
-    assert rows_hash(spark.out) == rows_hash(duck.out)
-    assert spark.account.tables == duck.account.tables
+@pytest.mark.usefixtures("spark")
+def test_spark_gives_the_same_of_parquet(omop: Any, write: Any, made: Any, tmp_path: Path) -> None:
+    into_parquet(write(omop), tmp_path / "parquet")
+    tables = ["condition_occurrence", "measurement", "death"]
+    duck = made("omop", tmp_path / "parquet", tables=tables)
+    by_spark = made("omop", tmp_path / "parquet", out="spark", tables=tables, engine="spark")
+    assert rows_hash(by_spark.out) == rows_hash(duck.out)
+    assert by_spark.account.tables == duck.account.tables
 
 
 def test_what_a_store_may_hold_that_cannot_be_read(

@@ -24,7 +24,6 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from tests.api.conftest import quick, quick_visits
 
 from sequela import SignalClassifier, VisitClassifier
-from sequela.api.network import NetworkClassifier
 from sequela.config import TrainingSettings
 from sequela.errors import DataError, MissingGroupsWarning
 from sequela.models.defaults import DEFAULTS
@@ -152,7 +151,7 @@ def test_parameters_and_clone() -> None:
 
 
 @pytest.mark.parametrize("kind", [SignalClassifier, VisitClassifier])
-def test_training_settings_are_parameters(kind: type[NetworkClassifier]) -> None:
+def test_training_settings_are_parameters(kind: type[SignalClassifier | VisitClassifier]) -> None:
     """With their sentences; weights of classes are scikit-learn's, one precision."""
     of_runs = {"crops", "gain", "second_target", "distil"}  # they need recordings, or records
     names = set(TrainingSettings.model_fields) - {"class_weights", "mixed_precision"} - of_runs

@@ -25,7 +25,7 @@ from sequela.runs.recipe import bootstrap_of, judged
 from sequela.runs.record import DataRecord
 from sequela.runs.released import smallest_shown
 
-_BINARY = 2
+_BINARY = 2  # classes for which DeLong's variance of AUROC holds
 Test = TypeVar("Test")
 
 
@@ -79,7 +79,7 @@ def compare(folders: Sequence[Run], metric: str | None = None) -> Comparison:
     """Evaluate runs on the test set and compare their numbers; see :func:`compare_opened`."""
     comparison = compare_opened(folders, metric)
     for folder in folders:
-        open_held_out(folder, "compare")
+        open_held_out(folder, "compare")  # after the comparison: a failed one opened nothing
     return replace(comparison, opened=openings(folders[0]).sentences)
 
 
@@ -200,7 +200,7 @@ def over_models(
     ours: Sequence[Judged], theirs: Sequence[Judged], metric: str, run: Run
 ) -> Difference:
     """Compute the mean difference over folds, repeats and seeds, with seed and data of a run."""
-    rng, how = np.random.default_rng(run.settings.seed), bootstrap_of(run.first)
+    rng, how = np.random.default_rng(run.settings.seed), bootstrap_of(run.first)  # repeatable
     (number,) = difference_across_folds(
         ours, theirs, lambda predictions: statistic_of(metric, predictions), rng, how
     )

@@ -28,8 +28,8 @@ from sequela.runs.manifest import seal
 from sequela.runs.model import FILE, Member, Pooling, averaged, in_one_file
 from sequela.runs.recipe import summarise_runs
 
-_SUMMED = ("parameters", "operations", "macs", "train_seconds")
-_SAME = ("example_id", "group_id", "subject_id", "split", "label")
+_SUMMED = ("parameters", "operations", "macs", "train_seconds")  # costs: all members are run
+_SAME = ("example_id", "group_id", "subject_id", "split", "label")  # else means would mix people
 
 
 def make_ensemble(paths: Sequence[Path], out: Path, *, mean: Pooling = "arithmetic") -> Run:

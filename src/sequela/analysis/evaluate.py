@@ -32,11 +32,11 @@ AS_IT_IS = "unchanged"
 INTERCEPT = "intercept recalibrated"
 LINE = "intercept and slope recalibrated"
 TEMPERATURE = "recalibrated (temperature)"
-CHOSE = "on which settings were chosen"
+CHOSE = "on which settings were chosen"  # its numbers are a little too good
 _OF_TIMES = ("concordance", "auroc_at_last_horizon", "integrated_brier_score")
 JUDGED = ("accuracy", "auroc", "average_precision", "brier_score", "log_loss", *_OF_TIMES)
 CALIBRATED = ("observed_minus_expected",)
-_BINARY = 2
+_BINARY = 2  # classes with a logit, which a line recalibrates
 NO_KEY = (
     "overlap with the model's training and validation set was not checked: the key of the run's "
     "hashed ids is missing"
@@ -82,10 +82,10 @@ def evaluate_run(
     return {"run": path.name, "data": data, **numbers, "origin": public(numbers["origin"])}
 
 
-def _own(folder: Run) -> dict[str, Any]:
+def _own(folder: Run) -> dict[str, object]:
     predictions, settings = folder.predictions, folder.settings
     leaks = any(run.split.leaks or run.metrics.leaks for run in folder.runs)
-    numbers: dict[str, Any] = {"leaks": leaks}
+    numbers: dict[str, object] = {"leaks": leaks}
     if calibration := calibration_in_words(predictions.part("held_out")):
         numbers["calibration"] = calibration
     if folder.of_many:
@@ -123,7 +123,7 @@ def predict_other(
         reason = f"each example of {name} is in the training or validation set of a model of"
         raise SettingError(f"{reason} {folder.path}, so none is left for an evaluation")
     parts = [table.where(np.isin(table.example_id, new_ids)) for table in tables]
-    mean = averaged([part.probabilities for part in parts], "arithmetic")
+    mean = averaged([part.probabilities for part in parts], "arithmetic")  # as of folds
     dropped = len(np.unique(tables[0].group_id)) - len(np.unique(parts[0].group_id))
     renamed = max(data.renamed for data in datasets)
     data = replace(datasets[0], set_aside=datasets[0].set_aside + dropped, renamed=renamed)
@@ -298,13 +298,13 @@ def _updated(predictions: Predictions, seed: int) -> Updated | None:
     first = half_of_people(whose, rng)  # bool (example,)
     if predictions.horizons or not first.any():  # the fits are of classes that are all known
         return None
-    learn, judge = np.flatnonzero(first), np.flatnonzero(~first)
+    learn, judge = np.flatnonzero(first), np.flatnonzero(~first)  # rows of two halves of the people
     fits: dict[str, Callable[[Predictions], LogitLine | Temperature]] = {
         INTERCEPT: lambda fitted: fit_line(fitted, slope=False),
-        LINE: fit_line,
+        LINE: fit_line,  # intercept and slope (Cox 1958)
     }
     if len(predictions.classes) != _BINARY:
-        fits = {TEMPERATURE: fit_temperature}
+        fits = {TEMPERATURE: fit_temperature}  # one number for all classes (Guo et al. 2017)
     rest = predictions.where(judge)
 
     def updates(fit: Callable[[Predictions], LogitLine | Temperature]) -> Way:
@@ -325,4 +325,4 @@ def _updated(predictions: Predictions, seed: int) -> Updated | None:
 
 def _to_learn_from(predictions: Predictions, rows: NDArray[np.int64]) -> Predictions:
     learned = predictions.where(rows)
-    return replace(learned, split=np.full(learned.n_examples, "tuning"))
+    return replace(learned, split=np.full(learned.n_examples, "tuning"))  # which fits may read

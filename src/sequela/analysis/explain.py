@@ -31,7 +31,7 @@ from sequela.runs.released import smallest_shown
 from sequela.runs.signals import SignalInputs
 from sequela.sequences.flat import CodeAt
 
-_BINARY = 2
+_BINARY = 2  # classes, whose log-odds are one number
 Attribute = Callable[[int, Tensor], Attribution]
 
 
@@ -89,7 +89,7 @@ def explain(
     or reads features of a signal, if the run is damaged or not finished or has folds, if the data
     differ, or without captum.
     """
-    torch.set_num_threads(1)
+    torch.set_num_threads(1)  # sums on several threads would depend on their number
     (run,) = named_runs([path])
     folder = run.first
     if folder.path != path:
@@ -131,10 +131,10 @@ def informative(predictions: Predictions) -> dict[int, str]:
     """Choose informative rows of the test set, each with the reason for its choice."""
     names = predictions.classes
     inside = predictions.split == "held_out"  # the only examples that the model did not learn from
-    label = predictions.label
-    chance = predictions.probabilities
+    label = predictions.label  # (example,)
+    chance = predictions.probabilities  # (example, class)
     if predictions.horizons:
-        risk, ours = predictions.risk[:, -1], predictions.outcomes
+        risk, ours = predictions.risk[:, -1], predictions.outcomes  # by the last horizon
         had_event = inside & (label > 0) & (ours.event == 1)
         without = inside & (ours.time > predictions.horizons[-1])
         criteria: list[tuple[NDArray[np.bool_], NDArray[np.floating], str]] = [
@@ -162,7 +162,7 @@ def informative(predictions: Predictions) -> dict[int, str]:
     reasons: dict[int, str] = {}
     for among, by, why in criteria:
         if among.any():
-            reasons.setdefault(int(np.where(among, by, -np.inf).argmax()), why)
+            reasons.setdefault(int(np.where(among, by, -np.inf).argmax()), why)  # one reason a row
     return reasons
 
 

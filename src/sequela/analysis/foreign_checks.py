@@ -212,7 +212,7 @@ def _together(data: AuditInput, rows: Ints, copies: Sequence[int]) -> Iterator[F
     table = np.delete(data.table[rows], copies, axis=1)
     rarer = labels.against_rest(int(labels.label.mean() <= 0.5))  # noqa: PLR2004
     present = csr_array(np.nan_to_num(table) != 0, dtype=np.float64)
-    count = present.sum(0)
+    count = present.sum(0)  # (column,), rows with a value
     rare = np.flatnonzero((count >= _RARE) & (count <= _OF_FEW * len(rows)))
     if len(rare) >= _OTHERS and min(np.bincount(labels.label)) > 0:
         fold = small_models.folds(rarer)
@@ -310,7 +310,7 @@ def _effect_of_groups(data: AuditInput, group: Ints) -> Effect | None:
     if not rest or labels.few:
         return None
     table = data.table[rows][:, rest].astype(np.float64)
-    by_row = replace(labels, group=np.arange(len(rows)))
+    by_row = replace(labels, group=np.arange(len(rows)))  # a split that ignores the groups
     folds = map(small_models.folds, (by_row, labels))
     return _effect(labels, [_baseline(table, labels.label, fold, memory=True) for fold in folds])
 
@@ -320,6 +320,7 @@ def _baseline(table: Floats, label: Ints, fold: Ints, *, memory: bool = False) -
     from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
 
     if memory:
+        # Trees without a limit of depth remember rows, which is what copies in two parts reward.
         trees = ExtraTreesClassifier(30, max_features=0.5, random_state=0)
         return small_models.cross_predictions(np.nan_to_num(table), label, fold, trees)
     fewest = 5 if len(label) < _ROWS // 5 else 20
@@ -334,8 +335,8 @@ def _effect(labels: Labels, scores: Sequence[Floats]) -> Effect | None:
         return None
     pair = _areas(labels, np.column_stack(scores))
     first, second = pair.area.tolist()
-    variance = max(np.array([1, -1]) @ pair.covariance @ np.array([1, -1]), 0)
-    error = float(stats.norm.isf(0.025) * np.sqrt(variance))
+    variance = max(np.array([1, -1]) @ pair.covariance @ np.array([1, -1]), 0)  # of the difference
+    error = float(stats.norm.isf(0.025) * np.sqrt(variance))  # half of a 95 % interval
     return Effect(first, second, first - second - error, first - second + error)
 
 
@@ -352,7 +353,7 @@ def identifiers(data: AuditInput) -> Iterator[Found]:
         if any(word in name.lower() for word in _OUTCOMES):  # see later_times
             continue
         seconds = times[rows].astype("datetime64[s]").astype(np.float64)
-        seconds[np.isnat(times[rows])] = np.nan
+        seconds[np.isnat(times[rows])] = np.nan  # NaT would be the least integer
         numbers |= {name: seconds, f"hour of {name}": seconds % 86400 // 60}
     for name, values in numbers.items():
         for binary in map(labels.against_rest, labels.positives):
@@ -482,7 +483,7 @@ def _rates(label: Ints, score: Floats, thresholds: Floats) -> dict[str, Floats]:
     positive, negative = (np.sort(score[label == value]) for value in (1, 0))
     tp = len(positive) - np.searchsorted(positive, thresholds)
     fp = len(negative) - np.searchsorted(negative, thresholds)
-    recall, specificity = tp / len(positive), 1 - fp / len(negative)
+    recall, specificity = tp / len(positive), 1 - fp / len(negative)  # each (threshold,)
     return {
         "sensitivity": recall,
         "specificity": specificity,
@@ -490,10 +491,10 @@ def _rates(label: Ints, score: Floats, thresholds: Floats) -> dict[str, Floats]:
         "f1": 2 * tp / (tp + fp + len(positive)),
         "accuracy": (tp + len(negative) - fp) / len(label),
         "balanced_accuracy": (recall + specificity) / 2,
-        "youden": recall + specificity - 1,
+        "youden": recall + specificity - 1,  # Youden 1950
     }
 
 
 def _unit(value: float) -> float:
     """Return the unit of the last digit of a number as written, a little more."""
-    return float(1.01 * 10.0 ** -len(repr(value).partition(".")[2]))
+    return float(1.01 * 10.0 ** -len(repr(value).partition(".")[2]))  # 1.01, for rounding in binary

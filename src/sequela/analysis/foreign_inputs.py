@@ -34,11 +34,11 @@ _TEST = [*PARTS].index("test")
 _SIDES = ("train", "test")  # the two parts of index arrays without names
 _BATCH = 50_000  # rows that are read at once
 _EXACT = 1 << 24  # integers that float32 keeps apart
-_PERCENT = 100
+_PERCENT = 100  # most of a probability that is written in percent
 _CLASSES = 20  # most values of a label or part, and of a text whose forms are looked at
 _MOST_OTHERS = 3  # most other columns of a table of predictions
 _UNIQUE = 0.9  # share of different texts in an identifier
-_OF_FILE = "part of the file"
+_OF_FILE = "part of the file"  # column with the part in the name of a row's file
 _UNITS = ("patient", "group", "recording", "stay")
 
 
@@ -69,7 +69,7 @@ class Columns:
 
     def codes(self, name: str) -> tuple[Ints, list[str]]:
         """Return the number of each row's value, -1 where it is missing, and the values."""
-        values: NDArray[Any] = self.exact.get(name, self.numbers[name])
+        values: NDArray[np.integer | np.floating] = self.exact.get(name, self.numbers[name])
         distinct, place = np.unique(values, return_inverse=True)
         numbers = distinct[~np.isnan(distinct)].tolist()
         if texts := self.texts.get(name):
@@ -80,9 +80,9 @@ class Columns:
 
 
 def read(
-    inputs: Sequence[Any],
+    inputs: Sequence[object],
     role_columns: Mapping[str, Sequence[str]],
-    separate: Mapping[str, Any],
+    separate: Mapping[str, object],
     splits: Any = None,
     form: Sequence[str] = (),
 ) -> tuple[AuditInput, list[NamedInput]]:
@@ -95,17 +95,17 @@ def read(
     """
     open_questions, stated = list[str](), dict[str, float]()
     sources = [_checked(source) for source in inputs]
-    results = [source for source in sources if _ends(source, RESULTS)]
+    results = [s for s in sources if isinstance(s, Path) and _ends(s, RESULTS)]
     for path in results:
         stated |= _numbers_in(path)
     words = [NamedInput(_name(path), f"results: {', '.join(stated)}") for path in results]
     sources = [source for source in sources if not _ends(source, RESULTS)]
-    parts, signals = _parts_in(sources), list[NDArray[Any]]()
+    parts, signals = _parts_in(sources), list[NDArray[np.floating]]()
     place = next((source for source in sources if isinstance(source, Path)), None)
     with temporary() as work, connection_for(place or work) as connection:
         connection.execute("SET memory_limit = '500MB'; SET threads = 1")
 
-        def query(source: Any, name: str, more: str = "") -> str:
+        def query(source: object, name: str, more: str = "") -> str:
             """Return SQL that reads an input."""
             table, path = quoted(name), str(source).replace("'", "''")
             if not isinstance(source, Path) or _ends(source, *ARRAYS):
@@ -143,11 +143,11 @@ def _as_csv(path: Path, work: Path) -> Path:
     if not re.search(r"\.tsv(\.gz)?$", path.name.lower()):
         return path
     link = work / re.sub(r"\.tsv(\.gz)?$", r".csv\1", path.name.lower())
-    link.symlink_to(path.resolve())
+    link.symlink_to(path.resolve())  # a copy of a large file would take time and space
     return link
 
 
-def _parts_in(sources: Sequence[Any]) -> list[str | None]:
+def _parts_in(sources: Sequence[object]) -> list[str | None]:
     """Return the part in the name of each input, such as ``train`` of ``X_train.csv``."""
     if not sources:
         raise SettingError("no data: name a table, an array or predictions, next to the results")
@@ -170,7 +170,7 @@ def _name(source: object) -> str:
     return Path(source).name if isinstance(source, str | Path) else type(source).__name__
 
 
-def _checked(source: Any) -> Any:
+def _checked(source: object) -> object:
     """Return a path of a form that is read, or a table or an array."""
     if not isinstance(source, str | Path):
         source = source if hasattr(source, "columns") else np.asarray(of_epochs(source))
@@ -226,7 +226,7 @@ def _joined(
     return connection.sql(f"SELECT {', '.join(columns)} FROM {mine} AS d {text}"), how  # noqa: S608
 
 
-def _arrow(source: Any, role: str, signals: list[NDArray[Any]]) -> pa.Table:
+def _arrow(source: Any, role: str, signals: list[NDArray[np.floating]]) -> pa.Table:
     """Return a DataFrame, an array (row, column), or windows (window, channel, time) as a table."""
     try:
         if hasattr(source, "columns"):
@@ -237,7 +237,7 @@ def _arrow(source: Any, role: str, signals: list[NDArray[Any]]) -> pa.Table:
             return pa.table({role: array})
         if array.ndim == 3:  # noqa: PLR2004
             signals.append(array)
-            columns = _window_columns(array)
+            columns: Mapping[str, NDArray[np.floating]] = _window_columns(array)
         else:
             prefix = "p_" if role == "probability" else "column "
             columns = {f"{prefix}{i}": array[:, i] for i in range(array.shape[1])}
@@ -252,22 +252,22 @@ def _arrow(source: Any, role: str, signals: list[NDArray[Any]]) -> pa.Table:
         ) from error
 
 
-def _window_columns(signals: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
+def _window_columns(signals: NDArray[np.floating]) -> dict[str, NDArray[np.float64]]:
     """Describe windows (window, channel, time) by four numbers of each channel, by name."""
     columns: dict[str, NDArray[np.float64]] = {}
     for index in range(signals.shape[1]):
-        channel = signals[:, index].astype(np.float64)
-        step = np.abs(np.diff(channel, axis=1))
-        least = np.where(step > 0, step, np.inf).min(1)
+        channel = signals[:, index].astype(np.float64)  # (window, time)
+        step = np.abs(np.diff(channel, axis=1))  # (window, time - 1)
+        least = np.where(step > 0, step, np.inf).min(1)  # the resolution of the recorder
         numbers = {"mean": channel.mean(1), "deviation": channel.std(1), "step": step.mean(1)}
         numbers["least step"] = np.where(np.isfinite(least), least, 0)
         columns |= {f"{name} of channel {index + 1}": n for name, n in numbers.items()}
     return columns
 
 
-def _archive(path: Path) -> tuple[NDArray[Any], Mapping[str, Any]]:
+def _archive(path: Path) -> tuple[NDArray[np.floating], Mapping[str, NDArray[np.generic]]]:
     """Read an array, or the largest of several and the others by name; parts are joined."""
-    archive = np.load(path, mmap_mode="r", allow_pickle=False)
+    archive = np.load(path, mmap_mode="r", allow_pickle=False)  # a pickle would run code
     if isinstance(archive, np.ndarray):
         return archive, {}
     arrays = {name: archive[name] for name in archive.files}
@@ -280,7 +280,7 @@ def _archive(path: Path) -> tuple[NDArray[Any], Mapping[str, Any]]:
             for name in dict.fromkeys(plain.values())
         }
         arrays["split"] = np.repeat([*first][::-1], [*first.values()][::-1])
-    main = max(arrays, key=lambda name: (arrays[name].ndim, arrays[name].size))
+    main = max(arrays, key=lambda name: (arrays[name].ndim, arrays[name].size))  # X, rather than y
     for name, values in arrays.items():
         if values.shape != arrays[main].shape[:1] and name != main:
             raise ValueError(f"array {name} of shape {values.shape} next to {arrays[main].shape}")
@@ -415,7 +415,7 @@ class _Roles:
             of_predictions = len({*free} - {name, *further}) <= _MOST_OTHERS
             if not (needed or of_predictions or by_user) or name in self.table.texts:
                 continue
-            filled = values[~np.isnan(values)]
+            filled = values[~np.isnan(values)]  # a model may have no answer for some rows
             most = abs(filled).max(initial=0)
             if len(filled) < len(values) / 2 or np.ptp(filled) == 0 or most > _PERCENT:
                 continue
@@ -523,12 +523,12 @@ def _runs(text: str) -> str:
     )
     for pattern, sign in steps:
         text = re.sub(pattern, sign, text)
-    return text[:_CLASSES]
+    return text[:_CLASSES]  # free text has forms without end
 
 
 def _is_named(name: str, role: str) -> bool:
     """Return whether a name is usual for a role, whatever its case, accents and blanks."""
-    letters = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    letters = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()  # é becomes e
     return bool(re.fullmatch(_NAMES[role], re.sub(r"\W+", "_", letters.strip()), re.IGNORECASE))
 
 

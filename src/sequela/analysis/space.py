@@ -22,7 +22,7 @@ from sequela.models.registry import ModelEntry
 Space = Mapping[str, BaseDistribution]
 _WIDE = 10  # factor between the ends of a range from which it is drawn on a logarithmic scale
 _LAYER = 8  # size from which a number of the network is the width of a layer, else a count
-_RATES = ("dropout", "input_dropout", "feature_dropout")
+_RATES = ("dropout", "input_dropout", "feature_dropout")  # shares, searched from 0 to 0.6
 _FORM = "expected NAME=LOW..HIGH or NAME=A,B,C, for example learning_rate=1e-4..1e-1"
 
 
@@ -55,6 +55,7 @@ def space_of(entry: ModelEntry, settings: RunSettings, requested: Sequence[str] 
 def _usual(defaults: Mapping[str, Any]) -> Space:
     rate, batch = defaults["learning_rate"], defaults["batch_size"]
     space: dict[str, BaseDistribution] = {
+        # Rates act by their ratio: 0.001 and 0.002 differ as much as 0.01 and 0.02.
         "learning_rate": FloatDistribution(rate / _WIDE, rate * _WIDE, log=True),
         "batch_size": IntDistribution(max(batch // 4, 1), batch * 4, log=True),
         "weight_decay": FloatDistribution(0.0, max(0.1, 2 * defaults["weight_decay"])),
@@ -112,7 +113,7 @@ def _range(text: str, ends: Sequence[str], kind: type) -> BaseDistribution:
 def _choices(text: str, values: str, kind: type) -> BaseDistribution:
     words = [word.strip() for word in values.split(",") if word.strip()]
     if kind is str:
-        choices: list[Any] = list(words)
+        choices: list[str | float | bool | None] = list(words)
     else:
         try:
             choices = [json.loads(word) for word in words]
@@ -127,7 +128,7 @@ def _choices(text: str, values: str, kind: type) -> BaseDistribution:
     return CategoricalDistribution(choices)
 
 
-def _extremes(distribution: BaseDistribution) -> Sequence[Any]:
+def _extremes(distribution: BaseDistribution) -> Sequence[object]:
     if isinstance(distribution, (IntDistribution, FloatDistribution)):
         return (distribution.low, distribution.high)
     return distribution.choices if isinstance(distribution, CategoricalDistribution) else ()

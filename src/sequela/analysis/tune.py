@@ -129,7 +129,7 @@ class _Pruning(TrainingListener):
         self.epochs += 1
         self.trial.set_user_attr(_EPOCHS, self.epochs)
         self.trial.report(history[-1].loss, history[-1].epoch)
-        if self.trial.should_prune():
+        if self.trial.should_prune():  # by the median of finished trials at this epoch
             raise optuna.TrialPruned
 
 
@@ -197,6 +197,8 @@ class Search:
             storage=storage,
             load_if_exists=True,
             sampler=_SamplerByNumber(self.settings.seed),
+            # A quarter of the epochs is waited for: losses of early epochs say little on the last
+            # ones.
             pruner=optuna.pruners.MedianPruner(
                 n_startup_trials=_STARTUP, n_warmup_steps=max(self.settings.training.epochs // 4, 1)
             ),
@@ -360,6 +362,6 @@ def _mattered(study: optuna.Study, names: list[str]) -> dict[str, float]:
     """Estimate the share of the variation of the loss by setting (fANOVA, Hutter 2014)."""
     if len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))) < _FEWEST:
         return {}
-    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)  # a random forest, repeatable
     shares = optuna.importance.get_param_importances(study, evaluator=evaluator, params=names)
     return {name: float(share) for name, share in shares.items()}

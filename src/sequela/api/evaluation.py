@@ -16,11 +16,11 @@ from sequela.errors import DataError, SettingError, warn_without_groups
 from sequela.evaluation.metrics import reported
 from sequela.evaluation.number import number, within
 from sequela.evaluation.predictions import Predictions
-from sequela.evaluation.summary import summarise
+from sequela.evaluation.summary import Numbers, summarise
 from sequela.figures.figure import FAINT, FIRST, INK, SECOND, Figure
 from sequela.figures.matrices import confusion_matrix
 
-_BINARY = 2
+_BINARY = 2  # classes for which AUROC and average precision are defined
 _NARROW = "several draws of the bootstrap: intervals are too narrow"
 _COLOURS = (
     f"--ink:{INK};--faint:{FAINT};--first:{FIRST};--second:{SECOND};--paper:#fff;background:#fff"
@@ -37,7 +37,7 @@ class Evaluation:
     """
 
     predictions: Predictions
-    numbers: dict[str, Any]
+    numbers: Numbers
 
     def frame(self) -> pa.Table:
         """Return the numbers as a table: ``number``, ``value``, and the interval's bounds.
@@ -87,17 +87,18 @@ class Evaluation:
         return as_text(self._title, self._facts())
 
     def _repr_html_(self) -> str:
+        # Notebooks have no style sheet of ours, so the colours travel with the figure.
         picture = f'<div style="{_COLOURS}">{self.confusion.svg("confusion")}</div>'
         return as_html(self._title, self._facts(), below=[picture])
 
 
 def evaluate(
     model: Any,
-    X: Any,
+    X: object,
     y: ArrayLike,
     *,
     groups: ArrayLike | None = None,
-    event: Any = None,
+    event: object = None,
     recordings: ArrayLike | bool = False,
     seed: int = 0,
 ) -> Evaluation:
@@ -165,7 +166,7 @@ def _require_classifier(model: object, y: ArrayLike) -> None:
 
 
 def _predictions(
-    classes: Iterable[Any],
+    classes: Iterable[object],
     labels: NDArray[np.int64],
     probabilities: NDArray[Any],
     groups: ArrayLike | None,
@@ -204,9 +205,10 @@ def evaluate_predictions(
             f"{path}: {words[0].taken_for}; expected a label of two classes and the probability of "
             "the second: name them with --label and --score"
         )
+    # The parts are in the order of training, validation and test.
     rows = [*data.splits[0].values()][-1] if data.splits else np.arange(len(data.label))
     rows = rows[np.isfinite(data.score[rows])]  # a model may have no answer
-    groups = data.group[rows] if data.units else None
+    groups = data.group[rows] if data.units else None  # patients, before recordings
     if groups is None:
         warn_without_groups(_NARROW)
     probabilities = np.column_stack([1 - data.score[rows], data.score[rows]])
@@ -215,11 +217,11 @@ def evaluate_predictions(
     return Evaluation(predictions, numbers), words[0].taken_for
 
 
-def _index(classes: NDArray[Any], y: NDArray[Any]) -> NDArray[np.int64]:
+def _index(classes: NDArray[np.generic], y: NDArray[np.generic]) -> NDArray[np.int64]:
     unknown = np.setdiff1d(y, classes)
     if len(unknown):
         raise DataError(
             f"y holds {unknown.tolist()}, but the model was trained on {classes.tolist()}: "
             "evaluate on examples of these classes"
         )
-    return np.searchsorted(classes, y).astype(np.int64)
+    return np.searchsorted(classes, y).astype(np.int64)  # ``classes_`` of scikit-learn are sorted

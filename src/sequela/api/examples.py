@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -185,7 +185,7 @@ def load(
     *,
     root: Path | str | None = None,
     n_times: int | None = None,
-    signals: Mapping[str, Any] | None = None,
+    signals: Mapping[str, object] | None = None,
 ) -> SignalExamples:
     """Load the recordings of a data set, cut into segments.
 
@@ -274,7 +274,7 @@ class VisitExamples(LabelledExamples):
 
 
 def load_visits(
-    name: str, *, work: Path | str, root: Path | str | None = None, **cohort: Any
+    name: str, *, work: Path | str, root: Path | str | None = None, **cohort: object
 ) -> VisitExamples:
     """Load a task on a data set of hospital records, as lists of visits.
 
@@ -302,10 +302,11 @@ def load_visits(
     from sequela.sequences.build import build_sequences
     from sequela.studies.registry import records_of
 
-    settings = records_of(name, cohort).model_copy(update={"bins": 0})
+    settings = records_of(name, cohort).model_copy(update={"bins": 0})  # bins are learnt, see above
     folder = Path(work)
     selected = cohort_of_settings(name, settings, None if root is None else Path(root), folder)
     part = np.zeros(len(selected.labels), np.int64)  # a single one, in which every code is known
+    # The classifier drops rare codes itself, once the training examples are known.
     cutting = sequence_settings(settings).model_copy(update={"min_subjects": 1})
     stored = folder / "sequences" / f"{name}-{settings.task}-all"
     sequences = build_sequences(selected, part, stored, cutting)

@@ -5,17 +5,17 @@ import json
 import threading
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sized
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, asdict, dataclass, field
 from inspect import cleandoc
 from pathlib import Path
 from textwrap import fill
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import assert_all_finite, check_consistent_length, check_random_state
@@ -41,17 +41,20 @@ from sequela.models import defaults, stored
 from sequela.models.inputs import sizes_of
 from sequela.models.registry import MODELS, lookup_network
 from sequela.runs.learner import Learner
+from sequela.training.fit import Batch
 from sequela.training.history import EpochRecord, History
 from sequela.version import __version__
 
-_PREDICTION_BATCH = 1024
-_FEWEST_CLASSES = 2
+_PREDICTION_BATCH = 1024  # examples, to limit memory
+_FEWEST_CLASSES = 2  # one class leaves nothing to learn
 _SEEN_BY_CHANCE = 0.01  # of one-second segments: neighbouring electrodes record alike
-_FITS = threading.Lock()
+_FITS = threading.Lock()  # torch's global generators are shared by all threads
+E = TypeVar("E", bound=Sized)
+"""The form of the examples of a classifier."""
 
 
 @dataclass(eq=False, repr=False)
-class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc] # untyped
+class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC, Generic[E]):  # type: ignore[misc] # untyped
     """A network behind scikit-learn's interface.
 
     A subclass adds the reading of examples and the preprocessing learnt from them. The parameters
@@ -74,7 +77,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
 
     model: str | Callable[..., nn.Module]
     _: KW_ONLY
-    model_settings: Mapping[str, Any] | None = None
+    model_settings: Mapping[str, object] | None = None
     epochs: int | None = None
     patience: int | None = None
     batch_size: int | None = None
@@ -90,7 +93,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
     class_weight: Mapping[Any, float] | Literal["balanced"] | None = None
     random_state: int | np.random.RandomState | None = None
 
-    classes_: NDArray[Any] = field(init=False)
+    classes_: NDArray[np.generic] = field(init=False)
     history_: History = field(init=False)
     module_: nn.Module = field(init=False)
     content_: Content = field(init=False)
@@ -113,7 +116,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
             shared = cleandoc(NetworkClassifier.__doc__ or "").partition("Args:\n")[2]
             cls.__doc__ = "\n".join([summary, shared, *lines]) + attributes + rest
 
-    def fit(self, X: Any, y: Any, groups: Any = None) -> Self:
+    def fit(self, X: object, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
         """Train the network; it ends with the weights of the epoch with the lowest validation loss.
 
         Args:
@@ -137,6 +140,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         self.classes_, labels = self._labels(y, len(examples))
         group = np.arange(len(labels)) if groups is None else one_column(group_ids(groups))
         check_consistent_length(labels, group)
+        # A RandomState moves on with each fit, as scikit-learn expects, so the number is drawn
+        # once.
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         train, tuning = self._parts(labels, group, seed)
         # The validation set judges what was learnt, so nothing is learnt from it.
@@ -146,7 +151,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
 
         def batches(
             part: str, batch_size: int, generator: torch.Generator | None, _: object
-        ) -> DataLoader[Any]:
+        ) -> DataLoader[Batch]:
             return self._loader(examples, labels, rows[part], batch_size, generator)
 
         learner = Learner(
@@ -166,7 +171,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         self.content_ = self._content(examples)
         return self
 
-    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+    def predict_proba(self, X: object) -> NDArray[np.float64]:
         """Compute probabilities (example, class), classes in the order of ``classes_``.
 
         They are computed in double precision on the CPU: an example's probabilities do not depend
@@ -183,12 +188,12 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
                 probabilities[rows] = logits.softmax(1)
         return probabilities.numpy()
 
-    def predict(self, X: Any) -> NDArray[Any]:
+    def predict(self, X: object) -> NDArray[np.generic]:
         """Predict the most probable class of each example (example,), the first of equals."""
         probable = self.predict_proba(X).argmax(axis=1)  # checks that there are classes
         return np.asarray(self.classes_[probable])
 
-    def seen(self, X: Any) -> NDArray[np.bool_]:
+    def seen(self, X: object) -> NDArray[np.bool_]:
         """Find examples with data that the classifier was trained or validated on: bool (example,).
 
         Copies are found under another gain, offset or sign, shifted, or with a few other codes;
@@ -197,10 +202,10 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         check_is_fitted(self)
         content = self._content(self._examples(X, reset=False))
         is_seen = np.zeros(len(content.units), np.bool_)
-        is_seen[matches(self.content_, content).query] = True
+        is_seen[matches(self.content_, content).query] = True  # rows of ``X``
         return is_seen
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+    def score(self, X: object, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Compute the accuracy, and warn if more than 1 % of the examples were used in ``fit``.
 
         Warns:
@@ -210,7 +215,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         accuracy: float = super().score(X, y, sample_weight)
         return accuracy
 
-    def warn_if_seen(self, X: Any, *, stacklevel: int = 2) -> None:
+    def warn_if_seen(self, X: object, *, stacklevel: int = 2) -> None:
         """Warn if more than 1 % of the examples hold data that the classifier was trained on.
 
         Warns:
@@ -288,23 +293,23 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         with _seeded(0):
             loaded.module_ = loaded._built()
         loaded.module_.load_state_dict({n: torch.as_tensor(t) for n, t in tensors.items()})
-        loaded.module_.eval()
+        loaded.module_.eval()  # without dropout
         return loaded
 
     @abstractmethod
-    def _examples(self, X: Any, *, reset: bool) -> Any:
+    def _examples(self, X: object, *, reset: bool) -> E:
         """Check the examples; with ``reset`` remember their shape, else compare it."""
 
     @abstractmethod
-    def _learn(self, examples: Any, train: NDArray[np.int64], group: NDArray[Any]) -> None:
+    def _learn(self, examples: E, train: NDArray[np.int64], group: NDArray[np.generic]) -> None:
         """Learn the preprocessing from the training examples alone."""
 
     @abstractmethod
-    def _content(self, examples: Any) -> Content:
+    def _content(self, examples: E) -> Content:
         """Compute the marks of each example, by its row."""
 
     @abstractmethod
-    def _learnt(self) -> dict[str, Any]:
+    def _learnt(self) -> dict[str, object]:
         """Return the learnt preprocessing, for JSON."""
 
     @abstractmethod
@@ -317,19 +322,21 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
     @abstractmethod
     def _loader(
         self,
-        examples: Any,
+        examples: E,
         labels: NDArray[np.int64],
         rows: NDArray[np.int64],
         batch_size: int,
         generator: torch.Generator | None,
-    ) -> DataLoader[Any]:
+    ) -> DataLoader[Batch]:
         """Make batches of ``rows``; labels are int64 (example,)."""
 
     @abstractmethod
-    def _batches(self, examples: Any, size: int) -> Iterator[tuple[tuple[Tensor, ...], Any]]:
+    def _batches(
+        self, examples: E, size: int
+    ) -> Iterator[tuple[tuple[Tensor, ...], Tensor | slice]]:
         """Yield inputs of the network, batch by batch, and their rows."""
 
-    def _parameters(self) -> dict[str, Any]:
+    def _parameters(self) -> dict[str, object]:
         """Return the parameters for JSON, which has only text keys, and no code."""
         model = self._named()
         parameters = self.get_params(deep=False)
@@ -352,11 +359,13 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         changes |= {"crops": False, "second_target": 0.0, "distil": 0.0}  # not of arrays
         return TrainingSettings.of(**{**usual.model_dump(), **changes})
 
-    def _settings(self, kind: type[BaseModel]) -> dict[str, Any]:
+    def _settings(self, kind: type[BaseModel]) -> dict[str, object]:
         parameters = self.get_params(deep=False)
         return {name: _plain(parameters[name]) for name in kind.model_fields if name in parameters}
 
-    def _labels(self, y: Any, n_examples: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    def _labels(
+        self, y: ArrayLike | None, n_examples: int
+    ) -> tuple[NDArray[np.generic], NDArray[np.int64]]:
         """Return the distinct classes, sorted, and the index of each example's class."""
         name = type(self).__name__
         if y is None:
@@ -379,7 +388,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mi
         return classes, labels.astype(np.int64)
 
     def _parts(
-        self, labels: NDArray[np.int64], group: NDArray[Any], seed: int
+        self, labels: NDArray[np.int64], group: NDArray[np.generic], seed: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         if self.tuning_fraction is None:
             everything = np.arange(len(labels))
@@ -450,14 +459,14 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _plain(value: object) -> Any:
+def _plain(value: object) -> object:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _as_json(name: str, value: object) -> Any:
+def _as_json(name: str, value: object) -> object:
     """Return a value as JSON stores it; raise a SettingError if it is neither numbers nor text."""
     try:
-        return json.loads(json.dumps(value, default=lambda number: number.item()))
+        return json.loads(json.dumps(value, default=lambda number: number.item()))  # of numpy
     except (TypeError, ValueError, AttributeError) as error:
         raise SettingError(
             f"{name} = {value!r} cannot be saved: expected numbers and text "

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.utils import check_array
+from sklearn.utils import Tags, check_array
 from sklearn.utils.validation import validate_data
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -22,7 +22,7 @@ from sequela.sequences.signal_batches import SignalBatch, VariedDataset, signal_
 
 
 @dataclass(eq=False, repr=False)
-class SignalClassifier(NetworkClassifier):
+class SignalClassifier(NetworkClassifier[NDArray[np.float32]]):
     """A network that classifies segments of a signal, with scikit-learn's interface.
 
     Examples are numbers (example, n_times), one channel, or (example, n_chans, n_times): a numpy
@@ -69,12 +69,12 @@ class SignalClassifier(NetworkClassifier):
 
     model: str | Callable[..., nn.Module] = AUTO
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
+        tags.input_tags.three_d_array = True  # scikit-learn's own checks give such arrays
         return tags
 
-    def _examples(self, X: Any, *, reset: bool) -> NDArray[np.float32]:
+    def _examples(self, X: object, *, reset: bool) -> NDArray[np.float32]:
         """Return float32 (example, n_chans, n_times)."""
         X = of_epochs(X)
         if _has_channels(X):
@@ -84,7 +84,7 @@ class SignalClassifier(NetworkClassifier):
             array = validate_data(self, array.reshape(len(array), -1), reset=reset)
         else:
             array = validate_data(self, X, dtype=np.float32, reset=reset)
-            shape = (1, array.shape[1])
+            shape = (1, array.shape[1])  # one channel
         if reset:
             self.n_chans_, self.n_times_ = shape
         elif shape != (self.n_chans_, self.n_times_):
@@ -95,15 +95,15 @@ class SignalClassifier(NetworkClassifier):
         return np.asarray(array.reshape(-1, *shape))
 
     def _learn(
-        self, examples: NDArray[np.float32], train: NDArray[np.int64], group: NDArray[Any]
+        self, examples: NDArray[np.float32], train: NDArray[np.int64], group: NDArray[np.generic]
     ) -> None:
-        del group
+        del group  # the scaling is over all samples, whoever they are of
         self.scaling_ = Scaling.fit(examples[train])
 
     def _content(self, examples: NDArray[np.float32]) -> Content:
         return of_signals([str(row) for row in range(len(examples))], list(examples))
 
-    def _learnt(self) -> dict[str, Any]:
+    def _learnt(self) -> dict[str, object]:
         shape = {"n_chans": self.n_chans_, "n_times": self.n_times_}
         return {**shape, "scaling": self.scaling_.to_json()}
 
@@ -128,6 +128,7 @@ class SignalClassifier(NetworkClassifier):
     ) -> DataLoader[SignalBatch]:
         batch = self._batch(examples[rows], labels[rows])
         gain = self._training_settings().gain
+        # Without recordings there are no neighbours to cut across, so only the gain varies.
         dataset = VariedDataset(batch, generator, gain=gain) if generator and gain else batch
         return signal_loader(dataset, batch_size=batch_size, generator=generator)
 
@@ -139,7 +140,7 @@ class SignalClassifier(NetworkClassifier):
             yield self._batch(examples[rows], np.zeros(len(examples[rows]), np.int64)).inputs, rows
 
 
-def _has_channels(X: Any) -> bool:
+def _has_channels(X: object) -> bool:
     """Return whether examples are (example, n_chans, n_times), not one row of samples each."""
     if isinstance(X, list | tuple):
         return len(X) > 0 and np.ndim(X[0]) == 2  # noqa: PLR2004

@@ -53,6 +53,8 @@ class SurvivalEvaluation:
         ours, last = self.outcomes, self.risk[:, -1]
         until = float(self.horizons[-1])
         statistics = {
+            # Harrell's concordance (1996) depends on censoring; Uno's (2011) weights by its
+            # inverse.
             "concordance (Harrell)": survival.concordance(ours, last),
             "concordance (Uno)": survival.concordance(ours, last, self.followed, until),
         }
@@ -65,6 +67,8 @@ class SurvivalEvaluation:
                 f"predicted by {at:g}": statistic.mean(risk, ours.group),
             }
         if len(self.horizons) > 1:
+            # Graf et al. 1999: the Brier score over time, averaged, is a proper score of whole
+            # curves.
             scores = survival.brier(ours, self.risk, self.horizons, self.followed)
             statistics["integrated Brier score"] = survival.integrated(scores, self.horizons)
         return statistics
@@ -148,8 +152,8 @@ def _in_words(estimate: Estimate) -> str:
 
 
 def evaluate_survival(
-    model: Any,
-    X: Any,
+    model: object,
+    X: object,
     y: ArrayLike,
     *,
     groups: ArrayLike | None = None,
@@ -195,6 +199,7 @@ def evaluate_survival(
     at = _horizons(outcomes, horizons)
     risk = _risk(model, X, at)
     _check_risk(risk, len(outcomes.time), len(at))
+    # Survival and risk are both shares, so only their order tells them apart.
     concordance = survival.concordance(outcomes, risk[:, -1]).estimate.item()
     if isinstance(model, np.ndarray) and concordance < _REVERSED:
         hint = "if these are probabilities of survival, pass 1 minus them"
@@ -267,14 +272,14 @@ def times_to_event(y: ArrayLike, groups: ArrayLike | None = None) -> TimesToEven
     ids = np.arange(len(time)) if groups is None else group_ids(groups)
     if len(ids) != len(time):
         raise DataError(f"groups has {len(ids)} rows, and y {len(time)}: expected as many")
-    group = np.unique(ids, return_inverse=True)[1]
+    group = np.unique(ids, return_inverse=True)[1]  # the bootstrap counts groups by number
     return TimesToEvent(time.astype(np.float64), event.astype(np.int64), group)
 
 
-def group_ids(groups: ArrayLike) -> NDArray[Any]:
+def group_ids(groups: ArrayLike) -> NDArray[np.generic]:
     """Return groups as an array; missing ones, which would become one group, are refused."""
     ids = np.asarray(groups)
-    missing = np.isin(ids.astype(np.str_), ("", "nan", "None", "NaT", "<NA>"))
+    missing = np.isin(ids.astype(np.str_), ("", "nan", "None", "NaT", "<NA>"))  # of pandas, too
     if missing.any():
         raise DataError(
             f"groups is missing in {missing.sum()} of {len(ids)} rows (the first is row "
@@ -284,7 +289,7 @@ def group_ids(groups: ArrayLike) -> NDArray[Any]:
     return ids
 
 
-def _risk(model: Any, X: Any, horizons: Floats) -> Floats:
+def _risk(model: object, X: object, horizons: Floats) -> Floats:
     """Predict the risk by each horizon with models of several packages: (example, horizon)."""
     if isinstance(model, np.ndarray):
         return np.asarray(model, np.float64)
@@ -299,4 +304,5 @@ def _risk(model: Any, X: Any, horizons: Floats) -> Floats:
     if "times" in signature(model.predict_survival_function).parameters:  # lifelines
         return 1 - np.asarray(model.predict_survival_function(X, times=horizons)).T
     curves = model.predict_survival_function(X)  # scikit-survival: a step function an example
+    # A step function is defined within the follow-up of its training set only.
     return 1 - np.array([curve(np.clip(horizons, *curve.domain)) for curve in curves])

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import Tags
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -58,6 +59,7 @@ class VisitLists:
                 )
         visits = [*chain.from_iterable(examples)]
         number: dict[str, int] = {}
+        # ``len(number)`` is read before the code is added, so that numbers have no gap.
         flat = [number.setdefault(_code(c), len(number)) for c in chain.from_iterable(visits)]
         lists = cls(
             names=tuple(number),
@@ -69,7 +71,7 @@ class VisitLists:
         return lists.under(lists.names, lists.label)
 
     def vocabulary(
-        self, rows: NDArray[np.int64], group: NDArray[Any], min_subjects: int
+        self, rows: NDArray[np.int64], group: NDArray[np.generic], min_subjects: int
     ) -> tuple[str, ...]:
         """Learn the vocabulary of some rows: index 0 for unknown codes, then the sorted names.
 
@@ -100,14 +102,14 @@ class VisitLists:
         # So are a visit and a code: codes of one visit become distinct and sorted.
         pairs = np.unique(visit * max(1, len(vocabulary)) + index[self.codes])
         visit, codes = np.divmod(pairs, max(1, len(vocabulary)))
-        offsets = _offsets(np.bincount(visit, minlength=n_visits))
+        offsets = _offsets(np.bincount(visit, minlength=n_visits))  # a visit may be empty
         return replace(
             self, names=tuple(vocabulary), codes=codes, code_offsets=offsets, label=label
         )
 
 
 @dataclass(eq=False, repr=False)
-class VisitClassifier(NetworkClassifier):
+class VisitClassifier(NetworkClassifier[VisitLists]):
     """A network that classifies sequences of visits, with scikit-learn's interface.
 
     An example is a list of visits in the order of time, and a visit is a list of codes: ``[["I50",
@@ -146,19 +148,19 @@ class VisitClassifier(NetworkClassifier):
 
     gives: ClassVar[tuple[str, ...]] = ("codes",)
     auto: ClassVar[str] = "visits"
-    settings = (SequenceSettings, TrainingSettings)
+    settings = (SequenceSettings, TrainingSettings)  # whose descriptions become the docstring
 
     model: str | Callable[..., nn.Module] = AUTO
     _: KW_ONLY
     min_subjects: int = SequenceSettings().min_subjects
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = False
         return tags
 
-    def _examples(self, X: Any, *, reset: bool) -> VisitLists:
-        del reset
+    def _examples(self, X: object, *, reset: bool) -> VisitLists:
+        del reset  # lists of visits have no fixed shape to compare
         lists = X
         if hasattr(X, "to_list"):  # a series of pandas or polars
             lists = X.to_list()
@@ -172,7 +174,9 @@ class VisitClassifier(NetworkClassifier):
             )
         return VisitLists.of(lists)
 
-    def _learn(self, examples: VisitLists, train: NDArray[np.int64], group: NDArray[Any]) -> None:
+    def _learn(
+        self, examples: VisitLists, train: NDArray[np.int64], group: NDArray[np.generic]
+    ) -> None:
         settings = SequenceSettings.of(**self._settings(SequenceSettings))
         self.vocabulary_ = examples.vocabulary(train, group, settings.min_subjects)
 
@@ -182,7 +186,7 @@ class VisitClassifier(NetworkClassifier):
         rows = [str(row) for row in range(len(visits))]
         return of_records(rows, example, tokens(visits.names, visits.codes))
 
-    def _learnt(self) -> dict[str, Any]:
+    def _learnt(self) -> dict[str, object]:
         return {"vocabulary": self.vocabulary_}
 
     def _relearn(self, record: dict[str, Any]) -> None:
@@ -210,11 +214,11 @@ class VisitClassifier(NetworkClassifier):
     def _batches(
         self, examples: VisitLists, size: int
     ) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
-        unlabelled = np.zeros(len(examples), np.int64)
+        unlabelled = np.zeros(len(examples), np.int64)  # predictions need no labels
         dataset = VisitDataset(examples.under(self.vocabulary_, unlabelled))
         for first in range(0, len(dataset), size):
             batch = dataset[range(first, min(first + size, len(dataset)))]
-            yield batch.inputs, batch.order
+            yield batch.inputs, batch.order  # the batch is sorted by falling number of visits
 
 
 def _is_many(value: object) -> bool:

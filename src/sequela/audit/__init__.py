@@ -13,9 +13,9 @@ PLACE = "sequela.report.pages.audit_page"
 
 
 class _AuditFunction(ModuleType):
-    def __call__(self, *inputs: Any, **options: Any) -> Any:
+    def __call__(self, *inputs: object, **options: object) -> Any:
         """Look for leaks in data, splits and predictions; see the function ``audit`` there."""
         return import_module(PLACE).audit(*inputs, **options)
 
 
-sys.modules[__name__].__class__ = _AuditFunction
+sys.modules[__name__].__class__ = _AuditFunction  # a module cannot define ``__call__`` itself

@@ -31,8 +31,8 @@ _OFTEN = 3  # times that a value is more frequent than half of the values of its
 _VALUES = 20  # different values of a column of categories
 _SAME = 0.85  # correlation of columns whose difference is looked at
 _MOSTLY_KNOWN = 0.5  # share of the cells of such columns that are filled
-_PAIRS = 30
-_ROWS = 5_000
+_PAIRS = 30  # of nearly equal columns that are looked at, to limit time
+_ROWS = 5_000  # of a first look, to limit time
 _EXACT = 1e-4  # of a deviation: a value that is the mean of others
 _GAIN = 0.1  # of the AUROC of cells that were filled in beyond that of others
 _GROUPS = 5  # rows of a group whose mean is compared, and distinct groups
@@ -108,12 +108,12 @@ def decimals(table: Floats, names: Sequence[str]) -> dict[str, Floats]:
         filled = np.isfinite(values)
         digits = np.full(len(values), np.nan)
         for number in reversed(_DIGITS):
-            scaled = values * 10.0**number
+            scaled = values * 10.0**number  # whole where the number has so many decimals
             error = np.abs(scaled - np.round(scaled))
             exact = error <= np.maximum(_ROUNDING * np.abs(scaled), _ROUNDING)
             digits[filled & exact] = number
         digits[filled & np.isnan(digits)] = _DIGITS.stop
-        digits[values == 0] = np.nan
+        digits[values == 0] = np.nan  # 0 has no last digit
         if len(np.unique(digits[np.isfinite(digits)])) > 1 and np.nanmin(digits) < _DIGITS.stop:
             columns[_OF_DECIMALS + name] = digits
     return columns
@@ -128,7 +128,7 @@ def frequent(
     for name, values in (numbers | {**texts}).items():
         distinct, place, count = np.unique(values, return_inverse=True, return_counts=True)
         usual = np.median(count) if len(distinct) > _VALUES else 0  # of a category, none is usual
-        picked = np.argsort(-count, kind="stable")[:_VALUES]
+        picked = np.argsort(-count, kind="stable")[:_VALUES]  # the most frequent
         least = max(_OFTEN * usual, _LEAST * len(table), _OFTEN)
         picked = picked[(count[picked] >= least) & (count[picked] < len(table))]
         columns.append(place[:, None] == picked)
@@ -144,7 +144,7 @@ def _differences(table: Floats, names: Sequence[str]) -> dict[str, Floats]:
     mean = np.nanmean(table[:, usual], axis=0)
     centred = np.where(filled[:, usual], table[:, usual] - mean, 0)[:: spacing(len(table), _ROWS)]
     size = np.linalg.norm(centred, axis=0)
-    alike = np.triu(np.abs(centred.T @ centred), 1) > _SAME * np.outer(size, size)
+    alike = np.triu(np.abs(centred.T @ centred), 1) > _SAME * np.outer(size, size)  # correlations
     columns = {}
     for first, second in np.argwhere(alike)[:_PAIRS].tolist():
         # Regression of one column on the other: what remains is their difference in its units.
@@ -161,13 +161,13 @@ def _filled_in(table: Floats, names: Sequence[str], labels: Labels) -> Iterator[
     label, group, name_of_class = labels.label, labels.group, labels.classes[1]
     digits = decimals(table, names)
     for values, name in zip(table.T, names, strict=True):
-        constants = [_constant(values[label == class_]) for class_ in (0, 1)]
+        constants = [_constant(values[label == class_]) for class_ in (0, 1)]  # one of each class
         if None not in constants and len({*constants}) > 1:
             means.append(name)
         decimals_of = digits.get(_OF_DECIMALS + name)
         if decimals_of is None or not (filled := np.isfinite(decimals_of)).any():
             continue
-        usual = stats.mode(decimals_of[filled]).mode
+        usual = stats.mode(decimals_of[filled]).mode  # decimals with which people wrote this column
         finer, usually = filled & (decimals_of > usual), filled & (decimals_of <= usual)
         if min(len(np.unique(group[finer & (label == class_)])) for class_ in (0, 1)) < _ODD:
             continue
@@ -243,5 +243,6 @@ def _by_group(values: NDArray[np.number], place: Ints, rows: Flags | None = None
 def _matters(mean: Floats, shares: Sequence[Floats]) -> bool:
     """Return whether means depend on the shares of both parts, not of the first alone."""
     parts = np.stack([*shares, np.ones(len(mean))]).T
+    # Least squares: mean = a · share in the training set + b · share in the test set + c.
     weights = np.abs(np.linalg.lstsq(parts, mean, rcond=None)[0][:2])
     return bool(weights[1] > _MATTERS * weights.sum())

@@ -57,14 +57,14 @@ def revealing_columns(
     ``measured``, the finding states how often an honest one is as strong. Columns are (example,
     column), with NaN for missing values.
     """
-    tests, group = len(WAYS) * len(names) * len(labels.classes), labels.group
+    tests, group = len(WAYS) * len(names) * len(labels.classes), labels.group  # for Bonferroni
     step = max(1, _CELLS // max(1, len(labels.label)))
     bound = REVEALING_AUROC if bound is None else bound
     masks = [labels.label == value for value in labels.positives]
     least = [least_area(is_class, group, tests, bound) for is_class in masks]
     areas = [np.empty((len(WAYS), 0)) for _ in masks]
     for start in range(0, len(names), step):  # some columns at once, to limit memory
-        block = np.asarray(columns[:, start : start + step], np.float64)
+        block = np.asarray(columns[:, start : start + step], np.float64)  # (example, column)
         present = ~np.isnan(block)
         rank = np.asarray(stats.rankdata(block, axis=0, nan_policy="omit"))
         even = np.stack([last_digit_is_even(column) for column in block.T], axis=1)
@@ -95,8 +95,9 @@ def _areas_by_way(rank: Floats, present: Flags, even: Flags, is_class: Flags) ->
     pairs = positives * negatives
     # The sum of ranks counts the pairs that the class wins, besides those within it (Mann-Whitney).
     beaten = np.nansum(rank[is_class], axis=0) - positives * (positives + 1) / 2
-    values = np.divide(beaten, pairs, out=np.full(len(pairs), 0.5), where=pairs > 0)
+    values = np.divide(beaten, pairs, out=np.full(len(pairs), 0.5), where=pairs > 0)  # (column,)
     sizes = max(is_class.sum(), 1), max((~is_class).sum(), 1)
+    # The AUROC of a yes or no is half of one plus the difference of its shares in both classes.
     absent = 0.5 + (negatives / sizes[1] - positives / sizes[0]) / 2
     beaten = even[is_class].sum(0) * negatives - even[~is_class].sum(0) * positives
     digit = 0.5 + np.divide(beaten, 2 * pairs, out=np.zeros(len(pairs)), where=pairs > 0)
@@ -107,7 +108,7 @@ def last_digit_is_even(values: Floats) -> Flags:
     """Return where the last digit of rounded values (row,) is even; nowhere if not rounded."""
     filled = np.isfinite(values)
     sample, even = values[filled][:: spacing(len(values), _SEEN)], np.zeros(len(values), np.bool_)
-    unit = unit_of(sample) if len(sample) else 0
+    unit = unit_of(sample) if len(sample) else 0  # such as 0.1 mmol/l
     if unit and np.subtract(*np.quantile(sample, (0.75, 0.25))) >= _WIDE * unit:
         even[filled] = np.round(values[filled] / unit) % 2 == 0
     return even
@@ -121,7 +122,7 @@ def revealing_codes(present: csr_array, names: Sequence[str], labels: Labels) ->
     """
     place = np.unique(labels.group, return_inverse=True)[1]
     of_group = csr_array((np.ones(len(place)), (place, np.arange(len(place)))))
-    people = np.diff((of_group @ present).tocsc().indptr).tolist()
+    people = np.diff((of_group @ present).tocsc().indptr).tolist()  # groups with each code
     findings = []
     for value in labels.positives:
         is_class, name = labels.label == value, labels.classes[value]
@@ -131,7 +132,7 @@ def revealing_codes(present: csr_array, names: Sequence[str], labels: Labels) ->
         )
         tests = len(names) * len(labels.classes)
         least = least_area(is_class, labels.group, tests, REVEALING_CODE)
-        areas = (1 + positives - negatives) / 2
+        areas = (1 + positives - negatives) / 2  # of a yes or no
         facts = {"how": "its presence alone predicts", "name": name, "least": least}
         findings += _revealing(areas, names, facts, people)
     return findings
@@ -143,7 +144,7 @@ def _revealing(
     facts: Mapping[str, Any],
     people: Sequence[int] | None = None,
 ) -> list[Finding]:
-    strength = np.maximum(areas, 1 - areas)
+    strength = np.maximum(areas, 1 - areas)  # a low value may mark the class as well
     codes = tuple(
         Code(names[i], people[i] if people else None, float(strength[i]))
         for i in np.argsort(-strength, kind="stable")
@@ -179,7 +180,7 @@ def pure_codes(present: csr_array, names: Sequence[str], labels: Labels) -> list
         pure = np.flatnonzero(is_pure(of_class, of_rest, totals))
         codes = []
         for i in pure[np.argsort(-of_class[pure], kind="stable")]:
-            n, m = int(of_class[i]), int(of_rest[i])
+            n, m = int(of_class[i]), int(of_rest[i])  # groups with the code
             codes.append(Code(names[i], n + m, shares=((n, totals[0]), (m, totals[1]))))
         if codes:
             check = "codes that tell the outcome"
@@ -192,7 +193,7 @@ def is_pure(of_class: Floats, of_rest: Floats, totals: Sequence[int]) -> Flags:
 
     ``totals`` are all groups of the class and of the rest; see :func:`pure_codes` for the bounds.
     """
-    share = totals[0] / sum(totals)
+    share = totals[0] / sum(totals)  # of the class among all groups
     n = np.maximum(of_class + of_rest, 1)
     least = stats.beta.ppf(CHANCE / max(len(n), 1), np.maximum(of_class, 0.5), of_rest + 1)
     odds = (of_class + 0.5) / (of_rest + 0.5) / (share / (1 - share))
@@ -221,7 +222,7 @@ def averaged_labels(
         one_class = len(np.unique(label[filled])) == 1
         if one_class or often.sum() < _SEVERAL or 2 * count[often].sum() < filled.sum():
             continue
-        share = np.bincount(place, label[filled])[often] / count[often]
+        share = np.bincount(place, label[filled])[often] / count[often]  # of the class, by value
         if too_exact(distinct[often], share, count[often]) * len(names) < STRICT_CHANCE:
             codes.append(Code(name, int(filled.sum())))
     check = "numbers computed from the labels"
@@ -230,6 +231,7 @@ def averaged_labels(
 
 def too_exact(value: Floats, share: Floats, count: Ints) -> float:
     """Return the chance that shares of a class are as near to a line of values (group,)."""
+    # A line, since encoders shrink the shares towards their mean (Micci-Barreca 2001).
     line = np.polynomial.Polynomial.fit(value, share, 1, w=np.sqrt(count))
     expected = np.clip(line(value), _INSIDE, 1 - _INSIDE)
     apart = (count * (share - expected) ** 2 / (expected * (1 - expected))).sum()

@@ -100,9 +100,10 @@ def rarity(auroc: float, columns: int) -> str:
         >>> rarity(0.9, 39)
         'an honest measurement is as strong in about 1 of 4,400 columns (with 39 columns: 0.9 %)'
     """
+    # Two normal classes d deviations apart have an AUROC of Phi(d / sqrt 2).
     apart = math.sqrt(2) * NormalDist().inv_cdf(min(auroc, 0.999))
     chance = math.exp(-apart / _SEPARATION)
-    among = 100 * (1 - (1 - chance) ** columns)
+    among = 100 * (1 - (1 - chance) ** columns)  # in percent: at least one of them
     percent = f"{among:.1g} %" if among >= _SMALLEST_PERCENT else f"below {_SMALLEST_PERCENT} %"
     count = float(f"{1 / chance:.2g}")
     return (
@@ -145,7 +146,7 @@ class Code:
             >>> [Code("B//2", 18, 0.931).in_words(smallest) for smallest in (1, 10)]
             ['B//2 (0.931 in 18 subjects)', 'B//2 (0.931)']
         """
-        few = 0 < (self.people or 0) < smallest
+        few = 0 < (self.people or 0) < smallest  # then the code itself may name someone
         name = f"a code of fewer than {smallest} subjects" if few else self.name
         if self.shares:
             pairs = [[counted(n, smallest) for n in pair] for pair in self.shares]
@@ -173,7 +174,12 @@ class Finding:
 
     @classmethod
     def of(
-        cls, check: str, *place: str, counts: Counts | None = None, codes: Codes = (), **facts: Any
+        cls,
+        check: str,
+        *place: str,
+        counts: Counts | None = None,
+        codes: Codes = (),
+        **facts: Any,
     ) -> Self:
         """Return a finding of a check, with its severity and these facts."""
         return cls(check, check_named(check).severity, place, counts or {}, facts, tuple(codes))

@@ -56,7 +56,7 @@ class Labels:
     def few(self) -> bool:
         """True if a class has too few groups to judge what predicts it."""
         values = range(int(self.label.max(initial=1)) + 1)
-        counts = (len(np.unique(self.group[self.label == value])) for value in values)
+        counts = (len(np.unique(self.group[self.label == value])) for value in values)  # of groups
         return min(counts) < LEAST_GROUPS
 
     @property

@@ -7,7 +7,6 @@ leak.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,23 +38,26 @@ _CELLS = 1 << 22  # numbers of a table that are judged at once
 _BLOCK = 512  # rows that are read at once: of few columns too, each brings pages of its file
 
 
+Lines = slice | Ints  # some rows, or some columns
+
+
 @dataclass(frozen=True)
 class Selection:
     """Some rows of a table (example, column) that may be larger than memory."""
 
-    table: NDArray[Any]
+    table: NDArray[np.floating]
     rows: Ints
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, key: Any) -> NDArray[Any]:
+    def __getitem__(self, key: Lines | tuple[Lines, Lines]) -> NDArray[np.floating]:
         rows, columns = key if isinstance(key, tuple) else (key, slice(None))
         table = self.table[:, columns]
         return np.concatenate([*in_blocks(table, self.rows[rows], size=_BLOCK * table.shape[1])])
 
 
-Table = NDArray[Any] | Selection
+Table = NDArray[np.floating] | Selection
 Parts = Mapping[str, Table]
 
 
@@ -97,7 +99,7 @@ def same_content(content: Content, parts: Mapping[str, Sequence[str]], unit: str
         in_first, in_second = (
             np.isin(names, np.setdiff1d(members, shared)) for members in (ids, second_ids)
         )
-        across = in_first[units] & in_second[alike]
+        across = in_first[units] & in_second[alike]  # (pair in both directions,)
         copies = np.unique(alike[across & is_copy])
         similar = np.setdiff1d(alike[across], copies)
         for check, alike_units in (("same content", copies), ("resembling content", similar)):
@@ -168,10 +170,10 @@ def identical_rows(parts: Parts) -> list[Finding]:
         return []
     hashes, varying = zip(*map(hashed, tables), strict=True)
     _, row_hash = np.unique(np.concatenate(hashes), return_inverse=True)  # equal rows, one number
-    bounds = np.cumsum([0, *sizes])
+    bounds = np.cumsum([0, *sizes])  # of each part in the joined rows
     where = {name: slice(*bounds[index : index + 2]) for index, name in enumerate(parts)}
     in_part = {name: np.isin(row_hash, row_hash[rows]) for name, rows in where.items()}
-    n_parts = sum(members.astype(np.int64) for members in in_part.values())
+    n_parts = sum(members.astype(np.int64) for members in in_part.values())  # (row,)
     repeated = (n_parts > 1) & np.concatenate(varying)
     distinctive = np.zeros(len(row_hash), np.bool_)
     distinctive[repeated] = _distinctive(tables, np.flatnonzero(repeated))
@@ -194,8 +196,10 @@ def hashed(table: Table) -> tuple[NDArray[np.uint64], Flags]:
     for rows in (block + 0.0 for block in _blocks(table)):  # -0 is 0
         row_hash = np.zeros(len(rows), np.uint64)
         for bits in rows.view(np.uint64).T:
+            # Fibonacci hashing: 2^64 divided by the golden ratio, so that near numbers have far
+            # hashes.
             row_hash = (row_hash ^ bits) * np.uint64(0x9E3779B97F4A7C15)
-            row_hash ^= row_hash >> np.uint64(29)
+            row_hash ^= row_hash >> np.uint64(29)  # a product moves bits up only
         hashes.append(row_hash)
         varying.append(np.fmax.reduce(rows, axis=1) > np.fmin.reduce(rows, axis=1))
     return np.concatenate(hashes), np.concatenate(varying)
@@ -204,6 +208,7 @@ def hashed(table: Table) -> tuple[NDArray[np.uint64], Flags]:
 def _distinctive(tables: Sequence[Table], rows: Ints) -> Flags:
     """Return whether rows of joined tables are improbable if columns were independent."""
     n_rows, n_columns = sum(map(len, tables)), tables[0][:1].shape[1]
+    # In bits: n rows have n² / 2 pairs, and a match of b bits happens by chance in one of 2^b.
     least = 2 * np.log2(n_rows) - np.log2(CHANCE_OF_COPY)
     bits, step = np.zeros(len(rows)), max(1, _CELLS // n_rows)
     for start in range(0, n_columns, step):
@@ -286,7 +291,7 @@ def _near(reference: Table, group: Groups, rows: Floats) -> Flags:
         return np.asarray(np.nan_to_num((table[:, measured] - centre) / spread), np.float64)
 
     rows, order = scaled(rows), np.argsort(group, kind="stable")
-    length = np.linalg.norm(rows, axis=1)
+    length = np.linalg.norm(rows, axis=1)  # (row,)
     if not _maybe_near(map(scaled, _blocks(reference)), rows, length):
         return np.zeros(len(rows), np.bool_)
     nearest = _nearest_groups(map(scaled, _blocks(reference, order)), group[order], rows)
@@ -298,8 +303,8 @@ def _near(reference: Table, group: Groups, rows: Floats) -> Flags:
         return np.zeros(len(rows), dtype=bool)
     # The chance that the nearest of some groups in d dimensions is so much nearer than the last.
     ratio = np.divide(first, last, out=np.ones_like(first), where=informative)
-    chance = stats.beta.cdf(ratio ** _dimension(nearest[informative]), 1, further)
-    improbable = chance * len(rows) < CHANCE_OF_COPY
+    chance = stats.beta.cdf(ratio ** _dimension(nearest[informative]), 1, further)  # of each row
+    improbable = chance * len(rows) < CHANCE_OF_COPY  # Bonferroni, over the rows that are checked
     return np.asarray(informative & (first < _NEAR * length) & improbable)
 
 
@@ -309,10 +314,11 @@ def _maybe_near(reference: Iterable[Floats], rows: Floats, length: Floats) -> bo
     Sums of neighbouring columns, divided by the root of their number, are never farther apart than
     the rows themselves, so most rows are ruled out by few numbers.
     """
-    run = max(1, rows.shape[1] // _COARSE)
+    run = max(1, rows.shape[1] // _COARSE)  # neighbouring columns in a sum
 
     def coarse(table: Floats) -> NDArray[np.float32]:
         runs = table[:, : table.shape[1] // run * run].reshape(len(table), -1, run)
+        # Cauchy-Schwarz: (sum of n numbers)² is at most n times the sum of their squares.
         return np.asarray(runs.sum(2) / np.sqrt(run), np.float32)
 
     summed = coarse(rows)
@@ -333,13 +339,13 @@ def _dimension(nearest: Floats) -> float:
 def _nearest_groups(reference: Iterable[Floats], group: Groups, rows: Floats) -> Floats:
     """Return distances of each row to its 10 nearest groups, ascending: (row, group)."""
     names, index = np.unique(group, return_inverse=True)
-    nearest, start = np.full((len(rows), len(names)), np.inf), 0
+    nearest, start = np.full((len(rows), len(names)), np.inf), 0  # (row, group)
     for block in reference:
         of_block = index[start : start + len(block)]
         start += len(block)
         firsts = np.flatnonzero(np.diff(of_block, prepend=-1))
-        squares, groups = (block**2).sum(axis=1), of_block[firsts]
+        squares, groups = (block**2).sum(axis=1), of_block[firsts]  # |a - b|² = |a|² + |b|² - 2 ab
         apart = (rows**2).sum(axis=1)[:, None] + squares - 2 * rows @ block.T  # squared distances
-        by_group = np.minimum.reduceat(apart, firsts, axis=1)
+        by_group = np.minimum.reduceat(apart, firsts, axis=1)  # (row, group of the block)
         nearest[:, groups] = np.minimum(nearest[:, groups], by_group)
     return np.asarray(np.sqrt(np.maximum(np.sort(nearest, 1)[:, :_NEIGHBOURS], 0)), np.float64)

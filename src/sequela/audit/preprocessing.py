@@ -46,7 +46,7 @@ def unit_of(sample: Floats) -> float:
     """Return the unit in which values are rounded, such as 0.01; 0 where they have all digits."""
     for digits in range(6):
         scaled = sample * 10**digits
-        if _EXACT * np.abs(scaled).max() > _CLOSE:
+        if _EXACT * np.abs(scaled).max() > _CLOSE:  # float32 has no such digit
             break
         if (np.abs(scaled - np.round(scaled)) <= _VAGUE**2 + _EXACT * np.abs(scaled)).all():
             return float(10.0**-digits)
@@ -122,17 +122,18 @@ def _only_all(
 
 def _from_standard(values: Floats) -> float:
     """Return the distance from mean 0 and deviation 1, with either divisor."""
+    # numpy divides by n and pandas by n - 1.
     spread = values.std() * np.array([1, np.sqrt(len(values) / max(len(values) - 1, 1))])
     return float(max(abs(values.mean()), np.abs(spread - 1).min()))
 
 
 def _from_quartiles(values: Floats) -> float:
-    low, middle, high = np.percentile(values, (25, 50, 75))
+    low, middle, high = np.percentile(values, (25, 50, 75))  # scikit-learn's RobustScaler
     return float(max(abs(middle), abs(high - low - 1)))
 
 
 def _from_extremes(values: Floats) -> float:
-    once = [(values == end).sum() == 1 for end in (0, 1)]
+    once = [(values == end).sum() == 1 for end in (0, 1)]  # MinMaxScaler; clipping gives many
     return float(not (all(once) and values.min() == 0 and values.max() == 1))
 
 
@@ -155,12 +156,12 @@ def _components(
 def _imputed(values: Table, sample: Floats, unit: float, sides: Sides) -> bool:
     """Return whether the most frequent value is the mean or median of the others."""
     distinct, count = np.unique(sample, return_counts=True)
-    second, first = np.sort(count)[-2:]
+    second, first = np.sort(count)[-2:]  # rows with the two most frequent values
     constant = distinct[count.argmax()]
-    error = _EXACT * (sample.std() + abs(constant)) + unit / 2
+    error = _EXACT * (sample.std() + abs(constant)) + unit / 2  # of float32, and of the writing
     if first < max(_VAGUE * len(sample), _ODD * second) or error > _VAGUE * sample.std():
         return False
-    rest = np.where(values == np.float32(constant), np.nan, values)
+    rest = np.where(values == np.float32(constant), np.nan, values)  # rows that were not imputed
 
     def from_mean(values: Floats) -> float:
         return abs(float(np.mean(values)) - float(constant))
@@ -179,7 +180,7 @@ def is_encoded(values: Table, label: Ints) -> bool:
     distinct, place, count = np.unique(values[filled], return_inverse=True, return_counts=True)
     if not _LEVELS <= len(distinct) <= filled.sum() / _LEVELS:
         return False
-    means = np.bincount(place, label[filled]) / count
+    means = np.bincount(place, label[filled]) / count  # the outcome, by value
     # Encoded values are the mean outcomes, perhaps shrunk to the overall mean: on one line.
     line = np.polyfit(distinct.astype(np.float64), means, 1, w=np.sqrt(count))
     error = np.abs(np.polyval(line, distinct.astype(np.float64)) - means).max()
@@ -194,7 +195,7 @@ def mixtures(table: Table, parts: Rows) -> list[Finding]:
     """
     everybody, _ = _sides(parts)
     columns = [column for column, _, unit in _continuous(table, everybody) if not unit]
-    candidates = everybody[:: spacing(len(everybody), _CANDIDATES)]
+    candidates = everybody[:: spacing(len(everybody), _CANDIDATES)]  # rows
     if len(columns) < _LEAST or len(candidates) <= _NEAR:
         return []
     from sklearn.neighbors import NearestNeighbors
@@ -219,7 +220,7 @@ def _on_lines(scaled: Floats, rows: Ints, near: Ints, foreign: Flags) -> Flags:
     """Return which rows are between two of their neighbours, at least one of them ``foreign``."""
     on_line = np.zeros(len(rows), np.bool_)
     for a, b in combinations(near.T, 2):
-        along, offset = scaled[b] - scaled[a], scaled[rows] - scaled[a]
+        along, offset = scaled[b] - scaled[a], scaled[rows] - scaled[a]  # (row, column)
         length = np.maximum((along**2).sum(1), _EXACT)
         share = (along * offset).sum(1) / length  # place of the row between the two, 0 to 1
         rest = np.linalg.norm(offset - share[:, None] * along, axis=1)

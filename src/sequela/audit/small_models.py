@@ -5,7 +5,7 @@ is evaluated out of fold, on subjects it has not seen.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from scipy.sparse import csr_array, csr_matrix, hstack
@@ -13,6 +13,9 @@ from scipy.sparse import csr_array, csr_matrix, hstack
 from sequela.audit.column_checks import REVEALING_AUROC, REVEALING_VALUE, area, is_pure, least_area
 from sequela.audit.finding import Code, Finding
 from sequela.audit.input import Floats, Ints, Labels, Words
+
+if TYPE_CHECKING:
+    from sklearn.base import ClassifierMixin
 
 FOLDS = 5  # folds in which a small model is evaluated
 LOSS = 0.1  # report an input without which a model of records loses this much of its AUROC
@@ -65,7 +68,7 @@ def model_auroc(
 def folds(labels: Labels) -> Ints:
     """Assign each example to a fold: groups stay whole, and the second class is spread evenly."""
     _, place = np.unique(labels.group, return_inverse=True)
-    positive = np.bincount(place, labels.label) > 0
+    positive = np.bincount(place, labels.label) > 0  # (group,), with any example of class 1
     # Groups are shuffled, sorted by class, and dealt out in turn.
     shuffled = np.random.default_rng(0).permutation(len(positive))
     order = shuffled[np.argsort(positive[shuffled], kind="stable")]
@@ -74,11 +77,12 @@ def folds(labels: Labels) -> Ints:
     return fold[place]
 
 
-def _model(name: Model, strength: float = 1) -> Any:
+def _model(name: Model, strength: float = 1) -> "ClassifierMixin":
     from sklearn.linear_model import LogisticRegression
     from sklearn.tree import DecisionTreeClassifier
 
     if name == "tree":
+        # At most eight leaves find a rule that a person could read, and little else.
         return DecisionTreeClassifier(max_depth=3, min_samples_leaf=5, random_state=0)
     return LogisticRegression(C=strength, solver="liblinear")
 
@@ -88,7 +92,7 @@ def out_of_fold(table: Table, labels: Labels) -> Floats:
     return cross_predictions(table, labels.label, folds(labels), _model("logistic"))
 
 
-def cross_predictions(table: Table, label: Ints, fold: Ints, model: Any) -> Floats:
+def cross_predictions(table: Table, label: Ints, fold: Ints, model: "ClassifierMixin") -> Floats:
     """Return the out-of-fold probability of class 1 by a model of scikit-learn: (example,)."""
     from sklearn.model_selection import PredefinedSplit, cross_val_predict
 
@@ -97,7 +101,7 @@ def cross_predictions(table: Table, label: Ints, fold: Ints, model: Any) -> Floa
     return np.asarray(probabilities[:, 1], np.float64)
 
 
-def _readable(table: Table) -> Any:
+def _readable(table: Table) -> Floats | csr_matrix:
     """Return a table as scikit-learn takes it: with 32-bit indices."""
     if isinstance(table, np.ndarray):
         return table
@@ -117,7 +121,7 @@ def binned(table: Floats) -> tuple[csr_array, Ints]:
         filled = np.flatnonzero(np.isfinite(values))
         if not len(filled):
             continue
-        edges = np.unique(np.quantile(values[filled], _EDGES))
+        edges = np.unique(np.quantile(values[filled], _EDGES))  # fewer where values are equal
         rows.append(filled)
         bins.append(start + np.searchsorted(edges, values[filled]))
         owner.append(np.full(len(edges) + 1, column))
@@ -178,7 +182,7 @@ def _outweighing(
         rest = csr_array(table[:, np.flatnonzero(of_column != largest)])
         without = cross_predictions(rest, label, fold, model)
         low, high = _difference(score, without, labels)
-        if low > least_loss:
+        if low > least_loss:  # the difference itself may be chance
             having = table[:, np.flatnonzero(of_column == largest)].sum(axis=1) > 0
             finding = Finding.of(
                 "an input that outweighs the others",
@@ -216,20 +220,21 @@ def top_is_pure(score: Floats, labels: Labels) -> bool:
     order = np.argsort(-score, kind="stable")
     _, place = np.unique(labels.group, return_inverse=True)
     # A group counts once in each class, at its highest score.
-    key = place[order] * 2 + label[order]
+    key = place[order] * 2 + label[order]  # a group and a class as one number
     first = np.zeros(len(key), np.bool_)
     first[np.unique(key, return_index=True)[1]] = True
     positives, negatives = ((first & (label[order] == value)).cumsum() for value in (1, 0))
-    ends = np.flatnonzero(first)[:: max(1, first.sum() // 100)]
+    ends = np.flatnonzero(first)[:: max(1, first.sum() // 100)]  # about a hundred cuts
     totals = [int(positives[-1]), int(negatives[-1])]
     return bool(is_pure(positives[ends].astype(float), negatives[ends].astype(float), totals).any())
 
 
-def _largest_part(table: csr_array, of_column: Words, label: Ints, model: Any) -> str:
+def _largest_part(table: csr_array, of_column: Words, label: Ints, model: "ClassifierMixin") -> str:
     """Return the input or family whose part of the model's score varies most with the class."""
     weight = model.fit(_readable(table), label).coef_[0]
     names, place = np.unique(of_column, return_inverse=True)
     # The covariance of each column with the class, times its weight, summed by input.
+    # The covariance of a linear score with the class is the sum of these parts over all columns.
     part = np.bincount(place, (table.T @ (label - label.mean())) * weight)
     part[names == ""] = -np.inf  # inputs that are not left out
     return str(names[np.argmax(part)])
@@ -247,7 +252,7 @@ def _difference(score: Floats, without: Floats, labels: Labels) -> tuple[float, 
         if len(np.unique(label[weight > 0])) == 2:  # noqa: PLR2004
             pair = (roc_auc_score(label, s, sample_weight=weight) for s in (score, without))
             differences.append(next(pair) - next(pair))
-    low, high = np.quantile(differences, (0.025, 0.975)).tolist()
+    low, high = np.quantile(differences, (0.025, 0.975)).tolist()  # the percentile interval
     return low, high
 
 
@@ -265,9 +270,9 @@ def revealing_statistics(
     against the others.
     """
     tables = [binned(values[:, None])[0] for values in statistics.values()]
-    width = [table.shape[1] for table in tables]
+    width = [table.shape[1] for table in tables]  # bins of each statistic
     kinds, channels = (np.repeat([key[i] for key in statistics], width) for i in (0, 1))
-    table = csr_array(hstack(tables, format="csr"))
+    table = csr_array(hstack(tables, format="csr"))  # (window, bin)
     several = len({channel for _, channel in statistics}) > 1
     causes = np.array([_CAUSES.get(kind, kind) for kind in kinds], np.str_)
     artefacts = np.where(np.isin(kinds, ARTEFACTS), causes, "")

@@ -82,14 +82,14 @@ def copies_in_another_form(signal: Signals, parts: Rows) -> list[Finding]:
     offset, sign and direction of time nor resampling and filters change their correlation much.
     """
     n_chans, n_times = signal.shape[1:]
-    low, high = (round(share * n_times / 2) for share in (_LOWEST, _HIGHEST))
+    low, high = (round(share * n_times / 2) for share in (_LOWEST, _HIGHEST))  # frequencies
     channels = np.unique(np.linspace(0, n_chans - 1, _CHANNELS).astype(int))
     if high - low < _TENTH:
         return []
 
     def spectrum(rows: Ints, step: int) -> NDArray[np.float32]:
         windows = np.asarray(signal[rows[:, None], channels][:, :, ::step], np.float64)
-        windows -= np.median(windows, axis=2, keepdims=True)
+        windows -= np.median(windows, axis=2, keepdims=True)  # an offset has no effect
         most = _PEAKS * np.median(np.abs(windows), axis=2, keepdims=True)
         windows = windows.clip(-most, most)  # else high peaks at one place are copies
         bins = np.fft.rfft(windows, axis=2)[:, :, max(low, 2) : high]
@@ -122,15 +122,15 @@ def _copies(
     is_copy = np.zeros(len(directions[0]), np.bool_)
     for spectra in directions:
         forms = _unit((spectra - centre) / spread)
-        alike = np.abs(forms @ reference.T)
+        alike = np.abs(forms @ reference.T)  # (window, window of the reference)
         # Random spectra of d independent numbers correlate with a variance of 1 / d.
-        freedom = 1 / np.mean(alike[:: len(alike) // 100 + 1] ** 2)
+        freedom = 1 / np.mean(alike[:: len(alike) // 100 + 1] ** 2)  # d, from a hundred rows
         size = alike.size
         (likely,) = np.nonzero(alike.max(axis=1) > _CORRELATED)
         alike, forms = alike[likely], forms[likely]
         tenth, best = np.partition(alike, [-_TENTH, -1], axis=1)[:, [-_TENTH, -1]].T
         score = best * np.sqrt((freedom - 1) / (1 - best.clip(max=0.9999) ** 2))
-        chance = stats.t.sf(score, freedom - 1) * size
+        chance = stats.t.sf(score, freedom - 1) * size  # Bonferroni, over all pairs
         apart = (1 - best < (1 - tenth) / 2) & (best > _rhythm(forms, n_chans) + _MARGIN)
         is_copy[likely] |= apart & (chance < STRICT_CHANCE)
     return is_copy
@@ -191,9 +191,9 @@ def _hashes(signal: Signals) -> NDArray[np.uint64]:
     """Hash the form of each run of 32 samples of windows (window, time); 0 for a flat run."""
     runs = np.lib.stride_tricks.sliding_window_view(signal, _HEAD, axis=1).astype(np.float64)
     runs = runs - runs.mean(2, keepdims=True)
-    spread = runs.std(2, keepdims=True)
+    spread = runs.std(2, keepdims=True)  # (window, run, 1)
     form = np.round(runs / np.maximum(spread, np.finfo(np.float32).tiny) * _GRID).astype(np.int64)
-    factors = np.cumprod(np.full(_HEAD, 0x9E3779B97F4A7C15, np.uint64))
+    factors = np.cumprod(np.full(_HEAD, 0x9E3779B97F4A7C15, np.uint64))  # powers: a polynomial hash
     return np.where(spread[..., 0] > 0, form.view(np.uint64) @ factors, np.uint64(0))
 
 
@@ -221,17 +221,17 @@ def continued_groups(signals: Signals, group: Groups, parts: Rows) -> list[Findi
     apart = np.sqrt(ends.var(0) + starts.var(0))
     informative = (apart > inside) & (inside > 0)
     # Log of the ratio of two normal densities: steps within a window, and between random groups.
-    weight = np.sqrt((inside[informative] ** -2.0 - apart[informative] ** -2.0) / 2)
+    weight = np.sqrt((inside[informative] ** -2.0 - apart[informative] ** -2.0) / 2)  # (number,)
     ends, starts = ends[:, informative] * weight, starts[:, informative] * weight
     most, findings = np.log(apart[informative] / inside[informative]).sum(), list[Finding]()
     for (i, name), (j, second) in combinations(enumerate(parts), 2):
         a, b = np.flatnonzero(of_group == i), np.flatnonzero(of_group == j)
-        least = np.log(max(len(a) * len(b), 1)) / 2
+        least = np.log(max(len(a) * len(b), 1)) / 2  # of many pairs, some fit by chance
         joints = ((ends, starts), (starts, ends), (ends, ends), (starts, starts))
         # The first two pairs of ends and starts can be joints, and the last two are the control.
         fits = [(most - cdist(x[a], y[b], "sqeuclidean") > least).any(0) for x, y in joints]
         fitting, control = (int(np.sum(pairs)) for pairs in (fits[:2], fits[2:]))
-        chance = float(stats.binom.sf(fitting - 1, fitting + control, 0.5))
+        chance = float(stats.binom.sf(fitting - 1, fitting + control, 0.5))  # a sign test
         if fitting >= _LEAST and chance < STRICT_CHANCE:
             counts = {"found": int(np.any(fits[:2], axis=0).sum()), "all": len(b)}
             findings.append(Finding.of("recordings that go on", name, second, counts=counts))
@@ -241,6 +241,7 @@ def continued_groups(signals: Signals, group: Groups, parts: Rows) -> list[Findi
 def _edge(samples: Signals, *, end: bool) -> Floats:
     """Return level and slope between two samples and those after, or before: (row, number)."""
     rise = samples[..., 1] - samples[..., 0]
+    # The level half a sample on, where the end of one recording and the start of the next meet.
     level = samples[..., 1] + rise / 2 if end else samples[..., 0] - rise / 2
     return np.hstack([level, rise]).astype(np.float64)
 

@@ -42,10 +42,11 @@ class Dropout(nn.Dropout):
 
     def mask(self, like: Tensor) -> Tensor:
         """Draw the factors of numbers in the form of ``like``: 0, or 1 / (1 - p)."""
-        n_passing, count = round((1 - self.p) * _VALUES), like.numel()
+        n_passing, count = round((1 - self.p) * _VALUES), like.numel()  # of 65,536 random values
         # Four random numbers of 16 bits are drawn at once, as one of 64.
         words = torch.empty(-(-count // 4), dtype=torch.int64).random_(-(1 << 63), None)
         passes = words.view(torch.int16)[:count].view(like.shape) < n_passing - _VALUES // 2
+        # Inverted dropout (Srivastava et al. 2014): the mean stays, so predictions need no factor.
         return passes * (like.new_ones(()) * (_VALUES / max(1, n_passing)))
 
 
@@ -86,6 +87,7 @@ class _PooledConvolution(torch.autograd.Function):
         if mask is not None:
             convolved *= mask
         even, odd = convolved.unflatten(1, (pairs, 2, batch)).unbind(2)
+        # ReLU and maximum commute, and half as many numbers pass the ReLU in this order.
         pooled = torch.maximum(even, odd).relu_()
         ctx.save_for_backward(signal, weight, windows, mask, even >= odd, pooled)
         return pooled
@@ -95,6 +97,7 @@ class _PooledConvolution(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         signal, weight, windows, mask, is_even, pooled = ctx.saved_tensors
         of_pooled = torch.ops.aten.threshold_backward(gradient, pooled, 0)
+        # The gradient of a maximum goes to the larger of the pair; to the first of equals.
         of_pairs = torch.stack([of_pooled * is_even, of_pooled * ~is_even], 2)
         of_convolved = of_pairs.flatten(1)
         if mask is not None:
@@ -117,12 +120,12 @@ def pooled_convolutions(signal: Tensor, *layers: tuple[nn.Conv1d, Dropout | None
     """
     if not (torch.is_grad_enabled() and _is_for(layers[0][0], signal)):
         return None
-    numbers = signal.permute(1, 2, 0).contiguous()
+    numbers = signal.permute(1, 2, 0).contiguous()  # (channel, step, example)
     for convolution, dropout in layers:
         drop = dropout if dropout and dropout.training and dropout.p else None
         weights = convolution.weight, convolution.bias
         numbers = _PooledConvolution.apply(numbers, *weights, drop)  # type: ignore[no-untyped-call]
-    return numbers.flatten(0, 1).T
+    return numbers.flatten(0, 1).T  # (batch, feature)
 
 
 class _Shape(NamedTuple):
@@ -191,17 +194,17 @@ class _Memory:
 
     def compute_factors(self, slots: slice) -> None:
         """Compute what the gradients of some slots are multiplied by."""
-        states = self.states[slots]
-        n, z, r, h = self.gates[slots].chunk(4, 2)
+        states = self.states[slots]  # (slot, layer, hidden, example)
+        n, z, r, h = self.gates[slots].chunk(4, 2)  # each (slot, layer, hidden, example)
         of_n, of_z, of_r, of_h = self.factors[: len(states)].chunk(4, 2)
-        _sigmoid_gradient(1 - z, n, grad_input=of_n)
-        _sigmoid_gradient(states - n, z, grad_input=of_z)
+        _sigmoid_gradient(1 - z, n, grad_input=of_n)  # its derivative by n
+        _sigmoid_gradient(states - n, z, grad_input=of_z)  # the derivative of n + z · (h - n) by z
         _sigmoid_gradient(h, r, grad_input=of_r)
         of_h.copy_(r)
 
 
+# Memory that no batch uses now; threads take it out before use.
 _idle: dict[_Shape, _Memory] = {}
-"""Memory that no batch uses now; threads take it out before use."""
 
 
 class _LastState(torch.autograd.Function):
@@ -219,7 +222,7 @@ class _LastState(torch.autograd.Function):
                 torch.mm(tables[layer], inputs, out=gates)
             zr.sigmoid_()
             n.addcmul_(r, h).sigmoid_()
-            torch.lerp(n, state, z, out=next_state)
+            torch.lerp(n, state, z, out=next_state)  # n + z · (state - n), as in nn.GRU
         last: Tensor = memory.states[-1, -1].T.clone()
         if learns:
             ctx.memory, ctx.shape, ctx.tables = memory, shape, tables
@@ -235,7 +238,7 @@ class _LastState(torch.autograd.Function):
         # A layer reads its own states, and all but the first those of the layer below.
         read = [(table[:, : size * (k > 0)], table[:, -size:]) for k, table in enumerate(tables)]
         to_states = [torch.cat(columns, 1).T.contiguous() for columns in read]
-        memory.of_state.zero_()
+        memory.of_state.zero_()  # only the last state has a loss
         memory.of_state[-1] = gradient.T
         for slot, (nz, rh, of_state, products) in reversed([*enumerate(memory.backward)]):
             place = slot % _BLOCK
@@ -265,7 +268,7 @@ def _table(weights: Sequence[Tensor], *, reads_states: bool) -> Tensor:
     by_input = torch.cat([of_input, input_bias[:, None], torch.zeros_like(of_state)], 1).chunk(3)
     by_state = torch.cat([torch.zeros_like(of_input), bias[:, None], of_state], 1).chunk(3)
     r, z = by_input[0] + by_state[0], by_input[1] + by_state[1]
-    return torch.cat([2 * by_input[2], z, r, 2 * by_state[2]])
+    return torch.cat([2 * by_input[2], z, r, 2 * by_state[2]])  # 2, as tanh(a) = 2 sigmoid(2 a) - 1
 
 
 def last_state(gru: nn.GRU, signal: Tensor) -> Tensor | None:
@@ -279,7 +282,7 @@ def last_state(gru: nn.GRU, signal: Tensor) -> Tensor | None:
     layers = [weights[first : first + 4] for first in range(0, len(weights), 4)]
     tables = [_table(layer, reads_states=number > 0) for number, layer in enumerate(layers)]
     state: Tensor = _LastState.apply(signal, *tables)  # type: ignore[no-untyped-call]
-    return 2 * state - 1
+    return 2 * state - 1  # from (h + 1) / 2
 
 
 def last_real(states: Tensor, lengths: Tensor) -> Tensor:
@@ -293,5 +296,5 @@ def padding_is_faster(steps: Tensor, batch_sizes: Tensor) -> bool:
     On a CPU, torch runs a packed sequence of several lengths step by step, and gives a padded one
     to oneDNN: 2 to 5 times faster for 2 to 48 steps of 64 patients with 8 to 86 % of padding.
     """
-    real, padded = int(batch_sizes.sum()), len(batch_sizes) * int(batch_sizes[0])
+    real, padded = int(batch_sizes.sum()), len(batch_sizes) * int(batch_sizes[0])  # visits
     return steps.device.type == "cpu" and real < padded <= MOST_STEPS * real

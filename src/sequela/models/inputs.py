@@ -1,7 +1,6 @@
 """The inputs of models, the data that hold them, and their sizes."""
 
 from itertools import chain
-from typing import Any
 
 from sequela.datasets.catalog import Modality
 from sequela.errors import SettingError, unknown_name
@@ -42,7 +41,7 @@ def check_reads(name: str, reads: tuple[str, ...]) -> Modality:
             featurisers.lookup(read.removeprefix(FEATURES))
         elif read not in INPUTS:
             raise unknown_name("input", read, [*INPUTS, *(f"{FEATURES}{f}" for f in FEATURISERS)])
-    heads = [read.partition(":")[0] for read in reads]
+    heads = [read.partition(":")[0] for read in reads]  # ``features`` of ``features:NAME``
     if not heads or len(heads) != len(set(heads)):
         raise SettingError(
             f"{name} reads {', '.join(reads) or 'nothing'}: expected one input or more, each "
@@ -77,7 +76,7 @@ def sizes_of(reads: tuple[str, ...]) -> tuple[str, ...]:
 
 def positive(name: str, number: int) -> int:
     """Return the number; raise a SettingError if it is below one, or not a whole number."""
-    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:  # True is an int
         raise SettingError(f"{name} must be a whole number of at least 1, not {number!r}")
     return at_most(name, number)
 
@@ -89,7 +88,7 @@ def at_most(name: str, number: int) -> int:
     return number
 
 
-def parse_settings(text: str) -> dict[str, Any]:
+def parse_settings(text: str) -> dict[str, object]:
     """Parse settings by name from JSON; a list becomes a tuple, as in frozen configs."""
     try:
         values = json_value(text)

@@ -71,12 +71,12 @@ def _file(path: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ModelError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
+    sys.modules[name] = module  # dataclasses of the file look their module up here
     sys.path.insert(0, str(path.parent.resolve()))
     try:
         spec.loader.exec_module(module)
     finally:
-        sys.path.pop(0)
+        sys.path.pop(0)  # the folder of one file must not hide other modules
     return module
 
 
@@ -94,13 +94,14 @@ class _Bounded(TorchDispatchMode):
 
     def __torch_dispatch__(
         self,
-        func: Callable[..., Any],
+        func: Callable[..., object],
         types: Sequence[type],
-        args: tuple[Any, ...] = (),
+        args: tuple[object, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
+    ) -> object:
         options = dict(kwargs or {})
         if options.get("device", torch.device("cpu")) != torch.device("meta"):
+            # torch.empty(2, 3) passes a size as a list; torch.arange(5) only a number.
             size = next((value for value in args if _is_size(value)), [args[0]] if args else [])
             if not any(isinstance(value, torch.Tensor) for value in args) and _is_size(size):
                 self._add(prod(size), options.get("dtype") or torch.get_default_dtype())

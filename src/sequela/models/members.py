@@ -49,6 +49,7 @@ class Members(nn.Module):
         self.drop_features = Dropout(input_dropout)
         self.summarise = nn.Linear(width, members * hidden)
         self.dropout = Dropout(dropout)
+        # A grouped convolution of one step is a linear layer for each member, in one product.
         self.answer = nn.Conv1d(
             members * (hidden + n_hidden), members * n_outputs, kernel_size=1, groups=members
         )
@@ -67,8 +68,8 @@ class Members(nn.Module):
         """
         summaries = self.drop_features(hinges(features, self.knots))
         of_members = nn.functional.gelu(self.summarise(summaries))  # (patient, member * hidden)
-        apart = of_members.unflatten(1, (self.members, -1))
-        shared = hidden[:, None].expand(-1, self.members, -1)
+        apart = of_members.unflatten(1, (self.members, -1))  # (patient, member, hidden)
+        shared = hidden[:, None].expand(-1, self.members, -1)  # (patient, member, n_hidden)
         inputs = self.dropout(torch.cat([apart, shared], 2)).flatten(1)[..., None]
         logits = self.answer(inputs).view(-1, self.members, self.n_outputs)
         if self.linear is not None:

@@ -18,10 +18,10 @@ from sequela.models.signal import SignalConfig
 from sequela.models.signal_features import QUIET
 from sequela.models.spectral import LagMoments, LogSpectrum, Standardise, hidden_layers
 
-_WINDOW = 64
+_WINDOW = 64  # samples: 0.37 s at 173.61 Hz
+# The edges of the bands in the frequencies of a window: 2.7 Hz to 87 Hz at 173.61 Hz.
 _EDGES = (0, 1, 2, 3, 5, 7, 11, 16, 32)
-"""The edges of the bands in the frequencies of a window: 2.7 Hz to 87 Hz at 173.61 Hz."""
-_APART = (1, 2, 4, 8)
+_APART = (1, 2, 4, 8)  # windows between two powers whose correlation is a feature
 _FEWEST = 1024  # fewest samples of a recording: the coarsest scale then has twice as many as lags
 
 
@@ -58,12 +58,13 @@ class BandStatistics(nn.Module):
     def forward(self, signal: Tensor) -> Tensor:
         """Describe recordings (batch, n_chans, n_times): (batch, n_chans, n_out)."""
         windows = cut(signal, _WINDOW)  # (batch, n_chans, window, sample)
+        # Powers are averaged over a band before the log: the mean of logs is noisier.
         power = self.spectrum(windows.flatten(1, 2)).exp().unflatten(1, windows.shape[1:3])
         bands = [power[..., low:high].mean(-1) for low, high in pairwise(_EDGES)]
         level = torch.stack(bands, -1).log()  # (batch, n_chans, window, band)
-        mean = level.mean(2, keepdim=True)
+        mean = level.mean(2, keepdim=True)  # (batch, n_chans, 1, band)
         deviation = ((level - mean).square().mean(2, keepdim=True) + QUIET).sqrt()
-        scaled = (level - mean) / deviation
+        scaled = (level - mean) / deviation  # (batch, n_chans, window, band)
         squares = scaled * scaled
         together = scaled.transpose(2, 3) @ scaled / scaled.shape[2]  # (batch, n_chans, band, band)
         statistics = [
@@ -127,7 +128,7 @@ class Attention(nn.Module):
     def __init__(self, size: int, heads: int) -> None:
         super().__init__()
         self.score = nn.Linear(size, heads)
-        nn.init.zeros_(self.score.weight)
+        nn.init.zeros_(self.score.weight)  # so that training starts from the plain mean
 
     def forward(self, segments: Tensor) -> Tensor:
         """Average segments (batch, n_chans, segment, size): (batch, n_chans, head, size)."""
@@ -177,7 +178,7 @@ class RecordingAttention(nn.Module):
 
     def spectra(self, signal: Tensor) -> Tensor:
         """Compute spectra (batch, n_chans, segment, frequency) of (batch, n_chans, n_times)."""
-        segments = cut(signal, self.segment)
+        segments = cut(signal, self.segment)  # (batch, n_chans, segment, sample)
         spectra: Tensor = self.spectrum(segments.flatten(1, 2)).unflatten(1, segments.shape[1:3])
         return spectra
 
@@ -202,9 +203,11 @@ class RecordingAttention(nn.Module):
 
     def forward(self, signal: Tensor) -> Tensor:
         """Return logits (batch, n_outputs) of scaled recordings (batch, n_chans, n_times)."""
+        # Random crops are the only variation, as whole recordings are few: 100 in each class of
+        # bonn.
         if self.training:
             signal = self._stretches(signal)
         attended = self.attention(self.segment_scale(self.spectra(signal))).flatten(1)
-        numbers = self.standardise(self.statistics(signal))
+        numbers = self.standardise(self.statistics(signal))  # (batch, number)
         logits: Tensor = self.layers(torch.cat([attended, numbers], -1))
         return logits

@@ -7,7 +7,7 @@ import copy
 import io
 import json
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
@@ -19,14 +19,14 @@ from sequela.datasets.catalog import Modality
 from sequela.errors import DataError, RunError, SettingError, extra
 from sequela.models.inputs import kind_of
 from sequela.plugins import Registry
-from sequela.sequences.featurisers import LEAST_EXAMPLES, SCORES, Standardised, Table
+from sequela.sequences.featurisers import LEAST_EXAMPLES, SCORES, Standardised, State, Table
 
 if TYPE_CHECKING:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     from sequela.sequences.intervals import Intervals
 
-Arrays = Mapping[str, NDArray[Any]]
+Arrays = State
 Probabilities = NDArray[np.floating]
 
 INVERSE_PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)
@@ -164,7 +164,7 @@ def cross_fitted(
     if counts[times is not None :].min() < 2:  # noqa: PLR2004 # nobody need stay without an event
         return None
     # Groups in random order within their class are dealt in turn: each part gets some of each.
-    order = np.lexsort((np.random.default_rng(seed).permutation(len(names)), end))
+    order = np.lexsort((np.random.default_rng(seed).permutation(len(names)), end))  # (group,)
     part = np.empty(len(names), np.int64)
     part[order] = np.arange(len(names)) % parts
     probabilities = np.zeros((len(examples.labels), examples.n_classes), np.float32)
@@ -196,7 +196,7 @@ def predicted(entry: ReferenceModel, arrays: Arrays, features: Table) -> Probabi
 
 def _beside_interval(table: Any, interval: NDArray[np.int64], size: int) -> Any:
     """Add a column for each interval, 1 for that of the row."""
-    columns = np.eye(size, dtype=np.float32)[interval]
+    columns = np.eye(size, dtype=np.float32)[interval]  # (row, interval)
     if isinstance(table, np.ndarray):
         return np.concatenate([table, columns], axis=1)
     from scipy.sparse import csr_array, hstack
@@ -216,7 +216,7 @@ def _shares(examples: Examples, _: int) -> Arrays:
         counts = np.zeros((len(intervals.horizons), 1 + intervals.causes))
         np.add.at(counts, (at, ends), weight)
         counts[counts.sum(axis=1) == 0, 0] = 1  # nobody was followed so long
-        hazards = counts / counts.sum(axis=1, keepdims=True)
+        hazards = counts / counts.sum(axis=1, keepdims=True)  # (interval, 1 + cause)
         return {"share": intervals.from_hazards(hazards[None])[0].astype(np.float32)}
     labels = examples.labels[examples.train]
     shares = np.bincount(labels, minlength=examples.n_classes) / len(labels)
@@ -229,7 +229,7 @@ def _predict_shares(arrays: Arrays, features: Table) -> Probabilities:
 
 def _logistic_regression(
     examples: Examples, penalties: tuple[float, ...], features: Table
-) -> dict[str, NDArray[Any]]:
+) -> Arrays:
     """Fit one regression a penalty, and return the one with the least validation loss."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import log_loss
@@ -246,7 +246,7 @@ def _logistic_regression(
         LogisticRegression(C=penalty, max_iter=1000).fit(features[rows], labels[rows], weigh(rows))
         for penalty in penalties
     ]
-    best = min(models, key=tuning_loss) if len(models) > 1 else models[0]
+    best = min(models, key=tuning_loss) if len(models) > 1 else models[0]  # the stronger of equals
     return {"weight": best.coef_, "bias": best.intercept_}
 
 
@@ -297,11 +297,11 @@ def _boosted(
     table, labels = examples.features, examples.labels
     rows, tuning = examples.train, examples.tuning
     model = HistGradientBoostingClassifier(
-        learning_rate=0.05,
+        learning_rate=0.05,  # small steps, as early stopping decides on their number
         max_iter=examples.rounds,
         max_leaf_nodes=MOST_LEAVES,
         min_samples_leaf=LEAST_EXAMPLES,
-        l2_regularization=1.0,
+        l2_regularization=1.0,  # leaves of few examples predict near the mean
         max_features=max_features,
         early_stopping=True,
         n_iter_no_change=20,
@@ -362,13 +362,15 @@ def _cox(examples: Examples, _: int) -> Arrays:
         for cause in range(1, times.intervals.causes + 1):
             ends = np.empty(len(rows), [("event", bool), ("time", np.float64)])
             ends["event"], ends["time"] = times.event[rows] == cause, times.time[rows]
+            # Cause-specific hazards (Prentice et al. 1978): other events end the follow-up of this
+            # one.
             models.append(CoxPHSurvivalAnalysis(alpha=penalty).fit(scaled[rows], ends))
         steps = [model.cum_baseline_hazard_ for model in models]
         return {
             **learnt,
             "weight": np.stack([model.coef_ for model in models]),
             "at": steps[0].x,
-            "hazard": np.stack([np.diff(step.y, prepend=0) for step in steps]),
+            "hazard": np.stack([np.diff(step.y, prepend=0) for step in steps]),  # (cause, time)
             "horizons": np.array(times.intervals.horizons),
         }
 
@@ -394,7 +396,7 @@ def _predict_cox(arrays: Arrays, features: Table) -> Probabilities:
         # Events come to those who had none before, and are divided by the hazards of the causes.
         by_then = np.cumsum(share * (before * -np.expm1(-together))[:, None], axis=2)
         by_then = np.concatenate([np.zeros_like(by_then[:, :, :1]), by_then], axis=2)[:, :, place]
-        of_intervals = np.diff(by_then, axis=2, prepend=0)
+        of_intervals = np.diff(by_then, axis=2, prepend=0)  # (example, cause, interval)
         probabilities[rows, 1:] = of_intervals.reshape(len(by_then), -1)
     probabilities[:, 0] = (1 - probabilities[:, 1:].sum(axis=1)).clip(0)
     return probabilities
@@ -402,7 +404,7 @@ def _predict_cox(arrays: Arrays, features: Table) -> Probabilities:
 
 TRUSTED = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
 """The one type of boosting that skops does not trust by default."""
-_EPOCH = (1980, 1, 1, 0, 0, 0)
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip file can have
 
 
 def dumped(model: "HistGradientBoostingClassifier") -> bytes:
@@ -429,13 +431,13 @@ def dumped(model: "HistGradientBoostingClassifier") -> bytes:
     return out.getvalue()
 
 
-def _numbered(node: Any, numbers: dict[str, int], files: dict[str, str]) -> Any:
+def _numbered(node: object, numbers: dict[str, int], files: dict[str, str]) -> object:
     """Rename the objects of a schema by their first appearance, and likewise its files."""
     if isinstance(node, list):
         return [_numbered(item, numbers, files) for item in node]
     if not isinstance(node, dict):
         return node
-    renamed: dict[str, Any] = {}
+    renamed: dict[str, object] = {}
     for key, value in node.items():
         if key == "__id__":
             renamed[key] = numbers.setdefault(str(value), len(numbers))
@@ -454,6 +456,7 @@ def loaded(content: bytes) -> "HistGradientBoostingClassifier":
     from skops import io as skops_io
 
     try:
+        # Pickle would run code of the file; skops makes only objects of trusted types.
         model = skops_io.loads(content, trusted=TRUSTED)
     except (TypeError, zipfile.BadZipFile, KeyError, ValueError) as error:
         text = " ".join(str(error).split())

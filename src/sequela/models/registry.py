@@ -69,7 +69,7 @@ class ModelEntry:
         """Return its inputs for such data; ``None`` if it cannot be trained on them."""
         return self.reads if kind_of(self.reads[0]) == kind else None
 
-    def config(self, **changes: Any) -> Any:
+    def config(self, **changes: object) -> Any:
         """Return the frozen config with changes; for a class without one, the changes."""
         config_class = self.config_class
         if config_class is None:
@@ -87,7 +87,7 @@ class ModelEntry:
             name = config_class.__name__
             raise SettingError(f"{name} does not take these settings: {error}") from error
 
-    def build(self, config: Any = None) -> "nn.Module":
+    def build(self, config: object = None) -> "nn.Module":
         """Build a new model, with weights drawn from torch's global generator."""
         config = self.config() if config is None else config
         if not isinstance(config, Mapping):
@@ -114,7 +114,7 @@ NOT_TRAINED: Mapping[str, str] = {
 
 def _check(name: str, entry: Entry) -> None:
     MODELS.check_new(name, reserved=[*REFERENCE_MODELS, *NOT_TRAINED])
-    one_by_one = ((read,) for read in entry.reads)
+    one_by_one = ((read,) for read in entry.reads)  # a baseline model reads one of them
     for reads in (entry.reads,) if isinstance(entry, ModelEntry) else one_by_one:
         check_reads(name, reads)
 

@@ -19,7 +19,7 @@ class Reflections(nn.Module):
     Maximum entropy spectral analysis).
     """
 
-    _MOST = 0.99999
+    _MOST = 0.99999  # of a coefficient: its inverse hyperbolic tangent is then finite
 
     def __init__(self, order: int) -> None:
         super().__init__()
@@ -33,9 +33,11 @@ class Reflections(nn.Module):
         for _ in range(self.order):
             ahead, behind = ahead[..., 1:], behind[..., :-1]
             size = (ahead * ahead + behind * behind).sum(-1) + QUIET
+            # Burg's k minimises the errors of both directions together, and is never beyond 1 in
+            # size.
             k = (-2 * (ahead * behind).sum(-1) / size).clamp(-self._MOST, self._MOST)
             coefficients.append(torch.log((1 + k) / (1 - k)) / 2)
-            residual = residual * (1 - k * k)
+            residual = residual * (1 - k * k)  # each order explains its share of what is left
             ahead, behind = ahead + k[..., None] * behind, behind + k[..., None] * ahead
         return torch.stack([*coefficients, torch.log(residual + QUIET)], -1)
 
@@ -65,7 +67,7 @@ class Envelopes(nn.Module):
             width = self._CYCLES / (2 * math.pi * frequency)
             reach = min(int(self._WIDTH * width), (n_times - 1) // 2)
             time = torch.arange(-reach, reach + 1, dtype=torch.float64)
-            window = torch.exp(-((time / width) ** 2) / 2)
+            window = torch.exp(-((time / width) ** 2) / 2)  # the Gaussian of a Morlet wavelet
             phase = 2 * math.pi * frequency * time
             wavelet = torch.stack([phase.cos(), phase.sin()]) * window / window.sum()
             self.register_buffer(f"wavelet{band}", wavelet[:, None].float(), persistent=False)
@@ -111,6 +113,7 @@ class Quantiles(nn.Module):
     def _of(self, numbers: Tensor) -> Tensor:
         size = (numbers.square().mean(-1, keepdim=True) + QUIET).sqrt()
         ordered = torch.sort(numbers, -1).values
+        # Chebyshev's places are closer at both ends, where spikes are.
         turn = torch.arange(1, self.n + 1) * (math.pi / (self.n + 1))
         places = ((1 - turn.cos()) / 2 * (numbers.shape[-1] - 1)).round().long()
         return ordered[..., places] / size

@@ -59,7 +59,7 @@ class LogSpectrum(nn.Module):
 
         self.window = min(window or n_times, n_times)
         self.step = max((n_times - self.window) // (windows - 1), 1) if windows > 1 else n_times
-        n = self.window // 2
+        n = self.window // 2  # frequencies above 0
         self.edges = logarithmic_edges(n, bands) if bands else tuple(range(n + 1))
         slepian = torch.tensor(dpss(self.window, bandwidth, tapers).copy(), dtype=torch.float32)
         cosines = torch.tensor(dct(torch.eye(len(self.edges) - 1).numpy(), norm="ortho", axis=0))
@@ -74,13 +74,17 @@ class LogSpectrum(nn.Module):
         spectra = torch.fft.rfft(windows[:, :, :, None] * self.tapers)[..., 1:]
         squares = torch.view_as_real(spectra).square()  # (batch, n_chans, window, taper, n, 2)
         power = (squares[..., 0] + squares[..., 1]).mean((2, 3))  # sum(-1) takes ten times as long
-        level = torch.log(self._banded(power) + QUIET)
+        level = torch.log(self._banded(power) + QUIET)  # (batch, n_chans, band)
         features = [level]
         if self.cosines.shape[1]:
+            # The cepstrum (Bogert et al. 1963): slow changes of the log spectrum, such as its
+            # slope, are its first coefficients.
             features.append(level @ self.cosines)
         if self.autocorrelation:
+            # Wiener-Khinchin: the autocorrelation is the inverse transform of the power. The power
+            # at 0, which is that of the mean, is left out.
             products = torch.fft.irfft(nn.functional.pad(power, (1, 0)), n=self.window)
-            lags = products[..., 1 : self.autocorrelation + 1]
+            lags = products[..., 1 : self.autocorrelation + 1]  # (batch, n_chans, lag)
             features.append(lags / (products[..., :1] + QUIET))
         return torch.cat(features, -1)
 
@@ -117,7 +121,7 @@ class LagMoments(nn.Module):
         """Compute (batch, n_chans, n_out) of segments (batch, n_chans, n_times)."""
         means = []
         for lag in self.lags:
-            steps = signal[..., lag:] - signal[..., :-lag]
+            steps = signal[..., lag:] - signal[..., :-lag]  # (batch, n_chans, time - lag)
             squares = steps * steps
             powers = squares, steps.abs(), squares * steps, squares * squares
             means.append([numbers.mean(-1) for numbers in powers])
@@ -129,9 +133,9 @@ class LagMoments(nn.Module):
         size = power.sqrt()
         moments = (
             torch.log(size),
-            torch.log(absolute / size + QUIET),
-            cube / (power * size),
-            torch.log(fourth / (power * power) + QUIET),
+            torch.log(absolute / size + QUIET),  # small where few steps are large: spikes
+            cube / (power * size),  # skewness: rises that are faster than falls
+            torch.log(fourth / (power * power) + QUIET),  # kurtosis
         )
         return torch.stack(moments, -1).flatten(-2)
 
@@ -161,7 +165,7 @@ class Standardise(nn.Module):
             count += len(wide)
             total += wide.sum(0)
             squares += wide.square().sum(0)
-        mean = total / count
+        mean = total / count  # (n,)
         deviation = (squares / count - mean**2).clamp(min=0).sqrt()
         self.mean.copy_(mean)
         self.deviation.copy_(torch.where(deviation > QUIET, deviation, 1.0))
@@ -237,7 +241,7 @@ class SpectralMLP(nn.Module):
 
         In training, several members return their own: (member, batch, n_outputs).
         """
-        scaled = self.standardise(self.features(signal))
+        scaled = self.standardise(self.features(signal))  # (batch, feature)
         of_members = [member(scaled) for member in self.members]
         if len(of_members) == 1:
             return of_members[0]  # type: ignore[no-any-return]

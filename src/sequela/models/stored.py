@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from safetensors import SafetensorError
@@ -14,15 +14,20 @@ from sequela.errors import DataNotFoundError, RunError, SequelaError
 from sequela.files import whole
 from sequela.formats.opened import content, json_value
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+Stored: TypeAlias = "NDArray[np.generic] | Tensor"
 Tensors = dict[str, Any]
 """Arrays of numpy, or tensors of torch, by name."""
 _DAMAGE = (SafetensorError, SequelaError, KeyError, TypeError, ValueError, AttributeError)
-_KEY = "sequela"
-_SEAL = "sha256"
+_KEY = "sequela"  # the entry of the metadata with our header
+_SEAL = "sha256"  # the entry with the checksum; files of 0.2.0 have none
 _SIZE = 8  # bytes that hold the length of the header
 
 
-def write(path: Path, tensors: Mapping[str, Any], header: Mapping[str, object]) -> None:
+def write(path: Path, tensors: Mapping[str, Stored], header: Mapping[str, object]) -> None:
     """Write a model with its SHA-256; the file holds no code, so reading it runs none.
 
     Tensors are of torch or numpy; the bytes are the same.
@@ -56,7 +61,7 @@ def read(
         raise RunError(f"{path}: damaged, or not {expected} ({error}); {remedy}") from error
 
 
-def _saved(tensors: Mapping[str, Any], metadata: dict[str, str]) -> bytes:
+def _saved(tensors: Mapping[str, Stored], metadata: dict[str, str]) -> bytes:
     """Return the bytes of a safetensors file; torch is needed only for its tensors."""
     arrays = {n: np.asarray(t, order="C") for n, t in tensors.items() if isinstance(t, np.ndarray)}
     if len(arrays) == len(tensors):
@@ -64,7 +69,9 @@ def _saved(tensors: Mapping[str, Any], metadata: dict[str, str]) -> bytes:
     import torch
     from safetensors.torch import save
 
-    as_torch = {**tensors, **{name: torch.tensor(array) for name, array in arrays.items()}}
+    as_torch = {
+        n: torch.tensor(arrays[n]) if isinstance(t, np.ndarray) else t for n, t in tensors.items()
+    }
     return save({n: t.detach().cpu().contiguous() for n, t in as_torch.items()}, metadata)
 
 

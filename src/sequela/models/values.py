@@ -40,7 +40,7 @@ class ValuesLSTM(nn.Module):
     def __init__(self, config: ValuesLSTMConfig) -> None:
         super().__init__()
         self.memory_days = config.memory_days
-        self.project = nn.Linear(3 * config.n_channels, config.hidden)
+        self.project = nn.Linear(3 * config.n_channels, config.hidden)  # values, masks and ages
         self.lstm = nn.LSTM(config.hidden, config.hidden)
         self.members = Members(
             config.n_features,
@@ -58,7 +58,7 @@ class ValuesLSTM(nn.Module):
         self, values: Tensor, mask: Tensor, gaps: Tensor, features: Tensor, batch_sizes: Tensor
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Return logits (patient, n_outputs); in training those of members, and a second target."""
-        clipped = values.clamp(-CLIP, CLIP)
+        clipped = values.clamp(-CLIP, CLIP)  # values of models before 0.3 have no bounds
         inputs = torch.cat([clipped, mask.to(values.dtype), gaps[:, None]], 1)
         padded, lengths = pad_packed_sequence(PackedSequence(inputs, batch_sizes))
         clipped, measured = padded[..., :-1].chunk(2, -1)  # (step, patient, channel)
@@ -73,12 +73,12 @@ class ValuesLSTM(nn.Module):
         self, values: Tensor, gaps: Tensor, features: Tensor, lengths: Tensor
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Return logits of values (step, patient, channel), NaN for none; gaps (step, patient)."""
-        measured = (~values.isnan()).to(values.dtype)
+        measured = (~values.isnan()).to(values.dtype)  # (step, patient, channel)
         states, _ = self.lstm(self._steps(values.clamp(-CLIP, CLIP), measured, gaps))
         return self._head(states, features, lengths)
 
     def _steps(self, values: Tensor, measured: Tensor, gaps: Tensor) -> Tensor:
-        carried, age = _carried(values, measured > 0, gaps)
+        carried, age = _carried(values, measured > 0, gaps)  # (step, patient, channel)
         steps: Tensor = self.project(
             torch.cat([carried, measured, torch.exp(-age / self.memory_days)], -1)
         )
@@ -93,21 +93,21 @@ class ValuesLSTM(nn.Module):
 
 def _carried(values: Tensor, measured: Tensor, gaps: Tensor) -> tuple[Tensor, Tensor]:
     """Return each channel's last value and its age in days, both (step, patient, channel)."""
-    count = measured.long().cumsum(0)
+    count = measured.long().cumsum(0)  # (step, patient, channel)
     place = torch.where(measured, count, 0)  # a channel's nth value is in row n, row 0 has none
-    time = gaps.cumsum(0)[..., None].expand_as(values)
+    time = gaps.cumsum(0)[..., None].expand_as(values)  # days since the first step
 
     def last(numbers: Tensor, before: float) -> Tensor:
         filled = torch.where(measured, numbers, before)
         return torch.cat([filled[:1], filled]).scatter(0, place, filled).gather(0, count)
 
-    return last(values, 0.0), time - last(time, -torch.inf)
+    return last(values, 0.0), time - last(time, -torch.inf)  # never measured: infinitely old
 
 
 def _pooled(states: Tensor, lengths: Tensor) -> Tensor:
     """Return mean, greatest and last state of each patient: (patient, 3 * hidden)."""
     step = torch.arange(states.shape[0], device=states.device)[:, None]
     real = (step < lengths)[..., None]  # (step, patient, 1)
-    mean = torch.where(real, states, 0.0).sum(0) / lengths[:, None]
+    mean = torch.where(real, states, 0.0).sum(0) / lengths[:, None]  # (patient, hidden)
     greatest = torch.where(real, states, -torch.inf).amax(0)
     return torch.cat([mean, greatest, last_real(states, lengths)], 1)

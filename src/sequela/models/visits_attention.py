@@ -73,6 +73,7 @@ class VisitsAttention(nn.Module):
         self, summed: Tensor, gaps: Tensor, features: Tensor, lengths: Tensor
     ) -> Tensor | tuple[Tensor, Tensor]:
         ago = gaps.flip(0).cumsum(0).flip(0) - gaps  # days, (step, patient, 1)
+        # Time in logs: yesterday and last week differ like last month and half a year ago.
         visits = self.dropout(torch.tanh(summed + self.time(torch.log1p(ago))))
         hidden = _attended(visits, self.score(visits), lengths)
         logits, read = self.members(features, hidden)
@@ -83,6 +84,6 @@ def _attended(visits: Tensor, scores: Tensor, lengths: Tensor) -> Tensor:
     """Pool each patient's visits by attention, maximum and last: (patient, 3 * embed)."""
     step = torch.arange(visits.shape[0], device=visits.device)[:, None]
     real = (step < lengths)[..., None]  # (step, patient, 1)
-    shares = torch.where(real, scores, -torch.inf).softmax(0)
+    shares = torch.where(real, scores, -torch.inf).softmax(0)  # (step, patient, 1)
     greatest = torch.where(real, visits, -torch.inf).amax(0)
     return torch.cat([(shares * visits).sum(0), greatest, last_real(visits, lengths)], 1)

@@ -25,7 +25,7 @@ LEAK = 3  # exit status for a leak, with suspicions or without
 SUSPICION = 4  # exit status for suspicions only
 REVEALING_CELL = 0.99  # AUROC that what is known before the outcome hardly reaches alone
 _STORED = TypeAdapter(Finding)
-_AUDITED: dict[str, AuditOutcome] = {}
+_AUDITED: dict[str, AuditOutcome] = {}  # by hash of the data and sets, in this process
 
 
 def audit_once(data: Examples) -> AuditOutcome:
@@ -62,7 +62,7 @@ def find_in_parts(data: AuditInput) -> Iterator[Finding]:
     ((unit, ids),), (parts,) = data.units.items(), data.splits
     yield from overlaps.overlapping_groups({n: ids[rows] for n, rows in parts.items()}, unit)
     if data.content is not None:
-        whose = "subject" if unit == "site" else unit
+        whose = "subject" if unit == "site" else unit  # sites share people, and are not copies
         yield from overlaps.same_content(data.content, data.content_ids, whose)
 
 
@@ -86,7 +86,7 @@ def _earlier(finding: Mapping[str, str], smallest: int) -> dict[str, str]:
 
 def findings_of(run: StoredRun, smallest: int = 1) -> list[dict[str, str]]:
     """Return the leaks and suspicions of all folds in words, leaks first, each listed once."""
-    stored: list[Any] = []
+    stored: list[Mapping[str, object]] = []
     for kind in KINDS:
         stored += chain.from_iterable(folder.metrics[kind] for folder in run.runs)
     return once_each(sentences(stored, smallest))
@@ -100,7 +100,7 @@ def revealing_columns(run: StoredRun) -> list[str]:
             column = re.match(rf"{CELL}//(\w+)", code["name"])
             if column and (code["auroc"] or 0) >= REVEALING_CELL:
                 columns[column[1]] = None
-    return [*columns]
+    return [*columns]  # in the order of the folds
 
 
 def once_each(findings: Iterable[dict[str, str]]) -> list[dict[str, str]]:
@@ -108,7 +108,7 @@ def once_each(findings: Iterable[dict[str, str]]) -> list[dict[str, str]]:
     by_check: dict[str, dict[tuple[str, str], dict[str, str]]] = {}
     for finding in findings:
         alike = by_check.setdefault(finding["check"], {})
-        alike[finding["what"], finding["where"]] = finding
+        alike[finding["what"], finding["where"]] = finding  # folds share most findings
     firsts = []
     for first, *more in (alike.values() for alike in by_check.values()):
         what = first["what"]

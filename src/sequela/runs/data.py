@@ -33,8 +33,12 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
     from torch.utils.data import DataLoader
 
+    from sequela.sequences.flat import Sequences
+    from sequela.signals.segments import Segments
+    from sequela.training.fit import Batch
+
+# The module of this package that reads the data of each kind.
 _MODULES = {Modality.EEG: "signals", Modality.RECORDS: "records"}
-"""The module of this package that reads the data of each kind."""
 _PREDICTED = 1024  # examples that are predicted at once
 _NUMBERS = 1 << 22  # features of the examples that are predicted at once, to limit memory
 
@@ -97,7 +101,7 @@ class Examples(ABC):
         """Fingerprints of the subjects, sessions or recordings, by hashed id."""
 
     @abstractmethod
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, object]:
         """Describe what only data of this kind have, and the ``title`` of a user's own data."""
 
     @abstractmethod
@@ -126,7 +130,7 @@ class Examples(ABC):
         """int64 (example,), index into ``classes``; 0 also where follow-up ended without event."""
         if self.times is not None:
             return self.times.intervals.label(self.times.time, self.times.event)
-        return np.asarray(self.arrays.label.astype(np.int64, copy=False))
+        return np.asarray(self.arrays.label.astype(np.int64, copy=False))  # records have bool
 
     @property
     def unit(self) -> str:
@@ -159,7 +163,7 @@ class Examples(ABC):
 
     def audit_input(self) -> AuditInput:
         """Return the examples as the checks of the leak audit read them."""
-        parts = {name: self.rows(name) for name in PARTS}
+        parts = {name: self.rows(name) for name in PARTS}  # the training set first
         return AuditInput(
             label=self.labels,
             classes=self.classes,
@@ -215,19 +219,19 @@ class Examples(ABC):
 class Inputs(ABC):
     """The inputs of a model, prepared from the examples of a run."""
 
-    data: Any
+    data: Examples
     reads: tuple[str, ...]
     described: Features | None
 
     @property
-    def state(self) -> dict[str, NDArray[Any]]:
+    def state(self) -> Arrays:
         """The fitted preprocessing, to be stored with the model."""
         return self.described.state if self.described else {}
 
     @property
     def features(self) -> Table:
         """The table of a baseline model: float32 (example, feature), or no columns."""
-        empty = np.empty((len(self.data.arrays), 0), np.float32)
+        empty = np.empty((len(self.data.arrays), 0), np.float32)  # for models that ignore examples
         return self.described.table if self.described else empty
 
     @property
@@ -237,7 +241,7 @@ class Inputs(ABC):
 
     @property
     @abstractmethod
-    def alone(self) -> Any:
+    def alone(self) -> "Segments | Sequences":
         """The segment or sequence of a typical example."""
 
     @property
@@ -257,7 +261,7 @@ class Inputs(ABC):
         batch_size: int,
         generator: "Generator | None" = None,
         training: TrainingSettings | None = None,
-    ) -> "DataLoader[Any]":
+    ) -> "DataLoader[Batch]":
         """Load batches of a set, in random order if ``generator`` is given."""
 
     @abstractmethod
@@ -267,7 +271,7 @@ class Inputs(ABC):
 
 def prediction_batch(shape: Mapping[str, int]) -> int:
     """Return how many examples are predicted at once: fewer of many features, to limit memory."""
-    return max(1, min(_PREDICTED, _NUMBERS // max(shape.get("n_features", 0), 1)))
+    return max(1, min(_PREDICTED, _NUMBERS // max(shape.get("n_features", 0), 1)))  # examples
 
 
 def load(settings: RunSettings, root: Path | None, work: Path) -> Examples:
@@ -293,6 +297,7 @@ def load_again(
     With the ``header`` of its model, the data must match that too.
     """
     data = load(folder.settings, root or root_of(folder), work)
+    # The stored header went through JSON, which makes lists of tuples.
     header_of_data = json.loads(json.dumps(data.header)) if header else {}
     is_the_models = all((header or {}).get(key) == value for key, value in header_of_data.items())
     if folder.json("split.json")["data_sha256"] != data.digest or not is_the_models:

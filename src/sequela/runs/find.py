@@ -13,7 +13,7 @@ Run = RunFolder | FoldsFolder
 
 def open_run(path: Path) -> Run:
     """Open the run of a folder, or the folds."""
-    return FoldsFolder(path) if (path / FOLDS).exists() else RunFolder(path)
+    return FoldsFolder(path) if (path / FOLDS).exists() else RunFolder(path)  # written at the end
 
 
 def paths_of(runs: Sequence[Path | str | Run]) -> list[Path]:

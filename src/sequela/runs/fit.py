@@ -67,7 +67,7 @@ def train(
     if isinstance(entry, ModelEntry):
         import torch
 
-        torch.set_num_threads(1)
+        torch.set_num_threads(1)  # sums on several threads would depend on their number
     folder = RunFolder(out)
     folder.check_free(settings, resume=resume)
     with held(out), work_beside(out, work) as scratch:
@@ -117,9 +117,9 @@ class _Run:
 class _Trained:
     """The result of training, with the validation predictions (example, class) before a refit."""
 
-    tensors: Mapping[str, Any]
-    header: Mapping[str, Any]
-    facts: Mapping[str, Any]
+    tensors: Mapping[str, stored.Stored]
+    header: Mapping[str, object]
+    facts: Mapping[str, object]
     tuning: NDArray[np.float32] | None = None
 
 
@@ -223,6 +223,7 @@ def _fit_network(run: _Run, entry: ModelEntry, *, resume: bool) -> _Trained:
     members: Any = getattr(model, "members", None)
     if _is_recalibrated(run) and hasattr(members, "shift"):
         line = _line(run, inputs.probabilities(model))
+        # The intercept alone makes the mean risk right, and changes no rank.
         members.shift(line.intercept)
         if tuning is not None:
             tuning = line.apply(run.data.predictions(tuning)).probabilities
@@ -252,7 +253,7 @@ def learner_of(
     if settings.training.class_weights:  # each class has the same share of the loss
         labels = data.labels[data.rows("train")]
         counts = torch.from_numpy(np.bincount(labels, minlength=len(data.classes))).float()
-        class_weight = counts.sum() / (len(counts) * counts)
+        class_weight = counts.sum() / (len(counts) * counts)  # "balanced" of scikit-learn
     return Learner(
         build=lambda: entry.build(config_of(entry, settings, inputs)),
         batches=inputs.loader,
@@ -274,8 +275,8 @@ def _line(run: _Run, probabilities: NDArray[np.float32]) -> "LogitLine":
     """Fit an intercept with which as many events are predicted as happened: see decision 37."""
     from sequela.evaluation.recalibration import fit_line
 
-    rows = run.data.rows("train+tuning")
-    shares = np.full_like(probabilities, 0.5)
+    rows = run.data.rows("train+tuning")  # the test set must not move the intercept
+    shares = np.full_like(probabilities, 0.5)  # rows of the test set are not read
     shares[rows] = probabilities[rows]
     return fit_line(run.data.predictions(shares).where(rows), slope=False)
 
@@ -313,7 +314,7 @@ def of_one(
 
 
 def _metrics(
-    settings: RunSettings, data: Examples, folder: RunFolder, facts: Mapping[str, Any]
+    settings: RunSettings, data: Examples, folder: RunFolder, facts: Mapping[str, object]
 ) -> dict[str, object]:
     started = time.perf_counter()
     findings = audit_record(data)

@@ -146,7 +146,7 @@ class StoredRun(ABC):
         for file, expected in (("split.json", split), (METRICS, trained)):
             record = self.first.json(file) if (path / file).exists() else {}
             if isinstance(data := record.get("data"), dict):
-                record = {**record, "data": data.get("name")}
+                record = {**record, "data": data.get("name")}  # the name alone is in the config too
             for name, value in expected.items():
                 if name in record and value != record[name]:
                     raise RunError(
@@ -203,7 +203,7 @@ class StoredRun(ABC):
             "fractions": list(split.fractions),
             "folds": self.folds,
             "n_examples": dict(split.n_examples),
-            "ids_in_two_parts": shared,
+            "ids_in_two_parts": shared,  # counts, as ids of patients stay in the folder
         }
         if years:
             description["times"] = years
@@ -328,7 +328,7 @@ class RunFolder(StoredRun):
         """Write ``split.json``, or check that it is unchanged when a run is resumed."""
         if not (self.path / "split.json").exists():
             self.write("split.json", split)
-        elif (written := self.json("split.json")) != split:
+        elif (written := self.json("split.json")) != split:  # the checksum of the data is in it
             if written.get("key", "") != split["key"]:
                 raise RunError(
                     f"{self.path}: the run was started with another key of subject ids than "
@@ -346,7 +346,7 @@ def refuse_links(path: Path) -> None:
     The folder itself may be a link.
     """
     for file in path.rglob("*"):
-        if file.is_symlink():
+        if file.is_symlink():  # a stranger's folder may link to files of this user
             raise RunError(
                 f"{file}: is a link, and a run folder must contain files only: put the file itself "
                 "there, or do not trust this folder"

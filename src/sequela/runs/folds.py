@@ -28,7 +28,7 @@ from sequela.runs.recipe import mean_recalls, summarise_runs
 from sequela.runs.record import Facts, FoldsRecord, Numbers
 
 FOLDS = "folds.json"
-_NAME_OF_RUN = re.compile(r"(fold-\d+|seed-\d+|fold-\d+\.seed-\d+)")
+_NAME_OF_RUN = re.compile(r"(fold-\d+|seed-\d+|fold-\d+\.seed-\d+)")  # no other path is followed
 
 
 class FoldsFolder(StoredRun):
@@ -66,7 +66,7 @@ class FoldsFolder(StoredRun):
         """The numbers of the validation sets: means over all folds, and counts of the first."""
         parts = [run.tuning for run in self.runs]
         keys = [m.key for m in reported() if all(part.get(m.key) is not None for part in parts)]
-        means = {key: float(np.mean([part[key] for part in parts])) for key in keys}
+        means = {key: float(np.mean([part[key] for part in parts])) for key in keys}  # over folds
         names = ("examples", "groups", "confusion", "ends", "horizons")
         of_first = {name: parts[0][name] for name in names if name in parts[0]}
         recalls = {} if "ends" in of_first else {"per_class_recall": mean_recalls(parts)}
@@ -179,6 +179,8 @@ def fold_runs(
             changes: dict[str, int] = {"folds": folds, "fold": fold}
             if seeds > 1:
                 names.append(f"seed-{seed:02d}")
+                # The seed moves weights and batches; the split stays, so that its variation is not
+                # mixed in.
                 changes |= {"seed": settings.seed + seed, "split_seed": settings.seed_of_split}
             runs.append((out / ".".join(names), settings.model_copy(update=changes)))
     return runs

@@ -42,7 +42,7 @@ def immortal(times: Times) -> Finding | None:
     # If events came as often before the first of them as in the equally long time after it, so
     # many would be expected there. Dozens of expected events and none mean that whoever had one
     # early was not included.
-    rate = np.sum((times.event == 1) & (times.time <= 2 * first)) / _person_time(
+    rate = np.sum((times.event == 1) & (times.time <= 2 * first)) / _person_time(  # events a day
         times.time, first, 2 * first
     )
     expected = float(rate * _person_time(times.time, 0, first))
@@ -75,7 +75,7 @@ def dependent(times: Times, sequences: Sequences, rows: NDArray[np.int64]) -> Fi
     table = csr_array(hstack([codes, csr_array(columns)], "csr"))
     # The end of follow-up is taken for the event: its concordance with the risk is 0.5 if it does
     # not depend on the risk.
-    risk = small_models.out_of_fold(table, Labels(label, (), subject))
+    risk = small_models.out_of_fold(table, Labels(label, (), subject))  # of the event
     group = np.unique(subject, return_inverse=True)[1]
     ends = TimesToEvent(time, ended.astype(np.int64), group)
     index = float(concordance(ends, risk).estimate)

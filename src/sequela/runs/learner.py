@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,11 +12,11 @@ from torch.utils.data import DataLoader
 from sequela.config import TrainingSettings
 from sequela.listeners import Listener
 from sequela.training import checkpoint as checkpoints
-from sequela.training.fit import fit
+from sequela.training.fit import Batch, fit
 from sequela.training.history import History, kept_epoch
 from sequela.training.totals import correct
 
-Batches = Callable[[str, int, torch.Generator | None, TrainingSettings | None], DataLoader[Any]]
+Batches = Callable[[str, int, torch.Generator | None, TrainingSettings | None], DataLoader[Batch]]
 """A function of a set, the size of its batches, and for training the generator of their order."""
 
 
@@ -39,6 +38,7 @@ class Learner:
 
     def built(self) -> nn.Module:
         """Build a network with the initial weights."""
+        # Before each build, so that a refit starts from the same weights.
         torch.manual_seed(self.seed)
         return self.build()
 
@@ -74,9 +74,14 @@ class Learner:
         )
 
     def refit(
-        self, how: TrainingSettings, history: History, **options: Any
+        self,
+        how: TrainingSettings,
+        history: History,
+        *,
+        checkpoint: Path | None = None,
+        resume: bool = False,
     ) -> tuple[nn.Module, History]:
         """Fit a new network on training and validation set, for the epochs of the one kept."""
         network = self.built()
         how = how.model_copy(update={"epochs": kept_epoch(history, how.keep)})
-        return network, self.learn(network, how, again=True, **options)
+        return network, self.learn(network, how, again=True, checkpoint=checkpoint, resume=resume)

@@ -20,8 +20,8 @@ MANIFEST = "manifest.json"
 NOTICE = "INTERNAL.md"
 GROWING = ("openings.jsonl",)
 """Files that grow after a folder is finished, and have their own checksums."""
+# Types of files that a run is read from: an added file of these is an error.
 _DATA = (".json", ".jsonl", ".toml", ".parquet", ".safetensors")
-"""Types of files that a run is read from: an added file of these is an error."""
 _PAGES = (".html", ".md")  # types of pages and cards, which commands add to a finished folder
 _REMEDY = "put the original back, or train again"
 
@@ -52,7 +52,7 @@ class Manifest:
         for path in _walk(folder):
             name = path.relative_to(folder).as_posix()
             if path.is_dir():
-                folders[name] = cls.read(path).seal
+                folders[name] = cls.read(path).seal  # one number for the whole folder
             elif path.suffix in _PAGES and path.name != NOTICE:
                 added[name] = _digest(path)
             else:
@@ -140,7 +140,7 @@ def changes(folder: Path) -> list[Change]:
             differences.append(Change(path, "changed", name in manifest.files))
     for name, listed in manifest.folders.items():
         path = present.pop(name, None)
-        if path is None or path.is_symlink() or not path.is_dir():
+        if path is None or path.is_symlink() or not path.is_dir():  # a link leads outside
             differences.append(Change(folder / name, "missing"))
             continue
         differences += changes(path)
@@ -192,7 +192,7 @@ def adding(path: Path) -> Iterator[Path]:
 def _walk(folder: Path) -> Iterator[Path]:
     """Yield visible files of a folder and its subfolders; a sealed subfolder is one item."""
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.name in (MANIFEST, *GROWING):
+        if path.name.startswith(".") or path.name in (MANIFEST, *GROWING):  # such as .DS_Store
             continue
         if path.is_dir() and not path.is_symlink() and not (path / MANIFEST).exists():
             yield from _walk(path)
@@ -204,7 +204,7 @@ def _digest(path: Path) -> str:
     if not _is_plain(path):
         raise RunError(f"{path}: it is a link or not a file, and a run has files only: remove it")
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()  # in blocks: models may be large
 
 
 def _is_plain(path: Path) -> bool:

@@ -38,8 +38,8 @@ Shape = tuple[int | str, ...]
 """The sizes of an array; a size that varies has a name: ``batch``, ``time``..."""
 FILE = "model.safetensors"
 Pooling = Literal["arithmetic", "geometric"]
+# Keys of a header on the model itself; all others describe the data, the same for all members.
 _OF_MODEL = ("model", "reads", "config", "mean", "members")
-"""Keys of a header on the model itself; all others describe the data, the same for all members."""
 LEAST = 1e-7
 """Probability below which a geometric mean takes it as this."""
 MEMORY_FACTOR = 4
@@ -61,7 +61,7 @@ def entry_for(settings: RunSettings) -> tuple[Entry, tuple[str, ...]]:
             f"{examples[kind]}"
         )
     # Features are computed before an epoch, and would not follow segments that are cut anew.
-    robust = settings.signals and settings.signals.standardise
+    robust = settings.signals and settings.signals.standardise  # per recording, before the features
     if (settings.training.varies or robust) and reads != ("signal",):
         raise SettingError(
             f"--crops, --gain and --standardise change the signal, but {settings.model} reads "
@@ -75,7 +75,7 @@ def entry_for(settings: RunSettings) -> tuple[Entry, tuple[str, ...]]:
     return entry, reads
 
 
-def config_of(entry: ModelEntry, settings: RunSettings, inputs: "Inputs") -> Any:
+def config_of(entry: ModelEntry, settings: RunSettings, inputs: "Inputs") -> object:
     """Make the config of a run's network, for the shape of its data, or raise a SettingError."""
     sizes = {name: inputs.shape[name] for name in sizes_of(inputs.reads)}
     if missing := [name for name, size in sizes.items() if not size]:
@@ -112,7 +112,7 @@ class SingleModel(ABC):
     """A network or a baseline model with its fitted preprocessing; tensors of numpy or torch."""
 
     header: Mapping[str, Any]
-    tensors: Mapping[str, Any]
+    tensors: Mapping[str, stored.Stored]
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle header and tensors, as an entry of the registry cannot be pickled."""
@@ -135,9 +135,9 @@ class SingleModel(ABC):
         return [self]
 
     @cached_property
-    def state(self) -> dict[str, NDArray[Any]]:
+    def state(self) -> Arrays:
         """The fitted preprocessing: arrays whose names begin with an input and a colon."""
-        prefixes = tuple(f"{read}:" for read in self.reads)
+        prefixes = tuple(f"{read}:" for read in self.reads)  # such as ``features:spectrum:mean``
         return {k: np.asarray(v) for k, v in self.tensors.items() if k.startswith(prefixes)}
 
     @property
@@ -203,6 +203,7 @@ class NetworkModel(SingleModel):
         from sequela.models.loading import bounded
 
         weights = {name: torch.as_tensor(tensor) for name, tensor in self.learnt.items()}
+        # A stranger's header may name huge sizes: the file's own weights limit the memory.
         size = sum(tensor.nbytes for tensor in weights.values())
         try:
             with bounded(self.name, MEMORY_FACTOR * size + MEMORY_MARGIN):
@@ -258,7 +259,7 @@ class BaselineModel(SingleModel):
         return REFERENCE_MODELS[self.name]
 
     @property
-    def arrays(self) -> dict[str, NDArray[Any]]:
+    def arrays(self) -> Arrays:
         """The arrays that the model predicts from."""
         return {name: np.asarray(tensor) for name, tensor in self.learnt.items()}
 
@@ -275,7 +276,7 @@ class BaselineModel(SingleModel):
         else:
             columns = int(loaded(arrays["skops"].tobytes()).n_features_in_)
         if "intervals" in arrays:  # a column for each interval is added to the features
-            columns -= int(arrays["intervals"][0])
+            columns -= int(arrays["intervals"][0])  # so the input has none of them
         return {read: ("batch", columns)}
 
     def prepare(self) -> None:
@@ -324,7 +325,7 @@ class MeanModel:
         """The inputs of the members; a size is fixed if any of them needs a fixed size."""
         shapes: dict[str, Shape] = {}
         for name, shape in chain.from_iterable(m.shapes.items() for m in self.members):
-            before = shapes.get(name, shape)
+            before = shapes.get(name, shape)  # of the members so far
             sizes = list(zip(before, shape, strict=True))
             if any(isinstance(a, int) and isinstance(b, int) and a != b for a, b in sizes):
                 raise ModelError(
@@ -407,7 +408,7 @@ def _names_in(header: Mapping[str, Any]) -> Iterator[str]:
         yield from _names_in(member)
 
 
-def model_of(header: Mapping[str, Any], tensors: Mapping[str, Any]) -> TrainedModel:
+def model_of(header: Mapping[str, Any], tensors: Mapping[str, stored.Stored]) -> TrainedModel:
     """Return the model of the content of a file."""
     name = header["model"]
     if name != ENSEMBLE:
@@ -456,8 +457,10 @@ def averaged(probabilities: Sequence[NDArray[np.float32]], pooling: Pooling) -> 
     """
     stack = np.stack(probabilities).astype(np.float64)  # (model, example, class)
     if pooling == "geometric":
+        # A geometric mean is the softmax of mean logs; it is the pool that updates by Bayes' rule
+        # as its members do (Genest & Zidek 1986).
         stack = np.log(np.maximum(stack, LEAST))
-        pooled = np.exp(stack.mean(0))
+        pooled = np.exp(stack.mean(0))  # (example, class)
     else:
         pooled = stack.mean(0)
     return np.asarray((pooled / pooled.sum(1, keepdims=True)).astype(np.float32))
@@ -511,5 +514,5 @@ def title(settings: RunSettings) -> str:
     counted = []
     for name in dict.fromkeys(titles):
         count = titles.count(name)
-        counted.append(name if count == 1 else f"{name} ({count} times)")
+        counted.append(name if count == 1 else f"{name} ({count} times)")  # seeds of one model
     return f"Ensemble of {' and '.join(filter(None, (', '.join(counted[:-1]), counted[-1])))}"

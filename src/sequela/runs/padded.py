@@ -28,6 +28,7 @@ class PaddedMean(nn.Module):
         probabilities = torch.stack([member(*tensors) for member in self.members])
         if self.least is None:
             return probabilities.mean(0)
+        # As ``averaged`` in ``runs.model``: mean logs, scaled to sum to 1.
         return probabilities.clamp(min=self.least).log().mean(0).softmax(1)
 
 
@@ -72,14 +73,14 @@ def _scaled(
     raw = inputs[read]
     if read == "signal":
         scaling = Scaling.from_json(header["scaling"])
-        std = [deviation or 1.0 for deviation in scaling.std]
+        std = [deviation or 1.0 for deviation in scaling.std]  # a flat channel stays at 0
         return (raw - torch.tensor(scaling.mean)[:, None]) / torch.tensor(std)[:, None]
     if read == "codes":
         return raw
     if read == "static" or read.startswith(FEATURES):
         prefix = "static:" if read == "static" else f"{read}:column "
         scaled = _standardised(raw, state, prefix).clamp(-CLIP, CLIP)
-        return torch.where(raw.isnan(), 0.0, scaled)
+        return torch.where(raw.isnan(), 0.0, scaled)  # the training mean
     # Steps come first, as in a packed sequence; what is padding is known from the lengths.
     steps = raw.transpose(0, 1)  # (visit, batch, ...)
     real = torch.arange(steps.shape[0])[:, None] < inputs["lengths"]  # (visit, batch)
@@ -95,7 +96,7 @@ def _normal_scores(steps: Tensor, state: Arrays) -> Tensor:
     # Each piece of a line between two quantiles adds its rise, up to where the value is.
     columns = []
     for channel, (ends, scores) in enumerate(knots(state["values:quantiles"])):
-        low, high, rise = map(torch.from_numpy, (ends[:-1], ends[1:], np.diff(scores)))
+        low, high, rise = map(torch.from_numpy, (ends[:-1], ends[1:], np.diff(scores)))  # (line,)
         share = (steps[..., channel, None] - low).clamp(min=0) / (high - low)  # (..., line)
         columns.append(float(np.nan_to_num(scores[0])) + (share.clamp(max=1) * rise).sum(-1))
     return torch.where(steps.isnan(), torch.nan, torch.stack(columns, -1))

@@ -23,7 +23,7 @@ from sequela.runs.folds import check_free, cross_validate, fold_runs
 
 LOOK_SECONDS = 0.25
 """Time between two checks of the processes."""
-_END_SECONDS = 4.0
+_END_SECONDS = 4.0  # that a worker has to end before the next is waited for
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def in_processes(jobs: Sequence[PoolJob], count: int) -> Generator[tuple[Planned
     An interruption, or the end of this process, ends the processes. Unfinished runs can be
     continued.
     """
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("spawn")  # forked threads of torch would hang
     with ProcessPoolExecutor(count, context, initializer=_end_with_parent) as pool:
         futures = [pool.submit(_work, job) for job in jobs]
         try:

@@ -52,6 +52,7 @@ def over_runs(
         rows = [statistic_of_run(number, "held_out").estimate.tolist() for number in numbers]
         means = [(np.nan if value is None else value, n) for value, n in _means_of(rows)]
         return [RecipeNumber(value, None, None, None, n) for value, n in means]
+    # Each fold tests other groups and each seed trains anew: both add to the variance.
     design = replace(Design.of(judged(runs), classes_fixed=how.classes_fixed), paired=paired)
     held_out = [statistic_of_run(number, "held_out") for number in numbers]
     tuning = [statistic_of_run(number, "tuning") for number in numbers] if design.tuning else []
@@ -127,6 +128,7 @@ def _resampled(
     def all_(predictions: Predictions) -> Statistic:
         return stacked([statistic_of(metric.name, predictions) for metric in metrics])
 
+    # One stacked statistic: all metrics see the same draws, and each draw is made once.
     return over_models(some, all_, np.random.default_rng(first.settings.seed), bootstrap_of(first))
 
 
@@ -135,6 +137,7 @@ def _operations(runs: Sequence[RunFolder], *, intervals: bool) -> list[dict[str,
     points = [run.metrics.parts.held_out.operating_points for run in runs]
     if not points[0]:
         return []
+    # Counts are added over folds of one repeat and seed, in which each example is tested once.
     once = [place.repeat == place.seed == 0 for place in places(runs)]
 
     def statistic_of_run(number: int, part: str) -> Statistic:
@@ -144,7 +147,7 @@ def _operations(runs: Sequence[RunFolder], *, intervals: bool) -> list[dict[str,
         )
 
     numbers = over_runs(runs, statistic_of_run, intervals=intervals)
-    size = len(RATES)
+    size = len(RATES)  # numbers of one threshold
     return [
         {
             "threshold": float(np.mean([point.threshold for point in of_runs])),
@@ -212,7 +215,7 @@ def variance_in_words(numbers: Mapping[str, Any], metric: Metric) -> str:
     """Describe the components of the variance of a metric in sentences, if they are known."""
     parts: Mapping[str, float | None] = numbers.get("variance", {}).get(metric.key, {})
     components = {name: part for name, part in parts.items() if part is not None}
-    total = sum(components.values())
+    total = sum(components.values())  # of variances, which add up if they are independent
     if not total:
         return ""
     shares = ", ".join(f"{name} {part / total:.0%}" for name, part in components.items())
@@ -228,13 +231,13 @@ def mean_recalls(parts: Sequence[Mapping[str, Any]]) -> list[float | None]:
 def _means_of(rows: Sequence[Sequence[float | None]]) -> list[tuple[float | None, int]]:
     values = np.array(rows, dtype=np.float64)  # None is NaN
     is_known = ~np.isnan(values)
-    total = np.where(is_known, values, 0).sum(axis=0)
+    total = np.where(is_known, values, 0).sum(axis=0)  # (column,)
     return [
         (float(t / n) if n else None, n)
         for t, n in zip(total.tolist(), is_known.sum(axis=0).tolist(), strict=True)
     ]
 
 
-def _summed(tables: ArrayLike) -> list[Any]:
-    total: list[Any] = np.sum(tables, axis=0).tolist()
+def _summed(tables: ArrayLike) -> list[object]:
+    total: list[object] = np.sum(tables, axis=0).tolist()
     return total

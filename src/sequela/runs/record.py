@@ -22,12 +22,13 @@ from pydantic import (
 from sequela.errors import RunError
 from sequela.evaluation.metrics import METRICS
 
-_BOUNDS = TypeAdapter[Any](Annotated[list[float | None], Len(2, 2)] | None)
-_NUMBER = TypeAdapter[Any](float | None)
-_BESIDE = {"_ci": _BOUNDS, "_folds": TypeAdapter[Any](int | None)}
+_BOUNDS = TypeAdapter[object](Annotated[list[float | None], Len(2, 2)] | None)  # of an interval
+_NUMBER = TypeAdapter[object](float | None)
+_BESIDE = {"_ci": _BOUNDS, "_folds": TypeAdapter[object](int | None)}
 
 
 def _as_written(value: object, check: ValidatorFunctionWrapHandler) -> object:
+    # Pydantic would make 3.0 of 3, and the file would no longer be equal byte for byte.
     check(value)
     return value
 
@@ -46,6 +47,7 @@ class Record(BaseModel, Mapping[str, Any]):
     Where :mod:`sequela.runs.released` made it, a number may be hidden.
     """
 
+    # Strict, since "1" for 1 means that another program wrote the file; further keys are metrics.
     model_config = ConfigDict(strict=True, extra="allow")
     _names: tuple[str, ...] = ()
 
@@ -80,7 +82,7 @@ class Record(BaseModel, Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._names)
 
-    __eq__ = Mapping.__eq__
+    __eq__ = Mapping.__eq__  # pydantic would compare types, and a stored record may be a dict
     __hash__ = None  # type: ignore[assignment]
 
     def replace(self, **values: object) -> Self:
@@ -96,7 +98,7 @@ class Record(BaseModel, Mapping[str, Any]):
 class IntervalRecord(Record):
     """The method of the intervals."""
 
-    level: float
+    level: float  # such as 0.95
     method: str
     resamples: int
     groups: int
@@ -122,7 +124,7 @@ class _MetricsRecord(Record):
 class Point(_MetricsRecord):
     """The rates at a threshold; those of several models are means."""
 
-    threshold: Number
+    threshold: Number  # of the probability
     chosen_for: str
     confusion: list[list[int]]
 
@@ -130,7 +132,7 @@ class Point(_MetricsRecord):
 class Horizon(_MetricsRecord):
     """The numbers of times to an event by a day."""
 
-    days: Number
+    days: Number  # from the prediction
     observed: Number | None
     predicted: Number | None
     auroc: Number | None
@@ -180,9 +182,9 @@ class PartRecord(Record):
 class Steps(Record):
     """The distribution of the number of steps of a sequence."""
 
-    share_of_one: float
+    share_of_one: float  # of sequences with one step
     quantiles: dict[str, int]
-    most: int
+    most: int  # of the longest sequence
 
 
 class SequencesRecord(Record):
@@ -194,7 +196,7 @@ class SequencesRecord(Record):
     steps_distribution: Steps | None = None
     unknown: dict[str, Any]
     examples_without_events: int
-    frequent: list[dict[str, Any]] = []
+    frequent: list[dict[str, Any]] = []  # codes, by falling number of training subjects
 
 
 class DataRecord(Record):
@@ -222,7 +224,7 @@ class DataRecord(Record):
     sessions: int | None = None
     channels: list[str] = []
     n_times: int | None = None
-    sfreq: Number | None = None
+    sfreq: Number | None = None  # Hz
     # of hospital records
     sites: int | None = None
     parts: dict[str, PartRecord] = {}
@@ -270,11 +272,11 @@ class Facts(Record):
     train_seconds: Number
     epochs: Number
     best_epoch: Number
-    parameters: int
+    parameters: int  # learnt numbers
     operations: int | None
-    macs: int | None
-    inference_us: Number | None = None
-    memory_bytes: Number | None = None
+    macs: int | None  # multiply-accumulate operations of one prediction
+    inference_us: Number | None = None  # microseconds for one example
+    memory_bytes: Number | None = None  # at the peak of one prediction
 
 
 class RunRecord(Facts):
@@ -284,8 +286,8 @@ class RunRecord(Facts):
     data: DataRecord
     split: SplitRecord
     looked_for: str
-    leaks: list[Any]
-    suspicions: list[Any]
+    leaks: list[object]
+    suspicions: list[object]
     parts: Parts
 
 

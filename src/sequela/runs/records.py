@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from sequela.evaluation.attribution import Attribution, Explained, Importance
     from sequela.sequences.visit_batches import VisitBatch, VisitDataset
 
-_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)  # of the number of steps, for readers
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -123,15 +123,15 @@ class Records(Examples):
     def attributes(self) -> dict[str, NDArray[np.str_]]:
         """Return attributes of the people by name, each str (example,)."""
         attributes = {**self.cohort.attributes}
-        bands = age_bands(self.arrays.age)
+        bands = age_bands(self.arrays.age)  # wide ones: an age may identify a person
         if (bands != "").any():
             attributes["age"] = bands
         return attributes
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, object]:
         """Describe the cohort and its sequences."""
         cohort, sequences, outcome = self.cohort, self.arrays, self.cohort.task.outcome
-        facts: dict[str, Any] = {
+        facts: dict[str, object] = {
             "open": cohort.events.open,
             "subjects": len(np.unique(sequences.subject_id)),
         }
@@ -139,7 +139,9 @@ class Records(Examples):
             facts["title"] = cohort.events.title
         if self.site is not None:
             facts["sites"] = len(np.unique(self.site))
-        words: dict[str, Any] = {name: getattr(outcome, name) for name in ("label", "one", "many")}
+        words: dict[str, object] = {
+            name: getattr(outcome, name) for name in ("label", "one", "many")
+        }
         words["classes"] = list(outcome.classes)
         if self.times and outcome.rival:
             words["rival"] = outcome.rival
@@ -187,7 +189,7 @@ def _described(sequences: Sequences) -> dict[str, object]:
 
 def _measured(sequences: Sequences) -> dict[str, float]:
     values = np.diff(sequences.value_offsets[sequences.step_offsets])  # (example,)
-    share = float(np.mean(values > 0))
+    share = float(np.mean(values > 0))  # of examples with a measurement
     return {"channels": len(sequences.channel_names), "with_measurements": share}
 
 
@@ -209,7 +211,7 @@ class VisitInputs(Inputs):
     scales: Arrays
 
     @property
-    def state(self) -> dict[str, NDArray[Any]]:
+    def state(self) -> Arrays:
         """The fitted preprocessing, to be stored with the model."""
         return {**self.scales, **super().state}
 
@@ -232,8 +234,8 @@ class VisitInputs(Inputs):
         sequences, rows = self.data.arrays, self.data.rows("train")
         first, last = (sequences.step_offsets[rows + i] for i in (0, 1))
         # Its time is measured, and many records have no codes.
-        codes = sequences.code_offsets[last] - sequences.code_offsets[first]
-        order = np.argsort(codes, kind="stable")
+        codes = sequences.code_offsets[last] - sequences.code_offsets[first]  # of each example
+        order = np.argsort(codes, kind="stable")  # (training example,)
         coded = order[np.count_nonzero(codes == 0) :]
         order = coded if len(coded) else order
         return int(rows[order[len(order) // 2]])
@@ -254,7 +256,11 @@ class VisitInputs(Inputs):
         return self._dataset(keep=False)[[self._typical]].inputs
 
     def _dataset(
-        self, rows: NDArray[np.int64] | None = None, teacher: Any = None, *, keep: bool = True
+        self,
+        rows: NDArray[np.int64] | None = None,
+        teacher: NDArray[np.float32] | None = None,
+        *,
+        keep: bool = True,
     ) -> "VisitDataset":
         from sequela.sequences.visit_batches import FurtherInputs, VisitDataset
 
@@ -271,6 +277,7 @@ class VisitInputs(Inputs):
         examples = reference.Examples(
             self.features, data.labels, rows, none, len(data.classes), times=data.times
         )
+        # A teacher's predictions for its own training examples are too sure to teach anything.
         return reference.cross_fitted(reference.TEACHER, examples, data.marked, seed)
 
     def loader(
@@ -300,7 +307,7 @@ class VisitInputs(Inputs):
         model.eval()
         with torch.inference_mode():
             for batch in visit_loader(self._dataset(), batch_size=prediction_batch(self.shape)):
-                logits = model(*batch.to(device).inputs)
+                logits = model(*batch.to(device).inputs)  # (patient, class)
                 probabilities[batch.order.numpy()] = logits.float().softmax(1).cpu().numpy()
         return probabilities
 
@@ -325,13 +332,13 @@ class VisitInputs(Inputs):
         counts = batch.offsets.diff().numpy()  # codes of each visit
         first_channel = len(sequences.vocabulary)
         first_static = first_channel + len(sequences.channel_names)
-        first_feature = first_static + len(static_names(sequences))
+        first_feature = first_static + len(static_names(sequences))  # as in ``names``
         places, where = [], []
         if "codes" in heads:
             places.append(batch.codes.numpy())
             where.append(np.repeat(visits, counts))
         if batch.mask is not None:
-            visit, channel = np.nonzero(batch.mask.numpy())
+            visit, channel = np.nonzero(batch.mask.numpy())  # the measured ones
             places.append(first_channel + channel)
             where.append(visit)
         for tensor, first in ((batch.static, first_static), (batch.features, first_feature)):
@@ -353,8 +360,8 @@ class VisitInputs(Inputs):
         places, visits = self._moving(row, self._dataset()[[row]])
         sequences = self.data.arrays
         times = sequences.step_time[int(sequences.step_offsets[row]) + visits]
-        days = (sequences.prediction_time[row] - times) / np.timedelta64(1, "D")
-        having = sequences.header["training_subjects"]
+        days = (sequences.prediction_time[row] - times) / np.timedelta64(1, "D")  # (input,)
+        having = sequences.header["training_subjects"]  # (code,)
         everybody = len(self.data.rows("train"))  # other inputs than codes are in every record
         codes = (
             CodeAt(self.names[p], v + 1, d, having[p] if p < len(having) else everybody)
@@ -461,6 +468,7 @@ def load_other(
     everything = build_sequences(cohort, everybody, work / "everybody", read, of_model=words)
     how = how or own()
     by_name = folder.split.named(ids if same else {}, how)
+    # A hospital may give one person another number in another extract.
     by_content = folder.split.copied(content_of(everything, how), ids["subject"], how)
     new = ~(by_content | by_name)
     renamed = len(np.unique(ids["subject"][by_content & ~by_name]))

@@ -87,7 +87,7 @@ class Released:
             for epoch in run.history
             if "accuracy" in epoch.metrics and epoch.part in counts
         ]
-        right = [(round(share * total), total) for share, total in totals]
+        right = [(round(share * total), total) for share, total in totals]  # counts behind shares
         few = has_small([(n, total - n) for n, total in right], self.smallest)
         return [replace(epoch, metrics={}) for epoch in run.history] if few else run.history
 
@@ -106,7 +106,7 @@ class Released:
 
 def smallest_shown(data: DataRecord, hide_below: int | None = None) -> int:
     """Return the smallest count of people that is shown, 1 by default and if nobody is counted."""
-    return (hide_below if of_people(data) else None) or 1
+    return (hide_below if of_people(data) else None) or 1  # 1 shows every count
 
 
 def of_people(data: DataRecord) -> bool:
@@ -125,7 +125,7 @@ def least_named(data: DataRecord) -> int | None:
 
 def released_data(data: DataRecord, smallest: int) -> DataRecord:
     """Return a run's description of its data, without small counts and paths of the machine."""
-    shown_values: dict[str, Any] = {"origin": public(data.origin)}
+    shown_values: dict[str, object] = {"origin": public(data.origin)}
     for name in ("subjects", "recordings", "examples"):
         if data.get(name) is not None:
             shown_values[name] = shown(data[name], smallest)
@@ -156,6 +156,7 @@ def _released_parts(parts: Mapping[str, PartRecord], smallest: int) -> dict[str,
     for name in ("examples", "subjects", "positives"):
         counts = [part[name] for part in parts.values()]
         classes = [(part.positives, part.examples - part.positives) for part in parts.values()]
+        # A total minus the other sets gives a hidden count, so a second one is hidden too.
         hide = hidden_cells(np.array(classes) if name == "positives" else counts, smallest)
         for part, count in zip(parts, apply(counts, hide), strict=True):
             shown_parts[part] = shown_parts[part].replace(**{name: count})
@@ -177,7 +178,7 @@ def released_flow(flow: Mapping[str, Any], smallest: int) -> dict[str, Any]:
     within = unknown
     for place, step in enumerate(steps):
         exact = dict(step)
-        within |= hide[place]
+        within |= hide[place]  # from the first hidden step on
         step["removed"] = HIDDEN if hide[place] else exact["removed"]
         step["left"] = HIDDEN if within and place < last else exact["left"]
         apart = (exact["positives"], exact["removed"] - exact["positives"])
@@ -204,11 +205,11 @@ def _released_note(note: str, smallest: int) -> str:
 def released_numbers(numbers: Numbers, smallest: int) -> Numbers:
     """Return the numbers of a set, without small counts and numbers computed from them."""
     counts = [name for name in ("examples", "groups", "recordings") if name in numbers]
-    shown_numbers = {name: shown(numbers[name], smallest) for name in counts}
+    shown_numbers: dict[str, object] = {name: shown(numbers[name], smallest) for name in counts}
     if has_small(numbers.confusion, smallest):
         shown_numbers["confusion"] = HIDDEN
         shown_numbers["per_class_recall"] = [HIDDEN for _ in numbers.per_class_recall]
-        safe = {metric.key for metric in METRICS.values() if not metric.reveals}
+        safe = {metric.key for metric in METRICS.values() if not metric.reveals}  # of single cells
         revealing = [name for name, value in numbers.items() if isinstance(value, float)]
         shown_numbers |= _hidden(numbers, [name for name in revealing if name not in safe])
         right = sum(row[place] for place, row in enumerate(numbers.confusion))
@@ -248,7 +249,7 @@ def _released_times(numbers: Numbers, smallest: int) -> dict[str, object]:
     }
 
 
-def _hidden(numbers: Record, names: Sequence[str]) -> dict[str, Any]:
+def _hidden(numbers: Record, names: Sequence[str]) -> dict[str, object]:
     present = [name for name in names if name in numbers]
     return {**dict.fromkeys(present, HIDDEN), **{f"{name}_ci": None for name in present}}
 

@@ -36,12 +36,12 @@ if TYPE_CHECKING:
     from sequela.sequences.signal_batches import SignalBatch, SignalSource
 
 _BINARY = 2
-_NAMED = ("recording", "session", "subject")
+_NAMED = ("recording", "session", "subject")  # ids that may be equal in other data
 _LOOKED_AT = 500  # segments of a class from which a typical one is chosen
 _DRAWN = 1000  # samples
-_PREDICTION_BATCH = 1024
+_PREDICTION_BATCH = 1024  # segments, to limit memory
+# The published recordings that were read last: folds and models of a study read the same.
 _READ: dict[object, tuple[Segments, str]] = {}
-"""The published recordings that were read last: folds and models of a study read the same."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -119,11 +119,11 @@ class Recordings(Examples):
                 typical[name] = np.round(samples, 1).tolist()
         return {"sfreq": segments.sfreq, "classes": typical}
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, object]:
         """Describe the recordings; the second of two classes is the outcome."""
         segments, classes, n_times = self.arrays, self.classes, self.arrays.signal.shape[2]
         people = segments.subject_id
-        facts: dict[str, Any] = {"recordings": segments.n_recordings}
+        facts: dict[str, object] = {"recordings": segments.n_recordings}
         if segments.title:
             facts["title"] = segments.title
         if self.unit == "session":
@@ -142,7 +142,7 @@ class Recordings(Examples):
             "subjects": None if people is None else len(np.unique(people)),
         }
         if len(classes) == _BINARY:
-            words = dict.fromkeys(("label", "one", "many"), classes[1])
+            words = dict.fromkeys(("label", "one", "many"), classes[1])  # a class has one name
             facts["positives"] = int((self.labels == 1).sum())
             facts["outcome"] = {**words, "classes": [*classes]}
         return facts
@@ -206,6 +206,7 @@ class SignalInputs(Inputs):
 
         rows = self.data.rows(part)
         source = self._segments(rows)
+        # Of a mapped file, only the batch is read; in memory, all segments are scaled once.
         segments = source if isinstance(source.source, np.memmap) else source.of(slice(None))
         if training and training.varies and generator:
             stretch = torch.from_numpy(stretches(self.data.arrays, rows))
@@ -299,12 +300,13 @@ def segments_of(
         return windows, located.origin
     signals, path = data_set.recordings, data_set.locate(root).path
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    # A changed file is read again; hashing all files would take longer than reading them.
     state = tuple((file, (at := file.stat()).st_size, at.st_mtime_ns) for file in files)
     n_times = segment or usual or signals.n_times
     key = (repr(data_set), root, n_times, os.environ.get("SEQUELA_DATA"), state)
     if key not in _READ:
         opened, located = data_set.open(root, settings, segment, work)
-        _READ.clear()
+        _READ.clear()  # one data set at a time, to limit memory
         _READ[key] = cut(opened, n_times, signals.classes), located.origin
     return _READ[key]
 

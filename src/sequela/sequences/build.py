@@ -160,7 +160,7 @@ def _code_digest() -> str:
     paths = [*chain.from_iterable(sorted(room.glob("*.py")) for room in rooms)]
     paths += [Path(str(module.__file__)) for module in (codes, meds_events)]
     for path in paths:
-        total.update(path.name.encode() + b"\0" + path.read_bytes())
+        total.update(path.name.encode() + b"\0" + path.read_bytes())  # \0 ends the name: no two mix
     return total.hexdigest()
 
 
@@ -177,7 +177,7 @@ def _check_parts(cohort: Cohort, part: NDArray[np.uint8]) -> None:
 
 def _vocabulary(
     connection: Connection, terms: Terms, settings: SequenceSettings, of_model: Vocabulary | None
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Learn the known items and channels, and record the share of unknown ones in each part."""
     base = settings.bins + 1
 
@@ -243,7 +243,7 @@ def _create_places(
 def _pieces(connection: Connection) -> Iterator[dict[str, Any]]:
     """Yield the arrays of whole examples, in pieces that bound the memory."""
     examples, load = one_row(connection, LOAD)
-    at_once = max(1, min(examples, PIECE * examples // max(load, 1)))
+    at_once = max(1, min(examples, PIECE * examples // max(load, 1)))  # by their average load
     for first in range(0, examples, at_once):
         end = min(first + at_once, examples)
         yield _piece(connection, {"first": first, "end": end})
@@ -253,9 +253,9 @@ def _pieces(connection: Connection) -> Iterator[dict[str, Any]]:
 def _piece(connection: Connection, examples: dict[str, int]) -> dict[str, Any]:
     """Return the arrays of the examples from ``first`` up to ``end``."""
     columns = connection.execute(EXAMPLES, examples).fetchnumpy()
-    columns["age"] = np.ma.filled(columns["age"], np.nan)
+    columns["age"] = np.ma.filled(columns["age"], np.nan)  # DuckDB returns masked arrays
     columns["followed"] = np.ma.filled(columns["followed"], 0)
-    steps = connection.execute(STEPS, examples).fetchnumpy()
+    steps = connection.execute(STEPS, examples).fetchnumpy()  # at least one of each example
     n, origin = len(steps["step"]), int(steps["step"][0])
     within = {"first": origin, "end": origin + n}
     of_step, codes = _distinct(connection.execute(CODES, within).fetchnumpy())

@@ -22,7 +22,7 @@ from sequela.formats.columns import column_of, text_column_of
 from sequela.sequences.vocabulary import Terms, Vocabulary, bin_edges, terms_of
 
 Connection = duckdb.DuckDBPyConnection
-_PASSES = 4
+_PASSES = 4  # over the events, for the progress
 
 # An age is counted from birth, or from the last age on record.
 ASKED = f"""
@@ -180,11 +180,11 @@ def cut(
     table = cohort.labels.append_column("part", column_of(part))
     connection.register("asked_rows", table.append_column("example", examples))
     connection.execute(ASKED)
-    connection.unregister("asked_rows")
+    connection.unregister("asked_rows")  # the table is copied, so its memory can go
     report_pass(2)
     codes = connection.execute("SELECT code FROM codes").fetchnumpy()["code"].tolist()
     terms = terms_of(codes, cohort.task, settings)
-    numbers = [*terms.of_code.values()]
+    numbers = [*terms.of_code.values()]  # None marks a visit without being an input
     none = np.array([term is None for term in numbers], np.bool_)
     number = column_of(np.array([term or 0 for term in numbers], np.int64), none)
     names = text_column_of([*terms.of_code])

@@ -17,7 +17,7 @@ from sequela.sequences.scaling import LEVELS, quantiles
 if TYPE_CHECKING:
     from scipy.sparse import csc_array, csr_array
 
-SUMMARIES = ("last", "min", "max", "mean", "count", "first", "deviation", "slope")
+SUMMARIES = ("last", "min", "max", "mean", "count", "first", "deviation", "slope")  # of a channel
 Floats: TypeAlias = NDArray[np.float32]
 _VALUES = 1 << 22  # measurements that are summarised at once, to limit memory
 
@@ -91,7 +91,7 @@ def bag_of_codes(
     # The codes of an example follow each other, so they are the cells of a row as they are.
     rows = np.concatenate(([0], np.cumsum(end - first)))
     bag = csr_array((np.ones(len(codes), np.float32), codes, rows), shape=shape)
-    bag.sum_duplicates()
+    bag.sum_duplicates()  # a code in several steps has several cells
     if count == "presence":
         bag.data[:] = 1
     return bag
@@ -126,7 +126,9 @@ def summaries(sequences: Sequences, examples: NDArray[np.int64]) -> SparseTable:
     return SparseTable(vstack(parts, format="csr"), empty.ravel())
 
 
-def _summarised(sequences: Sequences, examples: NDArray[np.int64]) -> tuple[NDArray[Any], Floats]:
+def _summarised(
+    sequences: Sequences, examples: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], Floats]:
     """Return measured channels, ``row * channels + channel``, (cell,); and (cell, summary)."""
     n_channels = len(sequences.channel_names)
     first_step, end_step = (sequences.step_offsets[examples + i] for i in (0, 1))
@@ -140,9 +142,9 @@ def _summarised(sequences: Sequences, examples: NDArray[np.int64]) -> tuple[NDAr
     # Measurements are sorted by cell (row and channel), so that each sum is over one run of them.
     key = rows * n_channels + sequences.channels[measured]
     order = np.argsort(key, kind="stable")  # within a channel the values stay in order of time
-    key, days = key[order], days[order]
+    key, days = key[order], days[order]  # (measurement,)
     values = sequences.values[measured][order].astype(np.float64)
-    starts = np.flatnonzero(np.diff(key, prepend=-1))
+    starts = np.flatnonzero(np.diff(key, prepend=-1))  # (cell,)
     counts = np.diff(starts, append=len(key))
 
     def mean(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -152,9 +154,9 @@ def _summarised(sequences: Sequences, examples: NDArray[np.int64]) -> tuple[NDAr
     if not len(starts):
         return key, np.empty((0, len(SUMMARIES)), np.float32)
     middle = mean(values)
-    away = values - np.repeat(middle, counts)
-    when = days - np.repeat(mean(days), counts)
-    spread = mean(when**2)
+    away = values - np.repeat(middle, counts)  # (measurement,)
+    when = days - np.repeat(mean(days), counts)  # centred, so that the slope needs no intercept
+    spread = mean(when**2)  # 0 where all values have one time
     columns = [  # as in SUMMARIES
         values[starts + counts - 1],
         np.minimum.reduceat(values, starts),
@@ -205,7 +207,7 @@ def channel_scales(
     values = values[np.argsort(channels, kind="stable")].astype(np.float64)
     ends = np.cumsum([0, *np.bincount(channels, minlength=len(sequences.channel_names))])
     by_channel = [values[start:end] for start, end in pairwise(ends)]
-    ranked = [quantiles(measurements[:, None]) for measurements in by_channel]
+    ranked = [quantiles(measurements[:, None]) for measurements in by_channel]  # each (1, 101)
     ranked_array = np.array(ranked, np.float32).reshape(-1, LEVELS)
     mean = np.array([m.mean() if len(m) else 0.0 for m in by_channel])
     deviation = np.array([m.std() if len(m) else 0.0 for m in by_channel])

@@ -136,9 +136,9 @@ class Standardised:
             return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         rows = table[train_rows]
         filled = ~np.isnan(rows)
-        n = np.maximum(filled.sum(axis=0), 1)
+        n = np.maximum(filled.sum(axis=0), 1)  # (column,), of the values that are there
         clean = np.where(filled, rows, 0)
-        mean = clean.sum(axis=0, dtype=np.float64) / n
+        mean = clean.sum(axis=0, dtype=np.float64) / n  # (column,)
         deviation = np.sqrt((np.where(filled, clean - mean, 0) ** 2).sum(axis=0) / n)
         least = np.finfo(np.float32)  # below which a float32 deviation is rounding, or 0
         deviation[deviation < np.maximum(least.eps * np.abs(mean), least.tiny)] = 0
@@ -159,14 +159,14 @@ class Features:
     """
 
     table: Table
-    state: dict[str, NDArray[Any]]
+    state: State
     standardised: Standardised | None
 
     @classmethod
     def of(
         cls,
         reads: tuple[str, ...],
-        source: Any,
+        source: SignalSegments | Sequences,
         train_rows: NDArray[np.int64],
         stored: State | None = None,
         *,
@@ -203,7 +203,7 @@ class Features:
 
 def learn_scales(
     sequences: Sequences, train_rows: NDArray[np.int64], reads: tuple[str, ...]
-) -> dict[str, NDArray[Any]]:
+) -> State:
     """Learn the quantiles of values and the scales of static columns from the training examples."""
     scales = {}
     if "values" in reads:
@@ -246,9 +246,9 @@ def _samples_operations(shape: Mapping[str, int]) -> Operations:
     return Operations("2·c·t", symbols)
 
 
-BANDWIDTH = 2.5
-TAPERS = 4
-_AT_ONCE = 512
+BANDWIDTH = 2.5  # time-bandwidth: power leaks over 2.5 / duration on either side
+TAPERS = 4  # 2 · 2.5 - 1: further tapers leak
+_AT_ONCE = 512  # segments, to limit memory
 _SHAPES = (
     ("log standard deviation", "log µV"),
     ("log mean absolute difference of neighbours", "log µV"),
@@ -292,16 +292,16 @@ def _spectrum(source: SignalSegments, _: State) -> NDArray[np.float32]:
     return out
 
 
+# A floor in µV, or µV²/Hz, far below amplifier noise, so that a silent channel has a logarithm.
 _QUIET = 1e-6
-"""A floor in µV, or µV²/Hz, far below amplifier noise, so that a silent channel has a logarithm."""
 
 
 def _shape_of(centred: NDArray[np.float64]) -> NDArray[np.float64]:
     """Compute (segment, n_chans, ``_SHAPES``) of segments of mean 0 (segment, n_chans, n_times)."""
     deviation = np.sqrt((centred**2).mean(axis=2)) + _QUIET
-    scaled = centred / deviation[..., None]
+    scaled = centred / deviation[..., None]  # (segment, n_chans, n_times)
     steps = np.abs(np.diff(centred)).mean(axis=2)
-    bends = np.abs(np.diff(centred, 2)).mean(axis=2)
+    bends = np.abs(np.diff(centred, 2)).mean(axis=2)  # (segment, n_chans)
     sizes = (deviation, steps, bends, np.ptp(centred, axis=2))
     logs = [np.log(size + _QUIET) for size in sizes]
     return np.stack([*logs, (scaled**3).mean(axis=2), (scaled**4).mean(axis=2)], axis=2)
@@ -349,7 +349,7 @@ def _minirocket_operations(shape: Mapping[str, int]) -> Operations:
 
 def _often(bag: "csr_array") -> NDArray[np.int64]:
     """Return the columns that are not 0 in enough rows (row, column): int64 (column,), rising."""
-    rows = bag.count_nonzero(axis=0)
+    rows = bag.count_nonzero(axis=0)  # (column,), examples with the code
     most = np.argsort(-rows, kind="stable")[:MOST_CODES]
     return np.sort(most[rows[most] >= LEAST_EXAMPLES])
 
@@ -376,7 +376,7 @@ def _counts(source: Sequences, state: State) -> NDArray[np.float32]:
     columns = [np.asarray(bag.sum(axis=1)).reshape(-1, 1), bag[:, state["codes"]].toarray()]
     settings = source.header["settings"]
     if settings["demographics"]:
-        columns.append(source.age[:, None])
+        columns.append(source.age[:, None])  # years
     if settings["bins"]:
         columns.append(summaries(source, everyone).toarray())
     return np.hstack(columns).astype(np.float32)
@@ -393,7 +393,7 @@ def _groups(source: Sequences) -> "tuple[tuple[str, ...], csr_array]":
     names = tuple(dict.fromkeys((*source.vocabulary, *chain.from_iterable(levels))))
     place = {name: i for i, name in enumerate(names)}
     columns = [place[name] for name in chain.from_iterable(levels)]
-    ends = np.cumsum([0, *map(len, levels)])
+    ends = np.cumsum([0, *map(len, levels)])  # of each code's groups, as in a CSR matrix
     ones = np.ones(len(columns), np.float32)
     return names, csr_array((ones, columns, ends), shape=(len(levels), len(names)))
 
@@ -408,7 +408,7 @@ def _described(source: Sequences, examples: NDArray[np.int64], state: State) -> 
     """Return age, counts of codes and groups, and summaries of measurements, not scaled."""
     from scipy.sparse import csr_array, hstack
 
-    counted = _grouped(source, examples)[:, state["codes"]]
+    counted = _grouped(source, examples)[:, state["codes"]]  # (example, code or group)
     measured = summaries(source, examples)
     parts = [csr_array(source.age[examples][:, None]), counted, measured.cells]  # NaN is not 0
     none = np.zeros(1 + len(state["codes"]), np.float32)
@@ -418,7 +418,7 @@ def _described(source: Sequences, examples: NDArray[np.int64], state: State) -> 
 def _summaries_fit(source: Sequences, train_rows: NDArray[np.int64]) -> State:
     """Learn ``codes``: int64 (column,); ``quantiles``: float32 (column, 101), on training rows."""
     often, (names, _) = _often(_grouped(source, train_rows)), _groups(source)
-    measured = set(source.channel_names)
+    measured = set(source.channel_names)  # codes whose values are summarised
     # Codes of a measurement, or of its bins, repeat its summaries.
     repeats = [measured & {names[code], names[code].rpartition("//Q")[0]} for code in often]
     codes = {"codes": np.asarray(often[~np.array(repeats, np.bool_)], np.int64)}
@@ -494,13 +494,13 @@ class Score:
         from scipy.special import logit
 
         place = summary_names(source).index(f"{self.code} last")
-        last = summaries(source, np.arange(len(source)))[:, place : place + 1].ravel()
+        last = summaries(source, np.arange(len(source)))[:, place : place + 1].ravel()  # (example,)
         if not self.chance:
             return last
         return np.asarray(logit(np.clip(last, _LEAST_CHANCE, 1 - _LEAST_CHANCE)), np.float32)
 
 
-_LEAST_CHANCE = 1e-4
+_LEAST_CHANCE = 1e-4  # chances of 0 and 1 have no log-odds
 SCORES = {
     "saps-i": Score("SAPS I", f"{SCORE}//SAPS-I"),
     "sofa": Score("SOFA", f"{SCORE}//SOFA"),
@@ -509,8 +509,12 @@ SCORES = {
 """The severity scores by the name of their featuriser, and of the baseline model that reads it."""
 
 
+def _nothing(*_: object) -> State:
+    return {}
+
+
 _SAMPLES = (_samples_columns, _samples_fit, _samples, _samples_operations)
-_SPECTRUM: Any = (_spectrum_columns, lambda *_: {}, _spectrum, _spectrum_operations)
+_SPECTRUM = (_spectrum_columns, _nothing, _spectrum, _spectrum_operations)
 _MINIROCKET = (
     lambda *_: tuple(
         Column(f"convolution {i}, share of time above its threshold")
@@ -520,9 +524,9 @@ _MINIROCKET = (
     lambda source, state: minirocket.transformed(source.signal, state),
     _minirocket_operations,
 )
-_PRESENCE: Any = (
+_PRESENCE = (
     lambda source, _: tuple(map(Column, source.vocabulary)),
-    lambda *_: {},
+    _nothing,
     lambda source, _: bag_of_codes(source, np.arange(len(source)), "presence"),
 )
 _COUNTS = (

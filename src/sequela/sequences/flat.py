@@ -24,7 +24,7 @@ from sequela.identity.fingerprint import Content, joined, of_records, tokens
 from sequela.identity.pseudonyms import Pseudonyms
 
 HEADER = "sequences.json"
-_DAY = np.timedelta64(1, "D")
+_DAY = np.timedelta64(1, "D")  # unit of the gap between two steps in a mark
 _MARKED_AT_ONCE = 1 << 21  # codes and measurements whose marks are computed at once
 
 # name -> (dtype, dimension)
@@ -213,7 +213,7 @@ class ArrayFile:
         self._file: BinaryIO = path.open("wb")
         self._write_header()
 
-    def append(self, piece: NDArray[Any]) -> None:
+    def append(self, piece: NDArray[np.generic]) -> None:
         """Append a one-dimensional ``piece``."""
         self._file.write(np.ascontiguousarray(piece, dtype=self.dtype).view(np.uint8).data)
         self.length += len(piece)
@@ -240,7 +240,7 @@ class SequencesWriter:
     def append(
         self,
         *,
-        examples: Mapping[str, NDArray[Any]],
+        examples: Mapping[str, NDArray[np.generic]],
         steps_per_example: NDArray[np.int64],
         step_time: NDArray[np.datetime64],
         codes_per_step: NDArray[np.int64],
@@ -267,7 +267,7 @@ class SequencesWriter:
 
 
 @contextmanager
-def writing_sequences(folder: Path, header: Mapping[str, Any]) -> Iterator[SequencesWriter]:
+def writing_sequences(folder: Path, header: Mapping[str, object]) -> Iterator[SequencesWriter]:
     """Write a folder of sequences in pieces; after an error, the old folder remains.
 
     The arrays' lengths are added to the header.
@@ -286,7 +286,7 @@ def writing_sequences(folder: Path, header: Mapping[str, Any]) -> Iterator[Seque
         (new / HEADER).write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
         if folder.exists():
             folder.rename(work / "old")
-        new.rename(folder)
+        new.rename(folder)  # a reader sees the old folder or the new one, never half of one
 
 
 def spans(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -298,14 +298,15 @@ def spans(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.in
     """
     ends = np.cumsum(counts)
     total = int(ends[-1]) if len(ends) else 0
+    # Each range is a shifted piece of 0, 1, 2...: no loop over millions of rows in Python.
     shifts: NDArray[np.int64] = np.repeat(starts - ends + counts, counts)
     return shifts + np.arange(total)
 
 
 def examples_of(sequences: Sequences, rows: NDArray[np.int64]) -> Sequences:
     """Return some examples in the given order."""
-    lengths = sequences.lengths[rows]
-    steps = spans(sequences.step_offsets[rows], lengths)
+    lengths = sequences.lengths[rows]  # (example,)
+    steps = spans(sequences.step_offsets[rows], lengths)  # (step,), in the new order
     changes: dict[str, Any] = {
         name: getattr(sequences, name)[rows]
         for name in ("subject_id", "prediction_time", "label", "part", "age", "followed")
@@ -313,7 +314,7 @@ def examples_of(sequences: Sequences, rows: NDArray[np.int64]) -> Sequences:
     changes |= {"step_offsets": _ends(lengths), "step_time": sequences.step_time[steps]}
     for ends, names in (("code_offsets", ["codes"]), ("value_offsets", ["channels", "values"])):
         offsets = getattr(sequences, ends)
-        counts = offsets[steps + 1] - offsets[steps]
+        counts = offsets[steps + 1] - offsets[steps]  # (step,)
         children = spans(offsets[steps], counts)
         changes[ends] = _ends(counts)
         changes |= {name: getattr(sequences, name)[children] for name in names}
@@ -345,12 +346,13 @@ def content_of(sequences: Sequences, how: Pseudonyms) -> Content:
 def _content_of_block(sequences: Sequences, how: Pseudonyms) -> Content:
     subjects, subject = np.unique(sequences.subject_id, return_inverse=True)
     of_step = np.repeat(subject, sequences.lengths)
-    days = _days_since(of_step, sequences.step_time)
+    days = _days_since(of_step, sequences.step_time)  # (step,)
     step = np.repeat(np.arange(len(of_step)), np.diff(sequences.code_offsets))
     measured = np.repeat(np.arange(len(of_step)), np.diff(sequences.value_offsets))
     in_vocabulary = sequences.codes > 0
     step = step[in_vocabulary]
     codes = sequences.codes[in_vocabulary].astype(np.int64)
+    # Equal values have equal bits; a value as text would depend on its rounding.
     bits = np.ascontiguousarray(sequences.values).view(np.int32).astype(np.int64)
     channels = sequences.channels.astype(np.int64)
     of_codes = tokens(sequences.vocabulary, codes, days[step], how=how)
@@ -365,11 +367,11 @@ def _days_since(subject: NDArray[np.int64], time: NDArray[np.datetime64]) -> NDA
     order = np.lexsort((time, subject))
     subject, time = subject[order], time[order]
     new = np.ones(len(time), np.bool_)
-    new[1:] = (subject[1:] != subject[:-1]) | (time[1:] != time[:-1])
+    new[1:] = (subject[1:] != subject[:-1]) | (time[1:] != time[:-1])  # sorted by subject and time
     first = np.flatnonzero(new)  # first row of each time of each subject
     gap = np.full(len(first), -1)
     same = subject[first[1:]] == subject[first[:-1]]
-    gap[1:][same] = ((time[first[1:]] - time[first[:-1]]) // _DAY)[same]
+    gap[1:][same] = ((time[first[1:]] - time[first[:-1]]) // _DAY)[same]  # days
     days = np.empty(len(time), np.int64)
     days[order] = gap[np.cumsum(new) - 1]
     return days

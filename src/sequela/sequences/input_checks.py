@@ -155,13 +155,13 @@ def form_of(sequences: Sequences) -> Floats:
     codes = np.diff(sequences.code_offsets[sequences.step_offsets])
     values = np.diff(sequences.value_offsets[sequences.step_offsets])
     hours = [(prediction_time - sequences.step_time[step]) / _HOUR for step in (first, end - 1)]
-    clock = [seconds % 86400 / 3600, seconds // 86400 % 7]
+    clock = [seconds % 86400 / 3600, seconds // 86400 % 7]  # wards may label by shift or weekday
     return np.column_stack([codes, sequences.lengths, values, *hours, *clock]).astype(np.float64)
 
 
 def _foreign_scaling(used: Scaling, fitted: Scaling) -> list[Finding]:
     numbers, expected = (np.array([scaling.mean, scaling.std]) for scaling in (used, fitted))
-    if np.allclose(numbers, expected, rtol=_TOLERANCE):
+    if np.allclose(numbers, expected, rtol=_TOLERANCE):  # sums of blocks may round otherwise
         return []
     return [Finding.of("scaling of other parts", "scaling")]
 

@@ -31,7 +31,7 @@ class Intervals:
     def label(self, time: Floats, event: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the class in which the event was seen, 0 where none was: int64 (example,)."""
         interval, size = np.searchsorted(self.horizons, time), len(self.horizons)
-        observed = (event > 0) & (interval < size)
+        observed = (event > 0) & (interval < size)  # seen by the last horizon
         return np.where(observed, 1 + (event - 1) * size + interval, 0)
 
     def possible(self, time: Floats, event: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -45,8 +45,8 @@ class Intervals:
         rest = ((ends - time[:, None]) / (ends - starts)).clip(0, 1)
         label = self.label(time, event)
         shares = np.concatenate([np.ones((len(time), 1)), np.tile(rest, self.causes)], axis=1)
-        certain = (event > 0) | (time >= ends[-1])
-        shares[certain] = np.eye(self.n_classes)[label[certain]]
+        certain = (event > 0) | (time >= ends[-1])  # one class is possible
+        shares[certain] = np.eye(self.n_classes)[label[certain]]  # (example, class)
         return shares.astype(np.float32)
 
     def risk(self, probabilities: NDArray[np.floating], cause: int = 1) -> Floats:
@@ -93,6 +93,8 @@ class Intervals:
         ending = np.where(last, event[example], 0)
         starts, ends = np.array((0.0, *self.horizons[:-1])), np.array(self.horizons)
         part = (time[example] - starts[interval]) / (ends - starts)[interval]
+        # An example that left within an interval counts for the time it was there (actuarial
+        # method).
         weight = np.where(last & (ending == 0), part, 1.0)
         followed = weight > 0
         return example[followed], interval[followed], ending[followed], weight[followed]
@@ -107,7 +109,7 @@ class Intervals:
         alive, by_interval = hazards[:, 0, :1], [hazards[:, 0, 1:]]
         for interval in range(1, len(self.horizons)):
             by_interval.append(hazards[:, interval, 1:] * alive)
-            alive = hazards[:, interval, :1] * alive
+            alive = hazards[:, interval, :1] * alive  # (example, 1), the survival function
         by_cause = []
         for cause in range(self.causes):
             by_cause += [events[:, [cause]] for events in by_interval]

@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from sequela.errors import DataError, extra
 
 NUMBERS = 9996  # number of features: the paper's 10,000 as a multiple of its 84 kernels
-KERNELS = 84
-MOST_DILATIONS = 32
-_FEWEST = 9
-_SEED = 0
+KERNELS = 84  # of length 9 with three weights of 2 and six of -1: 9 choose 3
+MOST_DILATIONS = 32  # the default of the paper
+_FEWEST = 9  # samples: the length of a kernel
+_SEED = 0  # of the draw of segments, whose values become thresholds
+# The arrays that sktime learns, in its order.
 _STATE = ("channel_counts", "channels", "dilations", "numbers", "thresholds")
-"""The arrays that sktime learns, in its order."""
 
 
-def learnt(signal: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+def learnt(signal: NDArray[np.float32]) -> dict[str, NDArray[np.number]]:
     """Learn thresholds and channels of convolutions from signals (segment, n_chans, n_times)."""
     if signal.shape[2] < _FEWEST:
         raise DataError(
@@ -32,7 +32,7 @@ def learnt(signal: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
 
 
 def transformed(
-    signal: NDArray[np.float32], state: Mapping[str, NDArray[Any]]
+    signal: NDArray[np.float32], state: Mapping[str, NDArray[np.number]]
 ) -> NDArray[np.float32]:
     """Compute shares of time (segment, number) of signals (segment, n_chans, n_times)."""
     transformer = _transformer()

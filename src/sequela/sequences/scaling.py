@@ -57,7 +57,7 @@ class Scaling:
     def apply(self, signal: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scale segments (segment, n_chans, n_times); a constant channel stays centred at 0."""
         mean = np.asarray(self.mean, dtype=np.float32)[:, None]
-        std = np.asarray([s or 1.0 for s in self.std], dtype=np.float32)[:, None]
+        std = np.asarray([s or 1.0 for s in self.std], dtype=np.float32)[:, None]  # (n_chans, 1)
         return (signal - mean) / std
 
     def to_json(self) -> dict[str, object]:
@@ -72,7 +72,7 @@ class Scaling:
 
 def quantiles(table: NDArray[np.float32]) -> NDArray[np.float32]:
     """Compute evenly spaced quantiles of each column: float32 (column, 101); NaN without values."""
-    levels = np.linspace(0, 1, LEVELS)
+    levels = np.linspace(0, 1, LEVELS)  # every percent
     columns = [column[~np.isnan(column)] for column in table.T]
     none = np.full(LEVELS, np.nan)
     ends = [np.quantile(column, levels) if len(column) else none for column in columns]
@@ -98,6 +98,7 @@ def normal_scores(
     """
     from scipy.special import ndtri
 
+    # The inverse normal transform (van der Waerden 1952): outliers and units have no effect.
     ranks, scores = _mean_ranks(ends), np.full_like(values, np.nan)
     for first in range(0, len(values), _AT_ONCE):
         block = slice(first, first + _AT_ONCE)
@@ -108,9 +109,9 @@ def normal_scores(
             count = np.where(ends[column, more - 1] <= value, more, count)
         low = np.clip(count - 1, 0, LEVELS - 2)
         begin, end = (ends[column, low + i].astype(np.float64) for i in (0, 1))
-        rank, last = (ranks[column, low + i] for i in (0, 1))
+        rank, last = (ranks[column, low + i] for i in (0, 1))  # (number,)
         width = np.where(begin < end, end - begin, 1)  # equal ones have one rank
-        share = np.clip((value - begin) / width, 0, 1)
+        share = np.clip((value - begin) / width, 0, 1)  # between two quantiles, ranks are on a line
         scores[block] = ndtri(np.clip(rank + share * (last - rank), _EDGE, 1 - _EDGE))
     return scores
 

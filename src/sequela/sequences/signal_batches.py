@@ -76,7 +76,7 @@ class SignalSource:
     def of(self, rows: list[int] | slice) -> SignalBatch:
         """Return the batch of some of the segments."""
         scaled = np.asarray(self.scaling.apply(self.source[self.rows[rows]]))
-        release(self.source)
+        release(self.source)  # pages of a mapped file, which would fill the memory
         return replace(self.labelled.of(rows), signal=torch.from_numpy(scaled))
 
 
@@ -135,7 +135,7 @@ class VariedDataset(SignalDataset):
             unread = segments.labelled if isinstance(segments, SignalSource) else segments
             batch = unread.of(indices)
             share = torch.rand(n, generator=self._generator, dtype=torch.float64)
-            start = self._begin[indices] + (share * self._places[indices]).long()
+            start = self._begin[indices] + (share * self._places[indices]).long()  # samples
             # A cut is in two segments that follow each other, or in one.
             rows, offset = start // self._n_times, start % self._n_times
             following = (rows + 1).clamp(max=len(self) - 1)  # read only where offset > 0
@@ -144,7 +144,7 @@ class VariedDataset(SignalDataset):
             signal = joined.unfold(-1, self._n_times, 1)[torch.arange(n), :, offset]
         if self._gain:
             factor = torch.randn(n, 1, 1, generator=self._generator) * self._gain
-            signal = signal * factor.exp()
+            signal = signal * factor.exp()  # as with other electrodes or amplifiers
         return replace(batch, signal=signal)
 
 

@@ -1,7 +1,7 @@
 """Batches of visit sequences, flat and in packed order, and the sampler that fills them."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
@@ -13,7 +13,7 @@ from torch import Tensor, distributed
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from sequela.sequences.feature_tables import last_values, static_table
-from sequela.sequences.featurisers import Standardised
+from sequela.sequences.featurisers import Standardised, State
 from sequela.sequences.flat import Sequences, spans
 from sequela.sequences.scaling import knots
 from sequela.sequences.signal_batches import as_it_is
@@ -144,7 +144,7 @@ class FurtherInputs:
 
     sequences: Sequences
     reads: tuple[str, ...]
-    scales: Mapping[str, NDArray[Any]]
+    scales: State
     features: Standardised | None = None
     keep: bool = True
 
@@ -170,7 +170,7 @@ class FurtherInputs:
     @cached_property
     def _all_values(self) -> tuple[NDArray[np.float32], NDArray[np.bool_]] | None:
         """The values of all visits and their mask, where they take little memory."""
-        visits = len(self.sequences.code_offsets) - 1
+        visits = len(self.sequences.code_offsets) - 1  # of all examples
         if visits * len(self.sequences.channel_names) > _MOST_VALUES:
             return None
         return self._values(np.arange(visits))
@@ -187,7 +187,7 @@ class FurtherInputs:
         Examples are (patient,), in the order of the batch; ``visits`` (visit,) are steps in packed
         order, and ``ranks`` (visit,) their number for the patient, from 0.
         """
-        arrays: dict[str, NDArray[Any]] = {}
+        arrays: dict[str, NDArray[np.generic]] = {}
         if "values" in self.reads:
             if self.keep and self._all_values:
                 values, mask = (array[visits] for array in self._all_values)
@@ -197,12 +197,13 @@ class FurtherInputs:
         if "gaps" in self.reads:
             times = self.sequences.step_time
             before = np.where(ranks > 0, visits - 1, visits)
-            days = (times[visits] - times[before]) / np.timedelta64(1, "D")
+            days = (times[visits] - times[before]) / np.timedelta64(1, "D")  # 0 for a first visit
             arrays["gaps"] = days.astype(np.float32)
         if "static" in self.reads:
             arrays["static"] = self.static.rows(examples)
         if self.features is not None:
             arrays["features"] = self.features.rows(examples)
+        # In logs, 1 and 2 days differ about as much as 10 and 20, and one long stay decides little.
         arrays["second"] = np.log1p(self.sequences.followed[examples])
         tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
         return {"reads": self.reads, **tensors}
@@ -237,13 +238,13 @@ class VisitDataset(Dataset[VisitBatch]):
     def __getitem__(self, rows: Sequence[int]) -> VisitBatch:
         source = self.sequences
         batch = np.asarray(rows, np.int64)
-        order = batch[np.argsort(-self.lengths[batch], kind="stable")]
-        examples, lengths = self.examples[order], self.lengths[order]
+        order = batch[np.argsort(-self.lengths[batch], kind="stable")]  # as packed sequences need
+        examples, lengths = self.examples[order], self.lengths[order]  # (patient,)
         # A stable sort by step turns patient-major visits into packed order.
         ranks = spans(np.zeros_like(lengths), lengths)
         packed = np.argsort(ranks, kind="stable")
         visits = spans(source.step_offsets[examples], lengths)[packed]
-        starts = source.code_offsets[visits]
+        starts = source.code_offsets[visits]  # (visit,), in packed order
         counts = source.code_offsets[visits + 1] - starts
         further = self.further.of(examples, visits, ranks[packed]) if self.further else {}
         return VisitBatch(
@@ -292,7 +293,7 @@ class BucketSampler(Sampler[list[int]]):
             yield from self._cut(np.argsort(self.lengths, kind="stable"))
             return
         shuffled = torch.randperm(n, generator=self.generator).numpy()
-        size = _POOL * self.batch_size
+        size = _POOL * self.batch_size  # rows of a pool
         batches: list[list[int]] = []
         for i in range(0, n, size):
             rows = shuffled[i : i + size]

@@ -35,7 +35,7 @@ def cut_code(code: str, digits: int | None) -> str:
     family, body = family_of(code), body_of(code)
     if digits is None or family.dot is None:
         return code
-    bare = body.replace(".", "")
+    bare = body.replace(".", "")  # MIMIC writes no dots, eICU does
     of_e = bare[:1] == "E" and family.dot_of_e is not None
     dot = family.dot_of_e if of_e else family.dot
     return code[: len(code) - len(body)] + bare[: (dot or 0) + digits]
@@ -90,7 +90,7 @@ class Vocabulary:
         edges = tuple(tuple(ends) for ends in header["edges"])
         return cls(tuple(header["vocabulary"]), tuple(header["channels"]), edges)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return the vocabulary for a header, where :meth:`of` finds it."""
         return dict(vars(self))  # asdict copies each code
 
@@ -147,8 +147,8 @@ def bin_edges(
         ([4, 7], [[1.0, 2.0], [5.0, 5.0]])
     """
     kinds, first = np.unique(kind, return_index=True)
-    so_far = np.cumsum(counts)
-    before = so_far[first] - counts[first]
+    so_far = np.cumsum(counts)  # of all kinds, so that one search serves them
+    before = so_far[first] - counts[first]  # (kind,)
     total = np.diff(before, append=counts.sum())
     rank = -(-total[:, None] * np.arange(1, bins) // bins)  # rounded up: (kind, bins - 1)
     return kinds, values[np.searchsorted(so_far, before[:, None] + rank)]

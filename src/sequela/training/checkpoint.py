@@ -12,8 +12,8 @@ from sequela.models import stored
 from sequela.training.history import History, record
 
 FILE = "state.safetensors"
-_REMEDY = "delete the run and train again"
-_GROUPS = ("model", "average", "best", "generators")
+_REMEDY = "delete the run and train again"  # a checkpoint cannot be repaired
+_GROUPS = ("model", "average", "best", "generators")  # of tensors, by field of a checkpoint
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Checkpoint:
     average: dict[str, Tensor]
     best: dict[str, Tensor]
     optimiser: dict[str, Any]
-    schedule: dict[str, Any]
+    schedule: dict[str, object]
     generators: dict[str, Tensor]
     history: History
 
@@ -84,6 +84,7 @@ def clone(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def generator_states(data_order: torch.Generator) -> dict[str, Tensor]:
     """Return the states of all generators that a fit draws from."""
+    # The order of batches and dropout must go on where they were: a resumed fit has equal bytes.
     states = {"data_order": data_order.get_state(), "torch": torch.get_rng_state()}
     if torch.cuda.is_available():
         states["cuda"] = torch.cuda.get_rng_state()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator
@@ -23,18 +23,30 @@ from sequela.training.history import EpochRecord, History, TrainingListener, kep
 from sequela.training.totals import Metric, Totals
 
 CHECKPOINT_SECONDS = 5.0  # the least time between two checkpoints of a fit
+# Steps of a fit of which a tenth is one step: torch cannot divide by its steps less one.
 _STEPS_WITHOUT_A_RISE = 10
-"""Steps of a fit of which a tenth is one step: torch cannot divide by its steps less one."""
 _TRIM_THRESHOLD = -1  # the name in ``mallopt(3)`` of the free memory from which on some is returned
+# The name in ``mallopt(3)`` of the size from which on a block is returned at once.
 _MMAP_THRESHOLD = -3
-"""The name in ``mallopt(3)`` of the size from which on a block is returned at once."""
 _ema = cache(get_ema_multi_avg_fn)
+
+
+class Batch(Protocol):
+    """A batch of any kind of examples."""
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """The arguments of ``forward``."""
+
+    @property
+    def labels(self) -> Tensor:
+        """The class of each example, or the share of each class."""
 
 
 def fit(
     model: nn.Module,
-    train: DataLoader[Any],
-    tuning: DataLoader[Any] | None,
+    train: DataLoader[Batch],
+    tuning: DataLoader[Batch] | None,
     settings: TrainingSettings,
     *,
     metrics: Mapping[str, Metric],
@@ -88,13 +100,13 @@ def fit(
             history.append(run.epoch(number, "tuning"))
         notify(listeners, "on_epoch_end", history)
     notify(listeners, "on_fit_end", history)
-    model.load_state_dict(run.best)
+    model.load_state_dict(run.best)  # of the average, see ``_Selection``
     model.eval()
     return history
 
 
 @torch.no_grad()
-def _learn_scales(model: nn.Module, train: DataLoader[Any]) -> None:
+def _learn_scales(model: nn.Module, train: DataLoader[Batch]) -> None:
     learn: Callable[[Iterable[tuple[Tensor, ...]]], None] | None
     learn = getattr(model, "fit_scales", None)
     if learn is not None:
@@ -111,8 +123,8 @@ class _Fit:
     def __init__(
         self,
         raw_model: nn.Module,
-        train: DataLoader[Any],
-        tuning: DataLoader[Any] | None,
+        train: DataLoader[Batch],
+        tuning: DataLoader[Batch] | None,
         settings: TrainingSettings,
         metrics: Mapping[str, Metric],
         class_weight: Tensor | None,
@@ -121,6 +133,7 @@ class _Fit:
         self.history: History = []
         self.best: dict[str, Tensor] = {}
         self.stopped = False
+        # bfloat16 has the range of float32, so that gradients need no scaling (float16 does).
         use_bf16 = (
             settings.mixed_precision
             and torch.cuda.is_available()
@@ -128,11 +141,12 @@ class _Fit:
         )
         self.accelerator = Accelerator(mixed_precision="bf16" if use_bf16 else "no")
         device = self.accelerator.device
+        # Weight decay apart from the gradient: Loshchilov & Hutter 2019, arXiv 1711.05101.
         self.raw_adam = AdamW(
             raw_model.parameters(),
             lr=settings.learning_rate,
             weight_decay=settings.weight_decay,
-            fused=True,
+            fused=True,  # one kernel for all weights
         )
         self.raw_schedule = _schedule(self.raw_adam, settings, settings.epochs * len(train))
         self.data_order: Any = train.generator
@@ -187,7 +201,7 @@ class _Fit:
                     n_members = len(logits)
                     labels = labels.expand(n_members, *labels.shape).flatten(0, 1)
                     toward = None if toward is None else toward.repeat(n_members, 1)
-                    logits = logits.flatten(0, 1)
+                    logits = logits.flatten(0, 1)  # (member x example, class)
                 how = self.settings
                 smoothing = how.label_smoothing if toward is None else how.distil
                 loss = totals.add(logits, labels, smoothing=smoothing, toward=toward)
@@ -214,21 +228,26 @@ class _Fit:
             loss.backward()
         else:
             self.accelerator.backward(loss)
+        # Recurrent networks have rare steps with huge gradients (Pascanu et al. 2013): the
+        # direction is kept, the length limited.
         if self.settings.clip_norm is not None:
             clip = nn.utils.clip_grad_norm_ if self.alone else self.accelerator.clip_grad_norm_
             clip(self.parameters, self.settings.clip_norm)
         self.raw_adam.step()
-        self.schedule.step()
+        self.schedule.step()  # after each step, not each epoch: one-cycle counts steps
 
 
+# Polyak averaging: the mean of the last weights has a lower loss than the last weights, as steps at
+# a high rate circle around a minimum.
 class _MovingAverage(TrainingListener):
     """The running average of a model's weights over the steps: ``network`` has it."""
 
     def __init__(self, model: nn.Module, decay: float, device: torch.device) -> None:
+        # Buffers (learnt scales) are copied: an average of them would describe no data.
         self.network = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay)).to(device)
         self.decay = decay
         averaged = self.network.module
-        self.weights: Any = list(averaged.parameters()), list(model.parameters())
+        self.weights = list(averaged.parameters()), list(model.parameters())
         self.buffers = list(averaged.buffers()), list(model.buffers())
 
     @torch.no_grad()
@@ -249,7 +268,7 @@ class _Selection(TrainingListener):
 
     def _stop_if_due(self, history: History) -> None:
         if any(record.part == "tuning" for record in history):
-            since = history[-1].epoch + 1 - kept_epoch(history, self.run.settings.keep)
+            since = history[-1].epoch + 1 - kept_epoch(history, self.run.settings.keep)  # epochs
             self.run.stopped = since > self.run.settings.patience
 
     def on_fit_begin(self, history: History) -> None:
@@ -281,8 +300,10 @@ class _Checkpoints(TrainingListener):
 
 def _schedule(adam: AdamW, settings: TrainingSettings, steps: int) -> lr_scheduler.LRScheduler:
     if settings.schedule == "one-cycle":
+        # Smith & Topin 2018, arXiv 1708.07120: the rate rises for a tenth of the steps, then falls.
         rate = settings.learning_rate
         rise = 0.2 if steps == _STEPS_WITHOUT_A_RISE else 0.1
+        # AdamW's first moment stays as it is.
         return lr_scheduler.OneCycleLR(adam, rate, steps, pct_start=rise, cycle_momentum=False)
     return lr_scheduler.ConstantLR(adam, factor=1.0, total_iters=0)
 
@@ -293,7 +314,7 @@ def _keep_freed_memory() -> None:
 
     It returns large blocks to the system else, which clears them again, page by page, in each step.
     """
-    if platform.libc_ver()[0] == "glibc":
+    if platform.libc_ver()[0] == "glibc":  # macOS and musl have no mallopt
         library = ctypes.CDLL(None)
-        library.mallopt(_MMAP_THRESHOLD, 1 << 25)
-        library.mallopt(_TRIM_THRESHOLD, 1 << 28)
+        library.mallopt(_MMAP_THRESHOLD, 1 << 25)  # 32 MB, the most that glibc accepts
+        library.mallopt(_TRIM_THRESHOLD, 1 << 28)  # 256 MB

@@ -1,7 +1,7 @@
 """Running sums over the examples of an epoch."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TypedDict
 
 import torch
 from accelerate import Accelerator
@@ -9,6 +9,13 @@ from torch import Tensor, nn
 
 Metric = Callable[[Tensor, Tensor], Tensor]
 """A metric: from logits (example, class) and labels (example,) to one number an example."""
+
+
+class Means(TypedDict):
+    """The mean loss and metrics of an epoch."""
+
+    loss: float
+    metrics: dict[str, float]
 
 
 def correct(logits: Tensor, labels: Tensor) -> Tensor:
@@ -22,7 +29,7 @@ class Totals:
     def __init__(self, metrics: Mapping[str, Metric], class_weight: Tensor | None) -> None:
         self.metrics = metrics
         self.class_weight = class_weight
-        zero = torch.zeros((), dtype=torch.float64)
+        zero = torch.zeros((), dtype=torch.float64)  # float32 sums lose digits over long epochs
         self.loss, self.weight, self.values = zero, zero, dict.fromkeys(metrics, zero)
         self.n_examples = 0
 
@@ -43,6 +50,8 @@ class Totals:
         """
         log_probabilities = logits.float().log_softmax(1)
         if labels.ndim > 1:  # the share of each class that an example may be in
+            # The log of a sum of shares times probabilities; log(0) is -inf and drops out of the
+            # sum.
             losses = -(log_probabilities + labels.log()).logsumexp(1)
             # The probabilities of rare events are what is wanted.
             smoothing = 0.0 if toward is None else smoothing
@@ -60,10 +69,12 @@ class Totals:
             spread = log_probabilities.mean(1)
             if toward is not None:
                 spread = (log_probabilities * toward).sum(1)
+            # Cross-entropy is linear in the target, so a mixed target is a mix of losses (Hinton et
+            # al. 2015, arXiv 1503.02531, for a teacher).
             loss = (1 - smoothing) * loss - smoothing * _weighted(spread, weight)
         return loss / total
 
-    def record(self, accelerator: Accelerator) -> dict[str, Any]:
+    def record(self, accelerator: Accelerator) -> Means:
         """Return the means over all examples of all processes."""
         # One reduction of all sums, as each waits for every process.
         numbers = [self.loss, self.weight, *self.values.values(), torch.tensor(self.n_examples)]

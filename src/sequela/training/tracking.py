@@ -8,7 +8,6 @@ test set is not tracked, because each evaluation on it is logged.
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from sequela.config import RunSettings
 from sequela.datasets.catalog import DATA_SETS
@@ -59,7 +58,7 @@ class MLflow(Tracker):
     def __init__(self) -> None:
         with extra("track", "--track mlflow", "mlflow"):
             import mlflow
-        self.mlflow: Any = mlflow
+        self.mlflow = mlflow
 
     def begin(self, name: str, settings: Mapping[str, str]) -> None:
         """Begin a run with the settings as parameters."""
@@ -81,7 +80,7 @@ class TensorBoard(Tracker):
     def __init__(self) -> None:
         with extra("track", "--track tensorboard", "tensorboard"):
             from torch.utils.tensorboard import SummaryWriter
-        self.new_writer, self.writer = SummaryWriter, None  # type: Any, Any
+        self.new_writer = SummaryWriter
 
     def begin(self, name: str, settings: Mapping[str, str]) -> None:
         """Begin a run with the settings as a table."""
@@ -109,10 +108,12 @@ def tracker(name: str) -> Tracker:
     return TRACKERS[name]()
 
 
-def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+def flat(settings: Mapping[str, object], prefix: str = "") -> dict[str, str]:
     """Flatten nested settings, with dots in their names: ``training.epochs``."""
     values: dict[str, str] = {}
     for name, value in settings.items():
-        nested = isinstance(value, Mapping)
-        values |= flat(value, f"{prefix}{name}.") if nested else {f"{prefix}{name}": str(value)}
+        if isinstance(value, Mapping):
+            values |= flat(value, f"{prefix}{name}.")
+        else:
+            values[f"{prefix}{name}"] = str(value)  # both trackers show text
     return values

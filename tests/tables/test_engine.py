@@ -36,7 +36,6 @@ def test_spark_gives_the_same_rows_and_collects_counts_only(
     """In a session that runs already, whose settings and cached tables are left as they were."""
     from pyspark.sql.classic.dataframe import DataFrame
 
-    many_events["ADMISSIONS"][0]["diagnosis"] = 'A "QUOTED", DIAGNOSIS\nON TWO LINES'
     many_events["DIAGNOSES_ICD"] += [
         {"subject_id": s, "hadm_id": h, "seq_num": 1, "icd9_code": code}
         for s, h in ((3, 99), (2, ""))

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from sequela.cli import progress
 from sequela.cli.progress import ReadingProgress, RunProgress, StudyProgress
 from sequela.config import RunSettings
 from sequela.listeners import broadcast, listening
@@ -46,14 +45,15 @@ RUN = planned("visits-baseline")
 @pytest.mark.parametrize("terminal", [True, False])
 def test_finished_runs_of_a_study(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001
     console = written_to(terminal=terminal)
+    clock = 100.0
+    monkeypatch.setattr("sequela.cli.progress.time.monotonic", lambda: clock)
     with StudyProgress(console) as shown:
-        shown.look(0, 2)
-        monkeypatch.setattr(progress, "_LINE_SECONDS", 0.0)
-        shown.look(1, 2)
-    if terminal:
-        assert "1/2 runs 0:00:00" in text(console)
-    else:
-        assert text(console) == "1 of 2 runs, 0:00 elapsed, about 0:00 left\n"
+        shown.look(1, 5)  # finished before
+        clock += 70
+        shown.look(3, 5)
+    assert "3 of 5 runs, 1:10 elapsed, about 1:10 left" in text(console)
+    if not terminal:
+        assert text(console).count("\n") == 1
 
 
 @pytest.mark.parametrize("terminal", [True, False])

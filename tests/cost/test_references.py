@@ -12,7 +12,8 @@ from tests.cost.tally import Number, Plain, Vector, dense, sigmoid, total
 from sequela.cost import record
 from sequela.cost.derivation import derive
 from sequela.cost.ledger import Account
-from sequela.cost.references import ExampleInputs, account_of_reference, averaging
+from sequela.cost.references import account_of_reference, account_of_unfitted, averaging
+from sequela.errors import SettingError
 from sequela.models.reference import NUMBERS_OF_A_TREE, REFERENCE_MODELS, Examples, loaded
 from sequela.runs.model import Pooling, averaged
 from sequela.sequences import minirocket
@@ -129,19 +130,10 @@ def test_the_shares_of_the_classes_cost_nothing() -> None:
     assert not account.lower_bound
 
 
-def linear_account(name: str, columns: int, classes: int, shape: dict[str, int]) -> Account:
-    """Count a linear model of so many columns and classes with its features."""
-    rows = classes if classes > 2 else 1
-    inputs = ExampleInputs(REFERENCE_MODELS[name].reads[:1], shape, 1)
-    account = account_of_reference(name, {"weight": np.zeros((rows, columns))}, inputs)
-    assert account is not None
-    return account
-
-
 @pytest.mark.parametrize("name", SCORES)
 def test_a_score(name: str) -> None:
     """Is it known; if it is a chance: two comparisons, and log(p / (1 - p))."""
-    account = linear_account(name, 2, 2, {})
+    account = account_of_unfitted(name, {}, None, "exact")
     score, scale, linear, last = (layer.operations for layer in account.layers)
     assert score == (6 if SCORES[name].chance else 1)
     assert (scale, linear, last) == (2 * 3, 2 * 2, 5)
@@ -155,8 +147,8 @@ def test_counts_read_measurements_only_where_they_are_columns() -> None:
 
 
 def test_minirocket_is_counted_as_its_paper_computes_it() -> None:
+    account = account_of_unfitted("minirocket", {"n_times": 20}, None, "exact")
     t, features = 20, minirocket.NUMBERS
-    account = linear_account("minirocket", features, 5, {"n_chans": 1, "n_times": t})
     done = t + 2 * t  # -x and 3·x
     for _ in minirocket.dilations(t):
         done += 8 * t  # eight shifted sums
@@ -185,3 +177,26 @@ def test_the_mean_of_an_ensemble(mean: Pooling) -> None:
     work = averaging(2, 1, 3, geometric=mean == "geometric")
     assert work.operations.value == plain.tally.operations
     assert work.macs.value == 0
+
+
+@pytest.mark.parametrize("sizes", [(1, 178), (3, 65)])
+def test_columns_without_data_are_those_of_the_features(sizes: tuple[int, int]) -> None:
+    chans, times = sizes
+    source = SimpleNamespace(signal=np.zeros((1, chans, times), np.float32), sfreq=100.0)
+    for name in ("logistic-regression", "spectral-logistic-regression", "minirocket"):
+        account = account_of_unfitted(name, {"n_chans": chans}, times, "exact")
+        read = account.layers[0].name.removeprefix("features:")
+        columns = len(lookup(read).columns(source, {}))
+        assert account.parameters == (columns + 1) * 5
+    records = account_of_unfitted("logistic-regression", {"n_codes": 30}, 4, "exact")
+    assert (records.parameters, records.operations) == (31, 2 * 30 + 5)
+
+
+def test_what_is_not_known_before_training_is_refused() -> None:
+    for name in ("boosting", "cox"):
+        with pytest.raises(SettingError, match=f"of {name} depend on what it learns: name"):
+            account_of_unfitted(name, {}, None, "exact")
+    with pytest.raises(SettingError, match="has no setting width: choose n_chans"):
+        account_of_unfitted("minirocket", {"width": 3}, None, "exact")
+    with pytest.raises(SettingError, match="n_times must be a whole number of at least 1"):
+        account_of_unfitted("minirocket", {}, 0, "exact")

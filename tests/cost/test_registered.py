@@ -1,4 +1,4 @@
-"""The counts of every network of the package.
+"""The counts of every network and baseline model of the package.
 
 The numbers were written before rules that no model needs were retired (decision 41). The report's
 eight networks are counted layer by layer in ``test_reference.py``.
@@ -10,7 +10,9 @@ import pytest
 
 from sequela.cost.ledger import Account
 from sequela.cost.network import count, registered
+from sequela.cost.references import account_of_unfitted
 from sequela.models.inputs import kind_of
+from sequela.models.reference import REFERENCE_MODELS
 from sequela.models.registry import MODELS
 
 # Parameters, operations and MACs: of the default input; of 64 samples, 2,000 samples of a recording
@@ -31,6 +33,18 @@ NETWORKS = {
     "values-lstm": ((219_593, 931_665, 443_904), (219_593, 1_522_320, 741_568)),
     "visits-attention": ((24_690, 333_796, 163_296), (24_690, 232_201, 110_192)),
 }
+# The same of baseline models: of the default input; of 64 samples or visits.
+BASELINES = {
+    "majority-class": ((5, 0, 0), (5, 0, 0)),
+    "prevalence": ((2, 0, 0), (2, 0, 0)),
+    "logistic-regression": ((895, 2150, 890), (325, 782, 320)),
+    "spectral-logistic-regression": ((480, 20_431, 475), (195, 6460, 190)),
+    "minirocket": ((49_985, 4_475_832, 49_980), (49_985, 1_526_122, 49_980)),
+    "summaries-logistic-regression": ((101, 4065, 100), (101, 9345, 100)),
+    "saps-i": ((3, 16, 2), (3, 16, 2)),
+    "sofa": ((3, 16, 2), (3, 16, 2)),
+    "apache-iva": ((3, 21, 2), (3, 21, 2)),
+}
 
 
 def totals(account: Account) -> tuple[int, int, int]:
@@ -45,3 +59,14 @@ def test_a_network_of_the_package(name: str) -> None:
         shape = {"lengths": (1, 2, 5)}
     found = (totals(count(registered(name))), totals(count(registered(name, **shape))))
     assert found == NETWORKS[name]
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_a_baseline_model_of_the_package(name: str) -> None:
+    accounts = (account_of_unfitted(name, {}, steps, "exact") for steps in (None, 64))
+    assert tuple(map(totals, accounts)) == BASELINES[name]
+
+
+def test_no_baseline_model_is_left_out() -> None:
+    depends_on_data = {name for name in REFERENCE_MODELS if name.endswith("boosting")} | {"cox"}
+    assert BASELINES.keys() == REFERENCE_MODELS.keys() - depends_on_data

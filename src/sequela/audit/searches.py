@@ -74,10 +74,10 @@ def run_checks(data: AuditInput, ignored: Sequence[str] = ()) -> AuditOutcome:
     """
     left_out = {CHECKS.lookup(code).name: code for code in ignored}
     unchecked = [Unchecked(code, name, IGNORED) for name, code in left_out.items()]
-    wanted = [code for code in CHECKS if code not in ignored]
+    codes = [code for code in CHECKS if code not in ignored]
     fitting = [s for s in SEARCHES.values() if data.lacking.keys().isdisjoint(s.needs)]
-    searches = [s for s in fitting if not {*s.reports}.isdisjoint(wanted)]
-    for code in wanted:
+    searches = [s for s in fitting if not {*s.reports}.isdisjoint(codes)]
+    for code in codes:
         if any(code in search.reports for search in searches):
             continue
         # The search of which most needs are met is the one for inputs of this form.

@@ -6,14 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sequela.cli.numbers import say_run
 from sequela.listeners import Listener, listening
@@ -103,23 +96,21 @@ class RunProgress(TrainingListener):
 
 
 class StudyProgress:
-    """The progress of a study: the number of its finished runs."""
+    """The progress of a study: the number of its finished runs, and the time left."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
         self.started = self.shown = time.monotonic()
+        self.before: int | None = None
         self.leaks: set[str] = set()
         self.bar = Progress(
             BarColumn(_BAR),
-            MofNCompleteColumn(),
-            TextColumn("runs"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            TextColumn("{task.description}"),
             console=console,
             disable=not console.is_terminal,
             transient=True,
         )
-        self.task = self.bar.add_task("", total=None)
+        self.task = self.bar.add_task("reading data", total=None)
 
     def __enter__(self) -> Self:
         self.bar.start()
@@ -134,14 +125,17 @@ class StudyProgress:
 
     def look(self, finished: int, count: int) -> None:
         """Show how many runs are finished; without a terminal, print a line each minute."""
-        self.bar.update(self.task, completed=finished, total=count)
         now = time.monotonic()
+        words = f"{finished} of {count} runs, {_clock(now - self.started)} elapsed"
+        # Runs that were there before took no time, so they are no measure of what is left.
+        self.before = finished if self.before is None else self.before
+        if finished > self.before:
+            seconds = (now - self.started) / (finished - self.before)
+            words += f", about {_clock(seconds * (count - finished))} left"
+        self.bar.update(self.task, completed=finished, total=count, description=words)
         if not self.console.is_terminal and now - self.shown >= _LINE_SECONDS:
-            self.shown, elapsed = now, now - self.started
-            line = f"{finished} of {count} runs, {_clock(elapsed)} elapsed"
-            if finished:  # as if the others took as long: the first runs are the quick ones
-                line += f", about {_clock(elapsed / finished * (count - finished))} left"
-            self.console.print(line)
+            self.shown = now
+            self.console.print(words)
 
 
 def _clock(seconds: float) -> str:

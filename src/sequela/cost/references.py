@@ -5,17 +5,32 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from sequela.cost.formula import Number, Symbol, parse
 from sequela.cost.layers.elementwise import elementwise, reduction
 from sequela.cost.layers.products import dense, embedding
 from sequela.cost.ledger import Account, LayerCost, Noted
-from sequela.cost.work import NONE, Cost, Layer, Part, Primitive, Work, samples, softmax
+from sequela.cost.work import (
+    NONE,
+    Cost,
+    Layer,
+    Part,
+    Primitive,
+    Work,
+    convention_of,
+    samples,
+    softmax,
+)
 from sequela.cost.work import mean as mean_of
 from sequela.datasets.catalog import Modality
+from sequela.errors import SettingError
 from sequela.models import reference
-from sequela.models.inputs import kind_of
+from sequela.models.inputs import SIZES, VISITS, kind_of, positive
 from sequela.models.reference import REFERENCE_MODELS, Arrays
-from sequela.sequences.featurisers import FEATURES, lookup
+from sequela.models.signal import SignalConfig
+from sequela.sequences.featurisers import FEATURES, SCORES, lookup
+from sequela.sequences.minirocket import NUMBERS
 
 STANDARDISE = Primitive("standardise", 3, "(x - mean) / deviation, or 0: subtract, divide, compare")
 FORK = Primitive("comparisons", 2, "longest path of each tree, at most: is x known, is x above")
@@ -39,7 +54,9 @@ class ExampleInputs(NamedTuple):
     steps: int
 
 
-def account_of_reference(name: str, arrays: Arrays, inputs: ExampleInputs) -> Account | None:
+def account_of_reference(
+    name: str, arrays: Arrays, inputs: ExampleInputs, convention: str = "exact"
+) -> Account | None:
     """Return what one example costs a baseline model; ``None`` of a plugin's, without a rule."""
     layers_of = LAYERS.get(REFERENCE_MODELS[name].predict)
     if layers_of is None:
@@ -49,17 +66,56 @@ def account_of_reference(name: str, arrays: Arrays, inputs: ExampleInputs) -> Ac
     if "intervals" in arrays:
         times, causes = arrays["intervals"].tolist()
         after = {"hazards to probabilities": elementwise(HAZARD, times * (1 + causes))}
+    rules = convention_of(convention)
     rows = []
     for layers, calls in ((layers_of(arrays), times), (after, 1)):
-        rows += [
-            LayerCost.once(path, layer.kind, layer.work, layer.parameters, calls)
-            for path, layer in layers.items()
-        ]
+        for path, layer in layers.items():
+            counted = rules(layer)
+            rows.append(LayerCost.once(path, layer.kind, counted.work, counted.parameters, calls))
     words = {Modality.EEG: "one segment", Modality.RECORDS: f"one example of {inputs.steps} steps"}
     example = words[kind_of(inputs.reads[0])]
     trainable = sum(row.parameters for row in rows)
-    account = Account(name, "exact", example, tuple(rows), trainable, (), (), None)
+    account = Account(name, convention, example, tuple(rows), trainable, (), (), None)
     return with_features(account, inputs.reads, inputs.shape, (inputs.steps,))
+
+
+def account_of_unfitted(
+    name: str, settings: Mapping[str, Any], steps: int | None, convention: str
+) -> Account:
+    """Return what one example costs a baseline model that is not fitted.
+
+    ``settings`` are sizes that differ from the defaults; with ``n_codes``, the model reads hospital
+    records. ``steps`` are samples of a segment, or visits of a patient.
+    """
+    entry = REFERENCE_MODELS[name]
+    needs_a_run = SettingError(
+        f"the operations of {name} depend on what it learns: name the folder of a run of it"
+    )
+    if LAYERS.get(entry.predict) in (_boosting, _cox):
+        raise needs_a_run
+    reads = (entry.reads_of(Modality.RECORDS) if "n_codes" in settings else None) or entry.reads[:1]
+    signal = kind_of(reads[0]) is Modality.EEG
+    sizes = dict(SIZES)
+    if signal:
+        sizes |= vars(SignalConfig())
+    sizes |= settings
+    if signal and steps is not None:
+        sizes["n_times"] = steps
+    if unknown := sizes.keys() - SIZES.keys():
+        raise SettingError(f"{name} has no setting {min(unknown)}: choose {', '.join(SIZES)}")
+    sizes = {size: positive(size, value) for size, value in sizes.items()}
+    c, t, k = sizes["n_chans"], sizes["n_times"], sizes["n_outputs"]
+    columns = {"samples": c * t, "spectrum": c * (t // 2 + 6), "minirocket": NUMBERS}
+    columns |= {"presence": sizes["n_codes"], **dict.fromkeys(SCORES, 2)}
+    n = positive("columns", columns.get(reads[0].removeprefix(FEATURES), sizes["n_features"]))
+    # One row of weights ranks two classes; an array of one zero needs no memory for its shape.
+    weight = np.broadcast_to(0.0, (k if k > 2 else 1, n))  # noqa: PLR2004
+    visits = 1 if signal else positive("steps", VISITS if steps is None else steps)
+    arrays: Arrays = {"share": np.zeros(k), "weight": weight}
+    account = account_of_reference(name, arrays, ExampleInputs(reads, sizes, visits), convention)
+    if account is None:
+        raise needs_a_run
+    return account
 
 
 def _shares(arrays: Arrays) -> Layers:

@@ -55,7 +55,7 @@ def reproduce(
     Runs that ``out`` already holds are kept if they are finished, and continued if they are not,
     so an interrupted study continues where it stopped. The options are those of ``sequela
     reproduce``. ``on_run`` is called after each run, ``on_look`` several times a second with the
-    state of training. The runs are returned in the order of the page.
+    number of finished runs and the total. The runs are returned in the order of the page.
     """
     _check(studies, root, processes)
     _check_out(out)

@@ -8,6 +8,7 @@ from typing import Any
 
 from sequela.errors import DataError, without_passwords
 from sequela.formats.opened import content, json_value
+from sequela.tables.published import NOT_STATED
 
 ACCOUNT = "account.json"
 LEAKS = "LEAKS: "
@@ -102,7 +103,10 @@ class Account:
                 yield f"  {rows:,} rows: {rule}"
         for name, reason in self.not_read.items():
             yield f"{name}: not read ({reason})"
-        for proof in dict.fromkeys(table.proof for table in self.tables if table.proof):
+        proofs = dict.fromkeys(table.proof for table in self.tables if table.proof)
+        if self.source == "tables":  # nobody publishes checksums of one's own tables
+            proofs.pop(NOT_STATED, None)
+        for proof in proofs:
             names = [table.table for table in self.tables if table.proof == proof]
             yield f"{len(names)} of {len(self.tables)} tables: {proof} ({', '.join(names)})"
         yield f"{self.events:,} events of {self.subjects:,} subjects"

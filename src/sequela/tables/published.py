@@ -84,7 +84,7 @@ class Publication:
         if changed:
             return CHANGED
         if not stated or self.sums is None:
-            return "" if self.source == "tables" else NOT_STATED
+            return NOT_STATED
         computed = digest.hexdigest() if digest else sha256(path, EXPECTED)
         if computed != self.sums.sha256_of[stated]:
             raise DataError(

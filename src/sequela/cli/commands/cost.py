@@ -39,7 +39,7 @@ def cost(
 ) -> None:
     """Count the parameters and operations of a model, with the derivation of each number.
 
-    MODEL is a network listed by `sequela train --help`, a class (FILE.py:CLASS or
+    MODEL is a model listed by `sequela train --help`, a class (FILE.py:CLASS or
     package.module:CLASS), the folder of a run, or auto for the default model of a data set. Nothing
     is trained, and only auto reads data. Examples:
 
@@ -81,6 +81,7 @@ def cost(
     from sequela.cost import training as steps_of_training
     from sequela.cost.derivation import render
     from sequela.cost.record import to_json
+    from sequela.cost.references import account_of_unfitted
     from sequela.models.inputs import parse_settings
     from sequela.models.reference import REFERENCE_MODELS
     from sequela.runs.find import is_run
@@ -93,9 +94,8 @@ def cost(
         changed = any(option is not None for option in shape) or kwargs != "{}" or measure
         account = _of_run(Path(model), changed=changed or convention != "exact")
     elif model in REFERENCE_MODELS:
-        raise SettingError(
-            f"the operations of {model} depend on what it learns: name the folder of a run of it"
-        )
+        _refuse(model, input_, lengths, pad_to, codes, measure, training, optimiser)
+        account = account_of_unfitted(model, parse_settings(kwargs), steps, convention)
     else:
         from sequela.cost.network import count, network, parse_lengths
 
@@ -144,6 +144,14 @@ def _default(model: str, data: str | None, root: Path | None) -> str:
         default, _ = default_run(settings, TrainingSettings(), root=root, work=work)
     print(f"auto: {default.model}, the default for {default.data}", file=sys.stderr)
     return default.model
+
+
+def _refuse(model: str, *options: object) -> None:
+    if any(options):
+        raise SettingError(
+            f"{model} is a baseline model, counted on one example: leave out all but --kwargs, "
+            "--steps, --convention, --derive, --format and --json"
+        )
 
 
 def _of_run(path: Path, *, changed: bool) -> "Account":

@@ -176,7 +176,7 @@ def test_claims_are_declared_before_training_and_judged_twice(
         }
         assert {each["verdict"], each["by_row"]} <= set(ANSWERS)
     changed = (CLAIMS[0].model_copy(update={"value": 0.5}), *CLAIMS[1:])
-    monkeypatch.setitem(STUDIES, "seizure", replace(STUDY, claims=changed))
+    monkeypatch.setitem(STUDIES, "seizure", replace(STUDIES["seizure"], claims=changed))
     with pytest.raises(RunError, match="begun with other claims"):
         reproduce(out, studies=["seizure"], root=synthetic, quick=True, processes=1)
 

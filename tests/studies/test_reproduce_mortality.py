@@ -44,7 +44,7 @@ FULL = 400
 
 def change(patch: pytest.MonkeyPatch, **fields: Any) -> None:
     """Change the study."""
-    patch.setitem(STUDIES, "mortality", replace(STUDY, **fields))
+    patch.setitem(STUDIES, "mortality", replace(STUDIES["mortality"], **fields))
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -11,7 +11,7 @@ from sequela.models.defaults import DEFAULTS
 from sequela.runs.find import Run
 from sequela.runs.model import members_of
 from sequela.studies.registry import records_of, study_of, training_of
-from sequela.studies.settings import run_settings
+from sequela.studies.settings import AIMS, run_settings
 from sequela.studies.study import Study
 
 _OPTIONS = (
@@ -21,7 +21,6 @@ _OPTIONS = (
     | config.options(TrainingSettings)
 )
 """The option of ``sequela train`` for each setting."""
-_AIMS = ("aim", "aim_target")  # the settings of the decision threshold
 
 
 def commands(folders: Sequence[Run]) -> list[str]:
@@ -110,7 +109,7 @@ def _train(settings: RunSettings, repeats: int, seeds: int) -> str:
     sayable = {n: v for n, v in records.items() if v is not None and v is not False and v != ()}
     if settings.cohort and settings.signals:  # these define the task
         sayable = {n: v for n, v in sayable.items() if n not in {"task", "declared"}}
-    aims = {name: sayable[name] for name in _AIMS if name in sayable}
+    aims = {name: sayable[name] for name in AIMS if name in sayable}
     options = Options(
         RunOptions.model_construct(
             split=settings.split,
@@ -159,7 +158,7 @@ def _records(settings: RunSettings) -> dict[str, Any]:
     plain = RunSettings(model=settings.model, data=settings.data)
     return changes | {
         name: getattr(settings, name)
-        for name in _AIMS
+        for name in AIMS
         if getattr(settings, name) != getattr(plain, name)
     }
 

@@ -19,7 +19,7 @@ from sequela.models.defaults import Default
 from sequela.runs.data import default_of
 from sequela.studies.registry import records_of, training_of
 
-_AIMS = ("aim", "aim_target")  # the settings of a run that are only for two classes
+AIMS = ("aim", "aim_target")  # the settings of a run that are only for two classes
 
 
 def resumed_settings(
@@ -133,7 +133,7 @@ def _cohort(
         return records_of(data_set.name, records)
     # For a user's own recordings, the classes are known once they are read.
     has_two_classes = data_set.windows or len(data_set.recordings.classes) == 2  # noqa: PLR2004
-    aims = [name for name in options.run.changes if name in _AIMS]
+    aims = [name for name in options.run.changes if name in AIMS]
     if aims and not has_two_classes:
         raise SettingError(
             f"{config.options(RunOptions)[aims[0]]} is an option for two classes, and "

@@ -299,10 +299,13 @@ def _verdict(tested: _Tested, runs: Mapping[str, Run], p_value: float) -> Verdic
         claimed += f", within {scale.claimed(claim.margin, unit)}"
     reason = _REASONS[answer]
     if answer != OPEN:
-        chance = "below 0.001" if p_value < 0.001 else f"{p_value:.3f}"  # noqa: PLR2004
-        settled = verdict != UNKNOWN
-        reason += f" (p {chance})." if settled else f", but not after the correction (p {chance})."
+        but = "" if verdict != UNKNOWN else ", but not after the correction"
+        reason += f"{but} (p {_p_value(p_value)})."
     return Verdict(claim, verdict, reason, answer, measured, claimed)
+
+
+def _p_value(value: float) -> str:
+    return "below 0.001" if value < 0.001 else f"{value:.3f}"  # noqa: PLR2004
 
 
 def _level(run: Run, name: str) -> str:
@@ -375,10 +378,9 @@ class Rival:
         }[self.better]
         unit = " points" if metric.points else ""
         low, high = map(metric.apart, self.ci)
-        chance = "below 0.001" if self.p_value < 0.001 else f"{self.p_value:.3f}"  # noqa: PLR2004
         words = (
             f"{answer} {title_of(self.model)}, {self.kind}: {metric.apart(self.difference)}{unit} "
-            f"({low} to {high}; p {chance})"
+            f"({low} to {high}; p {_p_value(self.p_value)})"
         )
         ratio = self.operations_ratio
         if ratio is None:

@@ -323,8 +323,9 @@ def _annotated(file: SignalFile, annotations: Sequence[EdfFile]) -> SignalFile:
     ]
     if not beside:
         return file
-    alike = [len(commonprefix([match.path.name, file.path.name])) for match in beside]  # noqa: RUF071
-    return replace(file, annotated_by=beside[alike.index(max(alike))])
+    name = file.path.name
+    closest = max(beside, key=lambda candidate: len(commonprefix([candidate.path.name, name])))  # noqa: RUF071
+    return replace(file, annotated_by=closest)
 
 
 def _opened(path: Path, settings: SignalSettings) -> SignalFile:

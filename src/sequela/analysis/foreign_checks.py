@@ -481,7 +481,7 @@ def stated_results(data: AuditInput) -> Iterator[Found]:
 
 def _rates(label: Ints, score: Floats, thresholds: Floats) -> dict[str, Floats]:
     positive, negative = (np.sort(score[label == value]) for value in (1, 0))
-    tp = len(positive) - np.searchsorted(positive, thresholds)
+    tp = len(positive) - np.searchsorted(positive, thresholds)  # a score at a threshold counts
     fp = len(negative) - np.searchsorted(negative, thresholds)
     recall, specificity = tp / len(positive), 1 - fp / len(negative)  # each (threshold,)
     return {

@@ -83,7 +83,7 @@ def read(
     inputs: Sequence[object],
     role_columns: Mapping[str, Sequence[str]],
     separate: Mapping[str, object],
-    splits: Any = None,
+    splits: object = None,
     form: Sequence[str] = (),
 ) -> tuple[AuditInput, list[NamedInput]]:
     """Read tables, arrays, predictions and results as one.
@@ -103,6 +103,7 @@ def read(
     parts, signals = _parts_in(sources), list[NDArray[np.floating]]()
     place = next((source for source in sources if isinstance(source, Path)), None)
     with temporary() as work, connection_for(place or work) as connection:
+        # On several threads, rows may come in another order.
         connection.execute("SET memory_limit = '500MB'; SET threads = 1")
 
         def query(source: object, name: str, more: str = "") -> str:
@@ -422,7 +423,7 @@ class _Roles:
             self.take("probability", [name])
             self.take("other probability", [n for n in further if n != name])
             if filled.min() < 0:  # no probability or percentage is negative
-                self.read_as, values = "as logits", 1 / (1 + np.exp(-values))
+                self.read_as, values = "as logits", 1 / (1 + np.exp(-values))  # logistic function
             elif filled.max() > 1:
                 self.read_as, values = "in percent", values / _PERCENT
             if blank := len(values) - len(filled):

@@ -69,7 +69,7 @@ def _usual(defaults: Mapping[str, Any]) -> Space:
         elif type(value) is int and value >= _LAYER:
             space[name] = IntDistribution(max(value // 4, 1), value * 4, log=True)
         elif type(value) is int and value > 0:
-            space[name] = IntDistribution(1, value + 2)
+            space[name] = IntDistribution(1, value + 2)  # layers or heads, of which few are tried
     return space
 
 

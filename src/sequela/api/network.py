@@ -391,7 +391,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC, Generic[E]):  # typ
         self, labels: NDArray[np.int64], group: NDArray[np.generic], seed: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         if self.tuning_fraction is None:
-            everything = np.arange(len(labels))
+            everything = np.arange(len(labels))  # the training loss decides on the epoch
             return everything, everything
         if not 0 < self.tuning_fraction < 1:
             raise SettingError(

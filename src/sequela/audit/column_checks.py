@@ -235,6 +235,7 @@ def too_exact(value: Floats, share: Floats, count: Ints) -> float:
     line = np.polynomial.Polynomial.fit(value, share, 1, w=np.sqrt(count))
     expected = np.clip(line(value), _INSIDE, 1 - _INSIDE)
     apart = (count * (share - expected) ** 2 / (expected * (1 - expected))).sum()
+    # The lower tail: shares of real groups scatter around any line by chance, computed ones do not.
     return float(stats.chi2.cdf(apart, len(value) - 2))
 
 

@@ -147,6 +147,7 @@ def revealing_inputs(
     if not table.shape[1] or labels.few:
         return []
     fold, label = folds(labels), labels.label
+    # A strong penalty, as codes may outnumber the people.
     score = cross_predictions(table, label, fold, _model("logistic", 0.03))
     auroc = area(label, score)
     bounds = (REVEALING_AUROC, REVEALING_VALUE)

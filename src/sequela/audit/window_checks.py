@@ -129,6 +129,7 @@ def _copies(
         (likely,) = np.nonzero(alike.max(axis=1) > _CORRELATED)
         alike, forms = alike[likely], forms[likely]
         tenth, best = np.partition(alike, [-_TENTH, -1], axis=1)[:, [-_TENTH, -1]].T
+        # Student's t of a correlation in so many dimensions.
         score = best * np.sqrt((freedom - 1) / (1 - best.clip(max=0.9999) ** 2))
         chance = stats.t.sf(score, freedom - 1) * size  # Bonferroni, over all pairs
         apart = (1 - best < (1 - tenth) / 2) & (best > _rhythm(forms, n_chans) + _MARGIN)

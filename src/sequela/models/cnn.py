@@ -22,7 +22,7 @@ def flat_features(n_times: int) -> int:
     """
     steps, least = n_times, 1
     for _ in CHANNELS:
-        steps, least = (steps - KERNEL + 1) // POOL, POOL * least + KERNEL - 1
+        steps, least = (steps - KERNEL + 1) // POOL, POOL * least + KERNEL - 1  # drops an odd one
     if n_times < least:
         raise ModelError(
             f"a segment has n_times={n_times}, but the convolutions need at least {least} samples: "

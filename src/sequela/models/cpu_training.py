@@ -108,6 +108,7 @@ class _PooledConvolution(torch.autograd.Function):
             of_windows = of_signal.flatten(1).unfold(1, windows.shape[1], signal.shape[2])
             of_read = (weight.flatten(1).T @ of_convolved).unflatten(0, weight.shape[1:])
             for position in range(weight.shape[2]):
+                # Windows overlap, so their gradients are added position by position.
                 of_windows[:, position] += of_read[:, position]
         of_weight = (of_convolved @ windows.T).view_as(weight)
         return of_signal, of_weight, of_convolved.sum(1), None

@@ -100,7 +100,7 @@ class _Bounded(TorchDispatchMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> object:
         options = dict(kwargs or {})
-        if options.get("device", torch.device("cpu")) != torch.device("meta"):
+        if options.get("device", torch.device("cpu")) != torch.device("meta"):  # it takes no memory
             # torch.empty(2, 3) passes a size as a list; torch.arange(5) only a number.
             size = next((value for value in args if _is_size(value)), [args[0]] if args else [])
             if not any(isinstance(value, torch.Tensor) for value in args) and _is_size(size):

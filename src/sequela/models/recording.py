@@ -196,7 +196,7 @@ class RecordingAttention(nn.Module):
         """Cut a random stretch of each recording, all of one length: (batch, n_chans, time)."""
         n, n_chans, n_times = signal.shape
         share = self.stretch + (1 - self.stretch) * torch.rand(()).item()
-        length = max(round(share * n_times), _FEWEST)
+        length = max(round(share * n_times), _FEWEST)  # one for the batch: nothing is padded
         start = torch.randint(0, n_times - length + 1, (n, 1, 1), device=signal.device)
         samples = start + torch.arange(length, device=signal.device)
         return signal.gather(2, samples.expand(n, n_chans, length))

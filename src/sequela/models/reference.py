@@ -246,7 +246,7 @@ def _logistic_regression(
         LogisticRegression(C=penalty, max_iter=1000).fit(features[rows], labels[rows], weigh(rows))
         for penalty in penalties
     ]
-    best = min(models, key=tuning_loss) if len(models) > 1 else models[0]  # the stronger of equals
+    best = min(models, key=tuning_loss) if len(models) > 1 else models[0]
     return {"weight": best.coef_, "bias": best.intercept_}
 
 
@@ -391,6 +391,7 @@ def _predict_cox(arrays: Arrays, features: Table) -> Probabilities:
         rows = slice(first, first + _AT_ONCE)
         hazards = rates[rows, :, None] * arrays["hazard"]  # (example, cause, time)
         together = hazards.sum(axis=1)
+        # (example, time): the share without any event just before each time.
         before = np.exp(together - np.cumsum(together, axis=1))
         share = np.divide(hazards, together[:, None], np.zeros_like(hazards), where=hazards > 0)
         # Events come to those who had none before, and are divided by the hazards of the causes.

@@ -82,7 +82,7 @@ class Envelopes(nn.Module):
             wavelet = self.get_buffer(f"wavelet{band}")
             half = int(wavelet.shape[-1]) // 2  # torch 2.6 would trace a size as a tensor
             parts = nn.functional.conv1d(rows, wavelet, padding=half, stride=self._STRIDE)
-            powers.append(torch.log(parts.square().sum(1) + QUIET))
+            powers.append(torch.log(parts.square().sum(1) + QUIET))  # of both parts: phase is free
         power = torch.stack(powers, 1)  # (batch · n_chans, band, time)
         mean = power.mean(-1, keepdim=True)
         away = power - mean

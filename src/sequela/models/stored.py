@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Stored: TypeAlias = "NDArray[np.generic] | Tensor"
+Header = Mapping[str, Any]
+"""The JSON of a stored model: its name, config and inputs, and what describes the data."""
 Tensors = dict[str, Any]
 """Arrays of numpy, or tensors of torch, by name."""
 _DAMAGE = (SafetensorError, SequelaError, KeyError, TypeError, ValueError, AttributeError)

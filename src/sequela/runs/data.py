@@ -26,6 +26,7 @@ from sequela.identity.fingerprint import Content
 from sequela.identity.pseudonyms import Ids, own
 from sequela.models.defaults import Default
 from sequela.models.reference import Arrays, Times
+from sequela.models.stored import Header
 from sequela.runs.folder import RunFolder
 from sequela.sequences.featurisers import Features, Table
 
@@ -290,7 +291,7 @@ def default_of(settings: RunSettings, root: Path | None, work: Path) -> Default:
 
 
 def load_again(
-    folder: RunFolder, root: Path | None, work: Path, header: Mapping[str, Any] | None = None
+    folder: RunFolder, root: Path | None, work: Path, header: Header | None = None
 ) -> Examples:
     """Read the data of a run again, by default from the place of training; others are refused.
 
@@ -317,7 +318,7 @@ def root_of(folder: RunFolder) -> Path | None:
 
 def load_other(
     folder: RunFolder,
-    header: Mapping[str, Any],
+    header: Header,
     name: str,
     root: Path | None,
     work: Path,

@@ -12,7 +12,7 @@ from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,7 +111,7 @@ class Predictor(Protocol):
 class SingleModel(ABC):
     """A network or a baseline model with its fitted preprocessing; tensors of numpy or torch."""
 
-    header: Mapping[str, Any]
+    header: stored.Header
     tensors: Mapping[str, stored.Stored]
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -276,7 +276,7 @@ class BaselineModel(SingleModel):
         else:
             columns = int(loaded(arrays["skops"].tobytes()).n_features_in_)
         if "intervals" in arrays:  # a column for each interval is added to the features
-            columns -= int(arrays["intervals"][0])  # so the input has none of them
+            columns -= int(arrays["intervals"][0])
         return {read: ("batch", columns)}
 
     def prepare(self) -> None:
@@ -307,7 +307,7 @@ class BaselineModel(SingleModel):
 class MeanModel:
     """An ensemble: the mean of its members."""
 
-    header: Mapping[str, Any]
+    header: stored.Header
     members: "tuple[TrainedModel, ...]"
 
     @property
@@ -402,13 +402,13 @@ def refuse_code(where: Path, model: str, *, trusted: bool) -> None:
         )
 
 
-def _names_in(header: Mapping[str, Any]) -> Iterator[str]:
+def _names_in(header: stored.Header) -> Iterator[str]:
     yield str(header["model"])
     for member in header.get("members", ()):
         yield from _names_in(member)
 
 
-def model_of(header: Mapping[str, Any], tensors: Mapping[str, stored.Stored]) -> TrainedModel:
+def model_of(header: stored.Header, tensors: Mapping[str, stored.Stored]) -> TrainedModel:
     """Return the model of the content of a file."""
     name = header["model"]
     if name != ENSEMBLE:
@@ -472,7 +472,7 @@ class Member:
 
     run: str
     sha256: str
-    settings: dict[str, Any]
+    settings: dict[str, object]
 
     @classmethod
     def of(cls, folder: RunFolder, run: str) -> "Member":

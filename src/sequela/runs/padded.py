@@ -4,7 +4,6 @@ The preprocessing of a run is part of the module, so an exporter can trace the w
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from sequela.errors import ModelError
 from sequela.models.reference import Arrays
+from sequela.models.stored import Header
 from sequela.sequences.featurisers import CLIP, FEATURES
 from sequela.sequences.scaling import Scaling, knots
 
@@ -38,7 +38,7 @@ class Padded(nn.Module):
     def __init__(
         self,
         network: nn.Module,
-        header: Mapping[str, Any],
+        header: Header,
         state: Arrays,
         names: Sequence[str],
         *,
@@ -66,9 +66,7 @@ class Padded(nn.Module):
         return logits.softmax(1)
 
 
-def _scaled(
-    header: Mapping[str, Any], state: Arrays, read: str, inputs: Mapping[str, Tensor]
-) -> Tensor:
+def _scaled(header: Header, state: Arrays, read: str, inputs: Mapping[str, Tensor]) -> Tensor:
     """Return an input as a network reads it, scaled; visits are (visit, batch, ...)."""
     raw = inputs[read]
     if read == "signal":

@@ -223,7 +223,7 @@ def variance_in_words(numbers: Mapping[str, Any], metric: Metric) -> str:
     return f"Variance of {metric.title}: {shares}.{reasons}"
 
 
-def mean_recalls(parts: Sequence[Mapping[str, Any]]) -> list[float | None]:
+def mean_recalls(parts: Sequence[Numbers]) -> list[float | None]:
     """Average the recall of each class over the runs that have it."""
     return [mean for mean, _ in _means_of([part["per_class_recall"] for part in parts])]
 

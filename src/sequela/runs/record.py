@@ -49,7 +49,7 @@ class Record(BaseModel, Mapping[str, Any]):
 
     # Strict, since "1" for 1 means that another program wrote the file; further keys are metrics.
     model_config = ConfigDict(strict=True, extra="allow")
-    _names: tuple[str, ...] = ()
+    _names: tuple[str, ...] = ()  # in the order of the file; fields have another order
 
     @model_validator(mode="wrap")
     @classmethod

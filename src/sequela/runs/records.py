@@ -35,6 +35,7 @@ from sequela.intake.one_row import Rows, rows_of_model
 from sequela.models import reference
 from sequela.models.defaults import DEFAULTS, Default, default_for
 from sequela.models.reference import Arrays, Times
+from sequela.models.stored import Header
 from sequela.runs.data import Examples, Inputs, prediction_batch
 from sequela.runs.folder import RunFolder
 from sequela.sequences.build import build_sequences
@@ -437,7 +438,7 @@ def default(data_set: DataSet, settings: RunSettings, root: Path | None, work: P
 
 def load_other(
     folder: RunFolder,
-    header: Mapping[str, Any],
+    header: Header,
     data_set: DataSet,
     root: Path | None,
     work: Path,

@@ -236,7 +236,7 @@ def _released_times(numbers: Numbers, smallest: int) -> dict[str, object]:
     """Hide small counts of events, and the shares by a day that would reveal them."""
     ends = [shown(count, smallest) for count in numbers.ends]
     if has_small(numbers.ends[1:], smallest):
-        return {"ends": [HIDDEN for _ in numbers.ends], "horizons": []}
+        return {"ends": [HIDDEN for _ in numbers.ends], "horizons": []}  # curves give counts away
     few = [
         is_small(round((at.observed or 0) * numbers.examples), smallest) for at in numbers.horizons
     ]

@@ -21,6 +21,7 @@ from sequela.identity.pseudonyms import Ids, own
 from sequela.models.defaults import DEFAULTS, Default
 from sequela.models.reference import Arrays
 from sequela.models.registry import Entry, ModelEntry, lookup
+from sequela.models.stored import Header
 from sequela.runs.data import Examples, Inputs
 from sequela.runs.folder import RunFolder
 from sequela.runs.model import members_of
@@ -261,7 +262,7 @@ def load(settings: RunSettings, root: Path | None, work: Path | None = None) -> 
             f"{len(segments.classes)}: leave it out"
         )
     split, part = draw_for(settings, segments.label, ids_of(segments))
-    robust = bool(settings.signals and settings.signals.standardise)
+    robust = bool(settings.signals and settings.signals.standardise)  # artefacts have no effect
     train = np.flatnonzero(part == PARTS.index("train"))
     return Recordings(
         arrays=segments,
@@ -313,7 +314,7 @@ def segments_of(
 
 def load_other(
     folder: RunFolder,
-    header: Mapping[str, Any],
+    header: Header,
     data_set: DataSet,
     root: Path | None,
     work: Path,
@@ -368,7 +369,7 @@ def load_other(
 
 
 def _of_others(
-    folder: RunFolder, header: Mapping[str, Any], data_set: DataSet, root: Path | None, work: Path
+    folder: RunFolder, header: Header, data_set: DataSet, root: Path | None, work: Path
 ) -> tuple[Segments, str]:
     """Read other data with the length, rate and channels of the model, by their own declaration."""
     from sequela.signals.reading import declared, is_declared, prepared_as

@@ -206,7 +206,7 @@ def cut(
             term, value, n = connection.execute(MEASURED, {"train": train}).fetchnumpy().values()
             binned, ends = bin_edges(term, value, n, settings.bins)
         else:
-            binned, ends = _edges_of(of_model, terms, settings.bins)
+            binned, ends = _edges_of(of_model, terms, settings.bins)  # bins are those of training
         of_edges = {"term": np.repeat(binned, ends.shape[1]), "edge": ends.ravel()}
         create_table(connection, "edges", {name: column_of(e) for name, e in of_edges.items()})
         connection.execute(BINS)

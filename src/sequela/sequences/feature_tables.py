@@ -67,7 +67,9 @@ class SparseTable:
         return self.cells.tocsc()
 
 
-def _cells_of(cells: "csr_array | csc_array", lines: NDArray[np.int64]) -> tuple[NDArray[Any], ...]:
+def _cells_of(
+    cells: "csr_array | csc_array", lines: NDArray[np.int64]
+) -> tuple[NDArray[np.integer], NDArray[np.integer], Floats]:
     """Return the cells of some rows, or columns: their place in a line, their line, and data."""
     first = cells.indptr[lines].astype(np.int64)
     counts = cells.indptr[lines + 1] - first

@@ -5,12 +5,15 @@ time series classification, KDD 2021 (arXiv 2012.08791). Uses sktime, which no o
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sequela.errors import DataError, extra
+
+if TYPE_CHECKING:
+    from sktime.transformations.rocket import MiniRocketMultivariate
 
 NUMBERS = 9996  # number of features: the paper's 10,000 as a multiple of its 84 kernels
 KERNELS = 84  # of length 9 with three weights of 2 and six of -1: 9 choose 3
@@ -52,7 +55,7 @@ def dilations(n_times: int) -> Sequence[int]:
     return [int(n) for n in np.unique(np.logspace(0, most, MOST_DILATIONS, base=2).astype(int))]
 
 
-def _transformer() -> Any:
+def _transformer() -> "MiniRocketMultivariate":
     with extra("rocket", "minirocket"):
         import numba  # noqa: F401 - sktime says what is missing in many lines
         from sktime.transformations.rocket import MiniRocketMultivariate

@@ -32,7 +32,7 @@ def values_of(column: Column) -> NDArray[Any]:
     return np.frombuffer(data or b"", kind, len(array), array.offset * kind.itemsize)
 
 
-def _kind(kind: pa.DataType) -> np.dtype[Any]:
+def _kind(kind: pa.DataType) -> np.dtype[np.generic]:
     """Return NumPy's type; older pyarrow imports pandas for this."""
     if pa.types.is_timestamp(kind):
         return np.dtype(f"datetime64[{kind.unit}]")

@@ -20,6 +20,7 @@ _BETWEEN = 2  # bytes from a key to its value: the type and the length of the va
 
 def seal(data: bytes, key: str = KEY) -> bytes:
     """Replace the zeros in the metadata of a file by the SHA-256 of the file."""
+    # The metadata is at the end of a Parquet file, so the last occurrence of the key is meant.
     begin = data.rindex(key.encode()) + len(key) + _BETWEEN
     return data[:begin] + _digest(data) + data[begin + len(EMPTY) :]
 

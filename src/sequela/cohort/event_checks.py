@@ -397,8 +397,8 @@ def _dated_at_the_start(connection: duckdb.DuckDBPyConnection, task: Task) -> It
     suspected = []
     for family, at, in_an_hour, n, stays in rows:
         diagnoses = bool(_DIAGNOSES.search(family))
-        # Diagnoses are seldom known within an hour; of other codes only the very moment of the
-        # admission is suspicious, as a default that a program filled in.
+        # Within an hour few diagnoses are known; another code is suspicious only at the very moment
+        # of the admission, which a program may have filled in.
         early = in_an_hour if diagnoses else at
         judged = n >= _LEAST and not _ON_ARRIVAL.search(family)
         if judged and early >= _AT_START * n and (diagnoses or n >= _PER_STAY * stays):

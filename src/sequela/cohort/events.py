@@ -82,7 +82,7 @@ class Events:
         ``family`` and the ``body`` after it: see :mod:`sequela.datasets.codes`.
         """
         types = {**TYPES, "numeric_value": self.numbers}
-        # DuckDB infers other types from shards of other writers, and SQL fails on some of them.
+        # Types differ between writers, and the SQL of cohorts relies on these.
         columns = [
             f"{name if name in self.columns else 'NULL'}::{types[name]} AS {name}"
             for name in EVENT_COLUMNS

@@ -118,7 +118,7 @@ def sorted_labels(labels: pa.Table) -> pa.Table:
     """Sort the labels by subject, then time."""
     labels = labels.sort_by([(name, "ascending") for name in KEY]).combine_chunks()
     subject, time = (values_of(labels[name]) for name in KEY)
-    # Two labels of one subject and time cannot both be right, and would count the subject twice.
+    # A time that occurs twice would count the subject twice, whether the labels agree or not.
     twice = np.flatnonzero((subject[1:] == subject[:-1]) & (time[1:] == time[:-1]))
     if len(twice):
         raise DataError(

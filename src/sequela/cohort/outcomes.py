@@ -234,7 +234,7 @@ ICU_TRANSFER = Outcome(
 
 def stay_of_more_than(days: float) -> Outcome:
     """Return the outcome of a stay longer than this many days, counted from its admission."""
-    # In microseconds, since an interval of a fraction of a day would be rounded.
+    # In microseconds, so that a fraction of a day is exact.
     length = f"to_microseconds({round(days * 86_400_000_000)})"
     return Outcome(
         f"a stay of more than {days:g} days",

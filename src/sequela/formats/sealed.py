@@ -43,6 +43,7 @@ def write(table: pa.Table, path: Path) -> None:
     """Write a Parquet file with its SHA-256; the same table, the same bytes."""
     metadata = {**(table.schema.metadata or {}), KEY: EMPTY}
     buffer = pa.BufferOutputStream()
+    # The checksum of each page shows where a file is damaged, and not only that it is.
     pq.write_table(table.replace_schema_metadata(metadata), buffer, write_page_checksum=True)
     path.write_bytes(seal(buffer.getvalue().to_pybytes()))
 

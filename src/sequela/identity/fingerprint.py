@@ -370,7 +370,7 @@ def _too_alike(reference: Content, query: Content) -> Matches:
         union = size[i] + size[j] - len(shared)
         needed = least + _log2_choices(int(union), len(shared))
         if bits[shared].sum() <= needed:
-            # Independent codes would give more bits than most do: a cheap first test.
+            # Taken as independent, codes mostly give more bits: a cheap first test.
             continue
         copied[pair] = evidence(shared, i, j) > needed
     return Matches(first[copied], second[copied] - n_reference, copied[copied])

@@ -381,7 +381,7 @@ def _bits(rows: "csr_array", copies: int = 0) -> tuple[NDArray[np.float64], floa
     # Half a count more, so that a code of no other record is rare and not impossible (the estimator
     # of Krichevsky and Trofimov 1981).
     bits = -np.log2((rows.sum(axis=0) + copies + 0.5) / (rows.shape[0] + 1))
-    # Any pair of n records may agree by chance, so the evidence must outweigh n squared pairs.
+    # Each pair of n records may agree by chance, so the evidence must outweigh n squared pairs.
     return bits, float(2 * np.log2(rows.shape[0]) - np.log2(CHANCE_OF_COPY))
 
 

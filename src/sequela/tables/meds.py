@@ -1,4 +1,4 @@
-"""Any data set in the Medical Event Data Standard, version 0.4, as input.
+"""A data set in the Medical Event Data Standard, version 0.4, as input.
 
 Its split and its descriptions of codes are kept. The hospital stay of an event is its ``visit_id``,
 or ``hadm_id`` as in some other data sets; further columns are not read.

@@ -19,6 +19,7 @@ _POINT = ("sensitivity", "specificity", "precision", "negative_value", "f1", "al
 def open_console() -> Console:
     """Open the console of commands: plain text, whose lines are broken on a terminal only."""
     console = Console(markup=False, emoji=False, highlight=False)
+    # A program that reads the output expects one line for each fact, however long.
     console.soft_wrap = not console.is_terminal
     if console.soft_wrap:
         console.width = _OF_A_FILE
@@ -34,6 +35,7 @@ def say_finished(console: Console, run: "Run", *, open_: bool) -> None:
     """Print the numbers of a finished run on its validation set or its test set."""
     from sequela.runs.audit import revealing_columns
 
+    # The first line, before any number: with such a column, all numbers are meaningless.
     for column in revealing_columns(run):
         console.print(f"{column} tells the outcome: leave it out with --omit {column}")
     if open_:
@@ -63,6 +65,7 @@ def say_run(console: Console, run: "Run", count: str = "", printed: set[str] | N
     seconds = f"{run.facts.train_seconds:.1f} s"
     line = f"{count}{run.settings.title}: validation {name} {score}, {seconds}{remark}"
     printed = set() if printed is None else printed
+    # All runs of a study have the same data, so each leak would be printed a dozen times.
     new = [leak for leak in leaks.lines() if leak not in printed]
     printed.update(new)
     console.print(line)
@@ -130,7 +133,6 @@ def say_numbers(
 
 
 def _horizons(horizons: Sequence[Mapping[str, Any]]) -> Table:
-    """Return a table of the numbers by each horizon."""
     table = open_table("by day", "observed share", "predicted", "AUROC", "Brier score")
     for horizon in horizons:
         numbers = (within(horizon, name) for name in ("observed", "predicted", "auroc", "brier"))
@@ -146,7 +148,6 @@ def _points(points: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _notes(run: "Run", numbers: Mapping[str, Any], *, own_test_set: bool) -> Iterator[str]:
-    """Yield notes on the intervals, on data that were set aside, and on leaks."""
     from sequela.evaluation.metrics import headline as metric_of
     from sequela.runs.audit import Leaks
     from sequela.runs.recipe import variance_in_words
@@ -160,6 +161,7 @@ def _notes(run: "Run", numbers: Mapping[str, Any], *, own_test_set: bool) -> Ite
     for name, count in numbers.items():
         if name.endswith(_SET_ASIDE):
             what = name.removesuffix(_SET_ASIDE).replace("_", " ")
+            # Written for all kinds together.
             renamed = next(n for key, n in numbers.items() if key.endswith(_RENAMED))
             under = f" ({renamed:,} of them by content alone)" if renamed else ""
             units = what.removesuffix("s") if count == 1 else what
@@ -174,6 +176,7 @@ def _notes(run: "Run", numbers: Mapping[str, Any], *, own_test_set: bool) -> Ite
         )
     yield from numbers.get("openings", {}).get("sentences", ())
     leaks = Leaks.of(run)
+    # Data that a model is applied to have no split, so only the task itself can leak there.
     if own_test_set:
         if leaks.by_design:
             yield "leaks by design"

@@ -35,6 +35,7 @@ def on_meta(model: nn.Module) -> nn.Module:
     # deepcopy takes these for copies that it has made already, so it copies no values.
     memo: dict[int, Any] = {}
     for module in model.modules():
+        # Attributes may hold tensors that are neither parameters nor buffers, such as cached masks.
         attributes = (vars(module), module._parameters, module._buffers)  # noqa: SLF001
         for value in chain.from_iterable(list(values.values()) for values in attributes):
             if isinstance(value, nn.Parameter):

@@ -100,6 +100,7 @@ def registered(
     batch = _lengths(lengths, VISITS if steps is None else steps)
     filled = _slots(slots, batch)
     config, sizes = _sized(entry, settings)
+    # A visit lists each code at most once, so a small vocabulary limits its length.
     vocabulary = sizes["n_codes"]
     per_visit = min(CODES_PER_VISIT, vocabulary) if codes is None else positive("codes", codes)
     at_most("the codes of all visits", sum(batch) * per_visit)
@@ -258,7 +259,6 @@ Maker = Callable[[Sequence[int], int], Tensor]
 
 
 def _argument(text: str) -> Maker:
-    """Return a maker of one argument of a forward from the lengths and steps of a batch."""
     if text == "lengths":
         return lambda lengths, _: torch.tensor(list(lengths))
     shape, _, kind = text.replace(",", "x").partition(":")

@@ -86,7 +86,6 @@ def load(path: Path) -> Account:
 
 
 def _written(part: Any) -> Any:
-    """Convert a record, or a part of one, to plain values."""
     match part:
         case Formula():
             values = {"formula": part.text(), "substitution": part.substitution()}
@@ -115,7 +114,6 @@ def _symbols(*formulas: Formula) -> Json:
 
 
 def _read(value: Any, symbols: Mapping[str, Symbol]) -> Any:
-    """Convert plain values to records, each formula parsed with its symbols."""
     if isinstance(value, list):
         return [_read(item, symbols) for item in value]
     match value:

@@ -145,8 +145,8 @@ def _cox(arrays: Arrays) -> Layers:
 
 
 def _boosting(arrays: Arrays) -> Layers:
-    """Longest paths are an upper bound: most leaves are nearer."""
     model = reference.loaded(arrays["skops"].tobytes())
+    # The real path depends on the example; the longest one can be compared.
     trees = chain.from_iterable(model._predictors)  # noqa: SLF001
     depths = [tree.get_max_depth() for tree in trees]
     return {
@@ -158,7 +158,6 @@ def _boosting(arrays: Arrays) -> Layers:
 
 
 def _probabilities(scores: int) -> Layer:
-    """Probabilities of two classes from one score, or of more from one each."""
     return elementwise(TWO_CLASSES, 1) if scores == 1 else reduction("softmax", 1, scores)
 
 
@@ -183,6 +182,7 @@ def with_features(
     counted = featuriser.operations(shape)
     symbols = {name: Symbol(name, *meaning) for name, meaning in counted.symbols.items()}
     steps = Symbol("v", sum(lengths), "steps of all samples")
+    # A featuriser states its cost as a formula in words, so that a plugin's can be derived too.
     per_sample = parse(counted.formula, symbols) * samples(len(lengths))
     operations = per_sample + parse(counted.per_step, symbols) * steps
     # The network does not learn the featuriser's constants.

@@ -117,7 +117,6 @@ def _depends_on_data(name: str, where: str) -> ModelError:
 
 
 def _line(error: Exception) -> str:
-    """Return the last line of code outside torch that an error passed through."""
     place, step = "", error.__traceback__
     while step is not None:
         file = step.tb_frame.f_code.co_filename
@@ -302,6 +301,7 @@ class Trace(TorchDispatchMode):
         except Exception as error:
             self.note(error)
             raise
+        # Operators get arguments by position, without defaults; rules read names.
         declared = func._schema.arguments  # noqa: SLF001
         arguments = {argument.name: argument.default_value for argument in declared}
         arguments.update(zip(arguments, args, strict=False))
@@ -321,6 +321,7 @@ class Trace(TorchDispatchMode):
         """Run an operation on shapes; integers that are numbers stay numbers."""
         if base in FACTORIES and kwargs.get("dtype") in (None, *FLOATING):
             return func(*args, **{**kwargs, "device": torch.device("meta")})
+        # Lengths and offsets keep their values, as they decide how many steps are computed.
         if base == "_to_copy" and not args[0].is_meta and _is_number(args[0]):
             return func(*args, **{**kwargs, "device": args[0].device})
         if base in LENGTHS:
@@ -405,12 +406,10 @@ def _transformed() -> bool:
 
 
 def _tensors(values: object) -> list[Tensor]:
-    """Return the tensors in nested arguments, those of packed sequences too."""
     return [value for value in tree_leaves(values) if isinstance(value, Tensor)]
 
 
 def _caller() -> str:
-    """Return file and line of the running code outside torch."""
     frame = sys._getframe(1)  # noqa: SLF001
     while frame is not None and frame.f_code.co_filename.startswith(OWN_FILES):
         frame = frame.f_back  # type: ignore[assignment]

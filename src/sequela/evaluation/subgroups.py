@@ -166,6 +166,7 @@ def _of_models(
         Judged(predictions.where(model == index), Place(0, place, 0))
         for place, index in enumerate(np.unique(model).tolist())
     ]
+    # Scores of two models have different scales: a joint ranking would mix them.
     metric = named(name)
     defined = [fold for fold in judged if metric.can_be_had(fold.held_out, whole_groups=False)]
     if not defined:

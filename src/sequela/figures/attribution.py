@@ -95,7 +95,6 @@ def _signal(rows: list[Row], title: str) -> alt.Chart:
 
 
 def _bars(rows: list[Row], name: str, title: str, most: float) -> alt.Chart:
-    """Draw bars up for samples that raise the number and down for those that lower it."""
     slim = [{"seconds": row["seconds"], "moves": row[name]} for row in rows]
     scale, axis = alt.Scale(domain=[-most, most]), alt.Axis(tickCount=3, format="+~g")
     chart = chart_of(slim, title=title, width=_WIDTH, height=_BARS)

@@ -97,7 +97,7 @@ def _histogram(name: str, chances: Mapping[str, NDArray[np.floating]], smallest:
 
 
 def _end(rows: list[Row]) -> float:
-    """Return the end of the axes: predictions of rare events are small."""
+    # With a rare event, all points would be in one corner of axes from 0 to 1.
     largest = max(max(r["chance"], r["happened"], r["high"] or 0) for r in rows)
     end = float(np.ceil(10 * largest - 1e-9)) / 10
     return end if end < _NEARLY_ALL else 1.0

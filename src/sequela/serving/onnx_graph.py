@@ -35,6 +35,7 @@ def graph_of(model: TrainedModel) -> onnx.ModelProto:
     shapes = model.shapes
     inputs = [
         torch.full(
+            # A size of 1 would be traced as broadcasting, which then holds for no other size.
             tuple(_TRACED if isinstance(size, str) else size for size in shape),
             _TRACED if name == "lengths" else 1,
             dtype=torch.int64 if name in ("codes", "lengths") else torch.float32,
@@ -64,24 +65,25 @@ def graph_of(model: TrainedModel) -> onnx.ModelProto:
             words = str(error).partition("\n")[0]
             raise ModelError(f"{model.leaves[0].name} cannot be exported: {words}") from error
         graph = onnx.load(folder / "model.onnx")
+    # The version of torch would change the bytes, and with them the checksum, of an equal model.
     graph.producer_name, graph.producer_version = "sequela", ""
     return graph
 
 
 def _last_size(g: Any) -> int:
-    """Return the size of the last axis of an operation's first input, as traced."""
     return int(next(g.original_node.inputs()).type().sizes()[-1])
 
 
 def _product(g: Any, x: Any, matrix: NDArray[np.float64]) -> Any:
     """Add the product of (..., time) and a matrix, in double precision."""
+    # In float32, such sums would differ from the run by more than 1e-5.
     wide = g.op("Cast", x, to_i=onnx.TensorProto.DOUBLE)
     product = g.op("MatMul", wide, g.op("Constant", value_t=torch.from_numpy(matrix.copy())))
     return g.op("Cast", product, to_i=getattr(onnx.TensorProto, x.type().scalarType().upper()))
 
 
 def _rfft(g: Any, x: Any, *_: Any) -> Any:
-    """Add a Fourier transform of real numbers: (..., frequency, 2)."""
+    # The transform of unit vectors is the matrix of the transform: its rows are sines and cosines.
     turn = np.fft.rfft(np.eye(_last_size(g)))  # (time, frequency)
     last = g.op("Constant", value_t=torch.tensor([-1]))
     parts = [g.op("Unsqueeze", _product(g, x, part), last) for part in (turn.real, turn.imag)]
@@ -89,7 +91,6 @@ def _rfft(g: Any, x: Any, *_: Any) -> Any:
 
 
 def _irfft(g: Any, x: Any, n: Any, *_: Any) -> Any:
-    """Add the inverse transform of a real spectrum to ``n`` samples."""
     n_times = int(n.node().t("value"))
     return _product(g, x, np.fft.irfft(np.eye(n_times // 2 + 1), n=n_times))
 

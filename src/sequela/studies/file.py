@@ -91,7 +91,7 @@ def read_study(path: Path) -> Study:
         _check_names(file)
         return _study(file, path)
     except (SettingError, UnknownNameError) as error:
-        raise type(error)(f"{path}: {error}") from None
+        raise type(error)(f"{path}: {error}") from None  # the file, and no traceback
 
 
 def shipped(name: str) -> Study:
@@ -101,8 +101,8 @@ def shipped(name: str) -> Study:
 
 
 def _with_tasks(file: StudyFile, path: Path) -> StudyFile:
-    """Return the study with the tasks that files in its folder declare."""
-
+    # A task file replaces the name of a task by its content, so that a run folder holds the
+    # question itself and can be opened without the file.
     def read(task: str, records: Mapping[str, Any]) -> dict[str, Any]:
         if not task.endswith(SUFFIX):
             return {}
@@ -127,6 +127,7 @@ def _study(file: StudyFile, path: Path) -> Study:
     if file.task and data:
         cohorts, data = tuple(StudyCohort(data=data_set, task=file.task) for data_set in data), ()
     networks = [name for name in file.models if name in MODELS]
+    # A file states only its changes: all other settings come from the registered network.
     usual = {name: MODELS[name].training.model_dump() for name in networks}
     as_stated: dict[str, Any] = {key.name: getattr(file, key.name) for key in fields(StudyKeys)}
     first = (*data, *(cohort.data for cohort in cohorts))[0]
@@ -135,6 +136,7 @@ def _study(file: StudyFile, path: Path) -> Study:
         **as_stated,
         data=data,
         cohorts=tuple(cohort.question for cohort in cohorts),
+        # Without a preference, the first data set that is present gives the main result.
         primary=_preferred(file.primary) or tuple(((data_set, ""), 1) for data_set in data),
         hindsight=_preferred(file.hindsight),
         records=_records(file, cohorts),
@@ -159,11 +161,10 @@ def _preferred(cohorts: tuple[StudyCohort, ...]) -> tuple[tuple[Question, int], 
 
 def _records(
     file: StudyFile, cohorts: tuple[StudyCohort, ...]
-) -> Mapping[str | Question, Mapping[str, Any]]:
-    """Return the settings of each data set, and further ones of a question."""
+) -> Mapping[str | Question, Mapping[str, object]]:
     of_task = {cohort.data: {"task": file.task, **file.records} for cohort in cohorts}
     settings = of_task if file.task else file.records
-    by_question: dict[str | Question, Mapping[str, Any]] = {}
+    by_question: dict[str | Question, Mapping[str, object]] = {}
     by_question.update((name, cohort) for name, cohort in settings.items())
     return by_question | {cohort.question: cohort.records for cohort in cohorts if cohort.records}
 
@@ -185,6 +186,7 @@ def _check_names(file: StudyFile) -> None:
     for task, records in tasks:
         if task and task not in TASKS and "declared" not in records:
             raise unknown_name("task", task, TASKS)
+    # A misspelt model would otherwise be trained with its usual settings, without a word.
     for name in set(file.training) - set(file.models):
         raise SettingError(f"key 'training.{name}': it is not one of the models of the study")
     SignalSettings.of(**file.signals)

@@ -81,6 +81,7 @@ class Standing:
         if not self.best:
             return ()
         most = self.best.parameters
+        # Parameters measure simplicity: they are known for networks and baseline models alike.
         fewer = [row for row in self.rows if row.parameters < most]
         return tuple(sorted(fewer, key=lambda row: row.parameters))
 
@@ -119,6 +120,7 @@ class Standing:
         if self.metric.chance is not None:
             numbers.append(self.metric.chance)
         low, high = min(numbers), max(numbers)
+        # The margin keeps the marks at the ends whole.
         margin = _MARGIN * ((high - low) or 1)
         least, most = self.metric.bounds
         return max(least, low - margin), min(most, high + margin)

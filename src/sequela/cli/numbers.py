@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _SET_ASIDE = "_set_aside_as_trained_or_tuned_on"
 _RENAMED = "_set_aside_under_another_name"
+Numbers = Mapping[str, Any]  # of an evaluation, by their keys in metrics.json
 _OF_A_FILE = 1000  # width of a line of a file in characters, wider than any table
 _POINT = ("sensitivity", "specificity", "precision", "negative_value", "f1", "alarm_rate")
 
@@ -73,7 +74,7 @@ def say_run(console: Console, run: "Run", count: str = "", printed: set[str] | N
         console.print(f"  {leak}")
 
 
-def headline(run: "Run", numbers: Mapping[str, Any]) -> tuple[str, str]:
+def headline(run: "Run", numbers: Numbers) -> tuple[str, str]:
     """Return the deciding metric of a run or folds, and its value in the numbers of one set."""
     from sequela.evaluation.metrics import headline
 
@@ -81,14 +82,14 @@ def headline(run: "Run", numbers: Mapping[str, Any]) -> tuple[str, str]:
     return metric.title, within(numbers, metric.key)
 
 
-def groups_of(run: "Run", numbers: Mapping[str, Any]) -> str:
+def groups_of(run: "Run", numbers: Numbers) -> str:
     """Return the number of subjects, recordings or sites of the examples, in words."""
     from sequela.evaluation.number import plural
 
     return plural(numbers["groups"], numbers.get("unit", run.data.unit))
 
 
-def within(numbers: Mapping[str, Any], name: str) -> str:
+def within(numbers: Numbers, name: str) -> str:
     """Write a number with its interval, if it has one."""
     from sequela.evaluation.number import within as brackets
 
@@ -98,9 +99,7 @@ def within(numbers: Mapping[str, Any], name: str) -> str:
     return format(value, ".3f") + (f" {brackets(*interval)}" if interval else "")
 
 
-def say_numbers(
-    console: Console, run: "Run", numbers: Mapping[str, Any], part: str = "test set"
-) -> None:
+def say_numbers(console: Console, run: "Run", numbers: Numbers, part: str = "test set") -> None:
     """Print the numbers of an evaluation: metrics, operating points, leaks, and data set aside."""
     from sequela.evaluation.metrics import reported
 
@@ -132,7 +131,7 @@ def say_numbers(
         console.print(line)
 
 
-def _horizons(horizons: Sequence[Mapping[str, Any]]) -> Table:
+def _horizons(horizons: Sequence[Numbers]) -> Table:
     table = open_table("by day", "observed share", "predicted", "AUROC", "Brier score")
     for horizon in horizons:
         numbers = (within(horizon, name) for name in ("observed", "predicted", "auroc", "brier"))
@@ -140,14 +139,14 @@ def _horizons(horizons: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
-def _points(points: Sequence[Mapping[str, Any]]) -> Table:
+def _points(points: Sequence[Numbers]) -> Table:
     table = open_table("", *[f"at {point['threshold']:.3f}" for point in points])
     for name in [metric for metric in _POINT if any(metric in point for point in points)]:
         table.add_row(name.replace("_", " "), *(within(point, name) for point in points))
     return table
 
 
-def _notes(run: "Run", numbers: Mapping[str, Any], *, own_test_set: bool) -> Iterator[str]:
+def _notes(run: "Run", numbers: Numbers, *, own_test_set: bool) -> Iterator[str]:
     from sequela.evaluation.metrics import headline as metric_of
     from sequela.runs.audit import Leaks
     from sequela.runs.recipe import variance_in_words

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -80,7 +80,7 @@ def account_of_reference(
 
 
 def account_of_unfitted(
-    name: str, settings: Mapping[str, Any], steps: int | None, convention: str
+    name: str, settings: Mapping[str, int], steps: int | None, convention: str
 ) -> Account:
     """Return what one example costs a baseline model that is not fitted.
 
@@ -161,7 +161,7 @@ def _probabilities(scores: int) -> Layer:
     return elementwise(TWO_CLASSES, 1) if scores == 1 else reduction("softmax", 1, scores)
 
 
-LAYERS: dict[Callable[..., Any], Callable[[Arrays], Layers]] = {
+LAYERS: dict[Callable[..., object], Callable[[Arrays], Layers]] = {
     reference._predict_shares: _shares,  # noqa: SLF001 - their counts
     reference._predict_linear: _linear,  # noqa: SLF001
     reference._predict_standardised: _standardised,  # noqa: SLF001

@@ -90,7 +90,12 @@ def _layers_as_written() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(enabled)
 
 
-def _run(name: str, copied: nn.Module, inputs: Any, traced: "Trace") -> None:
+def _run(
+    name: str,
+    copied: nn.Module,
+    inputs: tuple[Sequence[object], Mapping[str, object]],
+    traced: "Trace",
+) -> None:
     try:
         with traced, _Functions(traced):
             copied(*inputs[0], **inputs[1])
@@ -135,7 +140,7 @@ class _Functions(TorchFunctionMode):
 
     def __torch_function__(
         self, func: Any, types: object, args: Any = (), kwargs: Mapping[str, object] | None = None
-    ) -> Any:
+    ) -> object:
         trace, kwargs = self.trace, dict(kwargs or {})
         # Its own formula is clearer than the operators that torch would take, which depend on the
         # device and the version.
@@ -292,7 +297,7 @@ class Trace(TorchDispatchMode):
 
     def __torch_dispatch__(
         self, func: Any, types: object, args: Any = (), kwargs: Mapping[str, object] | None = None
-    ) -> Any:
+    ) -> object:
         kwargs = dict(kwargs or {})
         name = func.name().partition("::")[2].partition(".")[0]
         base = name if name.endswith("__") else name.removesuffix("_")
@@ -317,7 +322,7 @@ class Trace(TorchDispatchMode):
         if not self.place_of_values and _asks_for_values(error):
             self.place_of_values = _caller() or "its call"
 
-    def execute(self, func: Any, base: str, args: Any, kwargs: dict[str, Any]) -> Any:
+    def execute(self, func: Any, base: str, args: Any, kwargs: dict[str, object]) -> object:
         """Run an operation on shapes; integers that are numbers stay numbers."""
         if base in FACTORIES and kwargs.get("dtype") in (None, *FLOATING):
             return func(*args, **{**kwargs, "device": torch.device("meta")})

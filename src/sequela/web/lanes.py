@@ -16,7 +16,10 @@ from sequela.web.answers import Answers, Job, Reply
 Replies = list[Reply | None]
 _TOGETHER = 1_000_000  # most bytes of requests that are answered together
 _TOO_LARGE = 413
-_context: Any = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
+if sys.platform == "win32":
+    _context = multiprocessing.get_context("spawn")
+else:
+    _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload([__name__, "onnxruntime"])
 
 

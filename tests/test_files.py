@@ -1,5 +1,6 @@
 """Files that appear whole or not at all."""
 
+import os
 import shutil
 from contextlib import ExitStack
 from pathlib import Path
@@ -109,3 +110,20 @@ def test_a_folder_that_another_process_removes_or_fills_just_now(
         with files.scratch(tmp_path / name / "work") as work:
             work.mkdir(parents=True)
     assert [path.name for path in tmp_path.rglob("*")] == ["filled", "a.txt"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="an open file keeps its name")
+def test_nobody_sees_the_lock_of_a_new_folder_unlocked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the creation of the lock and its locking, another process looks for leftovers."""
+    lock = files._lock
+
+    def another_looks_first(handle: int) -> bool | None:
+        monkeypatch.setattr(files, "_lock", lock)
+        assert list(files._leftovers(tmp_path / "run")) == []
+        return lock(handle)
+
+    monkeypatch.setattr(files, "_lock", another_looks_first)
+    with files.scratch_beside(tmp_path / "run") as work:
+        assert [path.name for path in work.iterdir()] == [files.LOCK]

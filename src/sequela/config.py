@@ -246,7 +246,7 @@ class SignalSettings(_Settings):
     """Sheet of an Excel workbook, for a table with one row per patient in one of several sheets."""
     events: Text = None
     """Source of the events that label the windows of files: `annotations` (in the file), `bids`,
-    `summary` (CHB-MIT), or a table with file, onset, duration and label."""
+    `summary` (CHB-MIT), `siena`, `seizeit`, or a table with file, onset, duration and label."""
     background: Text = None
     """Class of windows without an event (default: they are left out)."""
     overlap: float = Field(default=0.5, gt=0, le=1)

@@ -121,16 +121,17 @@ def staying(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
+def held(folder: Path, *, new: bool = False) -> Iterator[None]:
     """Lock a folder for this process; the folder must not be removed (see :func:`staying`).
 
-    Make the folder where it is missing. The lock ends with the process, however that ends.
+    Make the folder where it is missing. The lock ends with the process, however that ends. Nobody
+    may take a ``new`` folder, which is this process's own, for one that a dead process left.
     """
     lock = folder / LOCK
     with _empty_ones_go(lock):
         with writing(folder):
             make_folder(folder)
-            handle = _locked(lock)
+            handle = _first(lock) if new else _locked(lock)
         try:
             with staying(folder):
                 yield
@@ -180,7 +181,7 @@ def scratch_beside(path: Path) -> Iterator[Path]:
         with writing(path):
             make_folder(work.parent)
             work.mkdir(0o700)  # there may be records of patients in it
-        with held(work):
+        with held(work, new=True):
             try:
                 yield work
             finally:
@@ -247,6 +248,17 @@ def _is_still(handle: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(handle), path.lstat())
     except FileNotFoundError:
         return False
+
+
+def _first(lock: Path) -> int:
+    """Return a handle as ``_locked`` does, for a new folder: its lock is never seen unlocked."""
+    if os.name == "nt":  # an open file keeps its name there
+        return _locked(lock)
+    unseen = lock.with_name(f"{LOCK}.{token_hex(8)}")
+    handle = os.open(unseen, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+    _lock(handle)
+    unseen.rename(lock)
+    return handle
 
 
 def _locked(lock: Path) -> int:

@@ -70,11 +70,11 @@ def test_a_learning_curve_learns_from_so_many_people_and_no_others(make_predicti
     rows, rest = np.flatnonzero(first), made.where(~first)
     seen: list[tuple[int, bool]] = []
 
-    def way(learnt: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Predictions:
+    def way(learnt: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Predictions | None:
         seen.append((len(np.unique(whose[learnt])), bool(np.isin(learnt, rows).all())))
-        return rest
+        return None if len(learnt) < 100 else rest
 
     curves = learning_curve(whose, rows, {"way": way}, np.random.default_rng(0), draws=4)
     assert seen == [(10, True)] * 4 + [(20, True)] * 4 + [(30, True)]
     loss = log_loss(rest)
-    assert curves == {"way": [Learnt(people, loss, loss, loss) for people in (10, 20, 30)]}
+    assert curves == {"way": [Learnt(20, loss, loss, loss), Learnt(30, loss, loss, loss)]}

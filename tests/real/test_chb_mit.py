@@ -17,8 +17,9 @@ from tests.test_docs import call, commands, fences
 
 from sequela.datasets.catalog import EXCERPTS, load_recordings
 from sequela.runs.folder import RunFolder
-from sequela.signals.chb_mit import seizures_of
+from sequela.signals.edf import EdfFile
 from sequela.signals.folders import events_in
+from sequela.signals.seizure_lists import seizures_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "chb-mit.md"
 SECONDS = 180
@@ -80,12 +81,15 @@ def lay_out_chb(root: Path, sample: Path, bonn: Signals, cases: Sequence[str]) -
 
 
 def lay_out_siena(root: Path, sample: Path, bonn: Signals) -> None:
-    """One patient of Siena, as epilepsy2bids writes it."""
-    stem = "sub-00/ses-01/eeg/sub-00_ses-01_task-szMonitoring_run-00"
-    write(root / f"{stem}_eeg.edf", sample, bonn, 99, calm=False)
-    lines = ["onset\tduration\teventType"]
-    lines += [f"{first}\t{last - first}\tsz_foc_ia" for first, last in SEIZURES]
-    (root / f"{stem}_events.tsv").write_text("\n".join(lines), "utf-8")
+    """One patient, whose list has the times of the clock; the file starts at 22.22.04."""
+    write(root / "PN00" / "PN00-5.edf", sample, bonn, 99, calm=False)
+    lines = ["PN00", "", "Data Sampling Rate: 512 Hz", ""]
+    for n, (first, last) in enumerate(SEIZURES, 5):
+        lines += [f"Seizure n {n} ", "File name: PN00-5.edf", "Registration start time: 22.22.04"]
+        for what, at in (("start", first), ("end", last)):
+            minutes, seconds = divmod(4 + at, 60)
+            lines.append(f"Seizure {what} time: 22.{22 + minutes}.{seconds:02d}")
+    (root / "PN00" / "Seizures-list-PN00.txt").write_text("\n".join(lines), "utf-8")
 
 
 @pytest.mark.slow
@@ -112,7 +116,7 @@ def test_the_page_from_the_published_layout_to_the_scores(
     split = RunFolder(Path("runs/chb-mit")).predictions
     parts = [set(split.part(part).group_id.tolist()) for part in ("train", "tuning", "held_out")]
     assert sorted(name for part in parts for name in part) == [f"chb0{n}" for n in (1, 2, 3)]
-    for how, name, recordings in (("summary", "chb-test", 2), ("bids", "siena", 1)):
+    for how, name, recordings in (("summary", "chb-test", 2), ("siena", "siena", 1)):
         assert "by event: sensitivity 1.000" in printed[how], printed[how]
         page = Path(f"{name}.html").read_text("utf-8")
         assert page.count('<figure id="figure-recording-') == recordings
@@ -126,7 +130,6 @@ def test_the_page_from_the_published_layout_to_the_scores(
 
 def test_the_declaration_has_the_channels_of_both_corpora(real_data: Path) -> None:
     from sequela.signals.channels import Montage
-    from sequela.signals.edf import EdfFile
 
     asked = tomllib.loads(TOML)["channels"]
     assert len(asked) == 18
@@ -137,6 +140,13 @@ def test_the_declaration_has_the_channels_of_both_corpora(real_data: Path) -> No
         assert (np.abs(weights).sum(1) == (2 if pairs else 1)).all()
 
 
-def test_the_published_summary_is_read(real_data: Path) -> None:
-    (seizure,) = seizures_of(real_data / "edf-samples", ["chb08_02.edf"])["chb08_02.edf"]
-    assert (seizure.onset, seizure.duration) == (2670, 171)
+@pytest.mark.parametrize(
+    ("source", "name", "onset", "duration"),
+    [("summary", "chb08_02.edf", 2670, 171), ("seizeit", "P_ID64_r1.edf", 8971, None)],
+)
+def test_the_published_lists_are_read(
+    real_data: Path, source: str, name: str, onset: int, duration: int | None
+) -> None:
+    file = EdfFile.open(real_data / "edf-samples" / name)
+    (seizure,) = seizures_of(source, {name: file})[name]
+    assert (seizure.onset, seizure.duration) == (onset, duration)

@@ -1,8 +1,10 @@
 """Published EEG read as anybody's: by a declaration, and the headers of five corpora."""
 
 import warnings
+from datetime import date, time
 from pathlib import Path
 
+import edfio
 import mne
 import numpy as np
 import pyarrow as pa
@@ -13,6 +15,7 @@ from sequela.config import SignalSettings
 from sequela.datasets.catalog import load_recordings, lookup
 from sequela.errors import DataError
 from sequela.formats.opened import text
+from sequela.intake.describe_signals import propose
 from sequela.runs.signals import segments_of
 from sequela.signals import uci_seizure
 from sequela.signals.bonn import CLASSES, SETS
@@ -24,6 +27,7 @@ FILES = (
     "PN00-5_sample.edf",
     "P_ID10_r5_sample.edf",
     "P_ID64_r1.edf",
+    "SC4001EC-Hypnogram.edf",
     "aaaaaaac_s001_t000_sample.edf",
     "chb01_01_sample.edf",
     "chb08_02.edf",
@@ -93,6 +97,7 @@ def test_headers_and_samples_are_those_that_mne_reads(real_data: Path, name: str
     assert [
         each.rpartition("-")[0] if each not in names else each for each in raw.ch_names
     ] == names
+    assert file.start == raw.info["meas_date"].strftime("%d.%m.%y%H.%M.%S")
     assert [e.label for e in file.annotations] == said.description.tolist()
     np.testing.assert_allclose([e.onset for e in file.annotations], said.onset, atol=1e-6)
     durations = [e.duration or 0 for e in file.annotations]
@@ -110,7 +115,7 @@ def test_headers_and_samples_are_those_that_mne_reads(real_data: Path, name: str
 
 
 def test_one_montage_for_five_corpora(real_data: Path, tmp_path: Path) -> None:
-    for name in FILES[:2] + FILES[3:5]:
+    for name in FILES[:2] + FILES[4:6]:
         place = tmp_path / name.partition("_")[0] / name
         place.parent.mkdir()
         place.symlink_to(real_data / "edf-samples" / name)
@@ -121,6 +126,23 @@ def test_one_montage_for_five_corpora(real_data: Path, tmp_path: Path) -> None:
     assert len(found.classes) == 4
 
 
-def test_a_file_of_annotations_alone_is_refused(real_data: Path) -> None:
-    with pytest.raises(DataError, match=r"holds annotations and no signal; .* with --events"):
-        EdfFile.open(real_data / "edf-samples" / "SC4001EC-Hypnogram.edf")
+def test_the_hypnogram_next_to_a_recording(real_data: Path, tmp_path: Path) -> None:
+    name = "SC4001EC-Hypnogram.edf"
+    (tmp_path / name).symlink_to(real_data / "edf-samples" / name)
+    with pytest.raises(DataError, match="no file has a signal"):
+        propose(tmp_path)
+    signal = np.sin(np.arange(86_400.0))
+    channel = edfio.EdfSignal(signal, 1, label="EEG Fpz-Cz", physical_dimension="uV")
+    for place, start in (("SC4001E0-PSG.edf", time(16, 13)), ("SC4002E0-PSG.edf", time(16, 14))):
+        recording = edfio.Recording(startdate=date(1989, 4, 24))
+        edfio.Edf([channel], recording=recording, starttime=start).write(tmp_path / place)
+    proposed = propose(tmp_path)
+    assert "2 recordings, 48.00 hours, 1 files of annotations" in proposed
+    assert 'events = "annotations"' in proposed
+    stages = ("Sleep stage W", "Sleep stage R")
+    found = read(tmp_path, SignalSettings(events="annotations", classes=stages, window=30))
+    hypnogram = mne.read_annotations(tmp_path / name)
+    for label, stage in enumerate(stages):
+        seconds = hypnogram.duration[hypnogram.description == stage].sum()
+        assert (found.label == label).sum() == seconds / 30
+    assert set(found.recording_id) == {"SC4001E0-PSG"}

@@ -91,6 +91,7 @@ def test_the_page_of_another_hospital(
     assert re.search(r"Share of the class: died (2|3)\d\.\d % (4|5)\d\.\d %", text)
     assert re.search(r"Codes outside the model's vocabulary \d+\.\d % \d+\.\d %", text)
     assert "fitted on a random half of the new people (130)" in text
+    assert "Logistic regression fitted on the new people alone" in text
     assert str(places["away"].parent) not in page.read_text("utf-8")
     assert_approved("external", texts_of(page.read_text("utf-8")))
     assert openings(folder).times == 1

@@ -25,7 +25,7 @@ def of(people: int) -> Predictions:
 
 def test_half_of_the_people_teach_and_the_others_judge() -> None:
     everybody = of(60)
-    found = _updated(everybody, 0)
+    found = _updated(everybody, 0, None)
     assert found is not None
     assert found.people == 30
     judged = [each.subject_id for each in found.judged.values()]
@@ -35,4 +35,4 @@ def test_half_of_the_people_teach_and_the_others_judge() -> None:
 
 
 def test_one_person_cannot_be_halved() -> None:
-    assert _updated(of(1), 0) is None
+    assert _updated(of(1), 0, None) is None

@@ -185,28 +185,6 @@ def test_record_times_that_are_not_those_of_the_samples(
             EdfFile.open(path)
 
 
-def test_events_of_a_summary(edf: Edf, tmp_path: Path) -> None:
-    edf("chb01_03.edf")
-    text = "File Name: chb01_03.edf\nNumber of Seizures in File: 1\n"
-    times = "Seizure 1 Start Time: 4 seconds\nSeizure 1 End Time: 6 seconds\n"
-    summary = tmp_path / "chb01-summary.txt"
-    summary.write_text(text + times, "utf-8")
-    found = read(tmp_path, SignalSettings(events="summary", window=2))
-    assert found.classes == ("background", "seizure")
-    assert found.label.tolist() == [0, 0, 1, 0, 0]
-    summary.write_text(text, "utf-8")
-    with pytest.raises(DataError, match=r"0 seizures of chb01_03.edf .* expected 1"):
-        read(tmp_path, SignalSettings(events="summary", window=2))
-    edf("chb01_04.edf")
-    summary.write_text(text + times, "utf-8")
-    with pytest.raises(DataError, match=r"no entry for chb01_04.edf"):
-        read(tmp_path, SignalSettings(events="summary", window=2))
-    assert 'events = "summary"' in propose(tmp_path)
-    summary.unlink()
-    with pytest.raises(DataError, match=r"no \*-summary.txt"):
-        read(tmp_path, SignalSettings(events="summary", window=2))
-
-
 def test_an_event_without_an_end(edf: Edf, tmp_path: Path) -> None:
     edf("a.edf")
     text = "file,onset,end,label\na,2,4,seizure\na,6,None,seizure\n"

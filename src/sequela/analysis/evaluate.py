@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sequela.cohort.split import PARTS
+from sequela.datasets.catalog import Modality
 from sequela.errors import SettingError
 from sequela.evaluation.calibration import calibration_in_words
 from sequela.evaluation.decision import Threshold
@@ -20,6 +22,8 @@ from sequela.evaluation.recalibration import LogitLine, Temperature, fit_line, f
 from sequela.evaluation.summary import MORE_PROBABLE, points, summarise, summarise_parts
 from sequela.files import temporary
 from sequela.integrity.openings import open_held_out
+from sequela.models import reference
+from sequela.models.reference import REFERENCE_MODELS
 from sequela.runs.data import Examples, load_other
 from sequela.runs.find import Run, named_runs
 from sequela.runs.folder import RunFolder
@@ -32,10 +36,14 @@ AS_IT_IS = "unchanged"
 INTERCEPT = "intercept recalibrated"
 LINE = "intercept and slope recalibrated"
 TEMPERATURE = "recalibrated (temperature)"
+FRESH = {Modality.RECORDS: "logistic-regression", Modality.EEG: "spectral-logistic-regression"}
+"""The baseline model that is fitted on the new people alone, by the kind of data."""
 CHOSE = "on which settings were chosen"
 _OF_TIMES = ("concordance", "auroc_at_last_horizon", "integrated_brier_score")
 JUDGED = ("accuracy", "auroc", "average_precision", "brier_score", "log_loss", *_OF_TIMES)
 CALIBRATED = ("observed_minus_expected",)
+_Fresh = tuple[str, Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32] | None]]
+_FOR_TUNING = 4  # every fourth of the new people chooses the penalty of their own model
 _BINARY = 2
 NO_KEY = (
     "overlap with the model's training and validation set was not checked: the key of the run's "
@@ -249,7 +257,7 @@ def judge_elsewhere(
             _unknown(described, "held_out"),
             run.settings.seed,
         )
-        updated = _updated(predictions, run.settings.seed)
+        updated = _updated(predictions, run.settings.seed, _fresh(new_data))
     own_predictions, title = run.predictions, run.data.title
     if np.isin(predictions.example_id, own_predictions.part("held_out").example_id).any():
         rest = own_predictions.split != "held_out"
@@ -273,7 +281,7 @@ def _held_out_sites(run: RunFolder, opened: tuple[str, ...]) -> External:
     away = _own_side(run, f"the test sites of {title}", "all new people", test, "held_out")
     names = f"the training and validation sites of {title}", f"the validation sites, {CHOSE}"
     home = _own_side(run, *names, ~test, "tuning")
-    updated = _updated(away.predictions, run.settings.seed)
+    updated = _updated(away.predictions, run.settings.seed, None)
     return External(run, home, away, updated, run.test, (run.data,), opened=opened)
 
 
@@ -291,7 +299,29 @@ def _unknown(data: DataRecord, part: str) -> float | None:
     return None if share is None else float(share)
 
 
-def _updated(predictions: Predictions, seed: int) -> Updated | None:
+def _fresh(new_data: Examples) -> _Fresh:
+    """Return a baseline model for the new people alone: title, and prediction after a fit."""
+    kind = new_data.data_set.modality
+    model = REFERENCE_MODELS[FRESH[kind]]
+    reads = model.reads_of(kind)
+    assert reads is not None  # noqa: S101 - it is chosen by the kind of data
+    # Columns are scaled by all of the new people; no label is used.
+    part = np.full(len(new_data.labels), PARTS.index("train"))
+    table = replace(new_data, part=part).inputs(reads).features
+    labels, classes = new_data.labels, len(new_data.classes)
+
+    def fit(rows: NDArray[np.int64], test_rows: NDArray[np.int64]) -> NDArray[np.float32] | None:
+        tuning = rows[::_FOR_TUNING]  # chooses the penalty
+        train = np.setdiff1d(rows, tuning)
+        if len(np.unique(labels[train])) < classes:
+            return None
+        arrays = model.fit(reference.Examples(table, labels, train, tuning, classes), 0)
+        return model.predict(arrays, table[test_rows]).astype(np.float32)
+
+    return model.title, fit
+
+
+def _updated(predictions: Predictions, seed: int, fresh: _Fresh | None) -> Updated | None:
     """Recalibrate on a random half of the people, and evaluate on the other half."""
     rng = np.random.default_rng(seed)
     whose = person(predictions)  # (example,)
@@ -315,6 +345,14 @@ def _updated(predictions: Predictions, seed: int) -> Updated | None:
     ways |= {name: updates(fit) for name, fit in fits.items()}
     lines = {name: fit(_to_learn_from(predictions, learn)) for name, fit in fits.items()}
     judged = {AS_IT_IS: rest, **{name: line.apply(rest) for name, line in lines.items()}}
+    if fresh is not None:
+        title, fit_alone = fresh
+
+        def alone(rows: NDArray[np.int64]) -> Predictions | None:
+            probabilities = fit_alone(rows, judge)
+            return None if probabilities is None else replace(rest, probabilities=probabilities)
+
+        ways[f"{title} fitted on the new people alone"] = alone
     return Updated(
         len(np.unique(whose[learn])),
         judged,

@@ -15,8 +15,9 @@ SIZES = (10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
 DRAWS = 10  # orders of the new people, over which a learning curve is a mean
 _MIDDLE = (0.1, 0.9)  # quantiles of the losses of the draws that bound a learning curve
 
-Way = Callable[[NDArray[np.int64]], Predictions]
-"""A function from the rows of new people, to learn from, to predictions for the evaluated rows."""
+Way = Callable[[NDArray[np.int64]], Predictions | None]
+"""A function from the rows of new people to predictions for the evaluated rows, after learning from
+the new rows; ``None`` where they are too few to learn from."""
 
 
 def difference(first: Estimate, second: Estimate) -> Estimate:
@@ -79,7 +80,7 @@ def learning_curve(
 
     ``whose`` is the person of every example, (example,). Each of the ``draws`` is an order of the
     people, of which the first so many are used. There is a curve for each way of learning, from few
-    people to all.
+    people to all; a number is left out where more than half of its draws are too few to learn from.
     """
     everybody = np.unique(whose[rows])
     # Steps of about two, as what one more patient adds shrinks with the number that are there.
@@ -91,7 +92,9 @@ def learning_curve(
         different = orders[:1] if size == len(everybody) else orders
         samples = [rows[np.isin(whose[rows], order[:size])] for order in different]
         for name, way in ways.items():
-            losses = [log_loss(way(sample)) for sample in samples]
-            low, high = np.quantile(losses, _MIDDLE).tolist()
-            curves[name].append(Learnt(size, float(np.mean(losses)), low, high))
+            learnt = [way(sample) for sample in samples]
+            losses = [log_loss(predictions) for predictions in learnt if predictions is not None]
+            if 2 * len(losses) > len(samples):
+                low, high = np.quantile(losses, _MIDDLE).tolist()
+                curves[name].append(Learnt(size, float(np.mean(losses)), low, high))
     return curves

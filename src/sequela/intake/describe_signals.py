@@ -17,10 +17,10 @@ from sequela.formats import arrays
 from sequela.formats.csv_files import PLAIN, Format
 from sequela.formats.opened import DECIDE, OPTIONAL
 from sequela.intake.inspection import encoding_of
-from sequela.signals import folders, segment_tables
+from sequela.signals import folders, segment_tables, seizure_lists
 from sequela.signals.channels import canonical
-from sequela.signals.chb_mit import SUMMARIES
 from sequela.signals.csv_recordings import first_rows, is_csv, parted, start_of, time_of
+from sequela.signals.edf import EdfFile
 from sequela.signals.folders import PARTICIPANTS, SignalFile
 from sequela.signals.reading import NAME
 from sequela.signals.segment_tables import is_number, table_of
@@ -256,6 +256,9 @@ def _facts(headers: Sequence[SignalFile], *, has_rate: bool) -> Iterator[str]:
         facts.append(f"{sum(n / rate for n, rate in lengths) / 3600:,.2f} hours")
     if n_gaps := folders.n_gaps_of(headers):
         facts.append(f"{n_gaps:,} gaps in time")
+    annotations = {file.annotated_by for file in headers if isinstance(file, EdfFile)} - {None}
+    if annotations:
+        facts.append(f"{len(annotations):,} files of annotations")
     yield ", ".join(facts)
     rates: Counter[float] = Counter()
     counts: Counter[str] = Counter()
@@ -296,7 +299,7 @@ def _events(path: Path, headers: Sequence[SignalFile], proposal: Proposal) -> No
         )
         return
     proposal.key("events", source, "events were found there")
-    if source == folders.SUMMARY:
+    if source in seizure_lists.SOURCES:
         proposal.notes.append("windows are background or seizure")
         return
     events = folders.events_of(path, headers, SignalSettings(events=source))
@@ -309,8 +312,9 @@ def _sources(path: Path, headers: Sequence[SignalFile]) -> Iterator[str]:
     """Yield sources of events that are present, the most certain first."""
     if any(folders.place_of_bids(file.path).exists() for file in headers):
         yield folders.BIDS
-    if any(list(file.path.parent.glob(SUMMARIES)) for file in headers):
-        yield folders.SUMMARY
+    for source in seizure_lists.SOURCES:
+        if any(seizure_lists.lists_beside(file.path, source) for file in headers):
+            yield source
     if any(file.annotations for file in headers):
         yield folders.ANNOTATIONS
     root = path if path.is_dir() else path.parent

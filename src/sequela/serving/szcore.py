@@ -17,19 +17,20 @@ from sequela.config import SignalSettings
 from sequela.errors import DataError, MissingExtraError
 from sequela.serving.scan import Scan
 from sequela.signals.edf import EdfFile
-from sequela.signals.folders import ANNOTATIONS, BIDS, SUMMARY, events_of
+from sequela.signals.folders import ANNOTATIONS, BIDS, events_of
+from sequela.signals.seizure_lists import SEIZURE
+from sequela.signals.seizure_lists import SOURCES as LISTS
 from sequela.signals.window_classes import Event
 
 Span = tuple[float, float]
-SOURCES = (SUMMARY, BIDS, ANNOTATIONS)  # sources of known events other than a table
+SOURCES = (*LISTS, BIDS, ANNOTATIONS)  # sources of known events other than a table
 _RATE = 10  # hz of the masks of events: the precision of SzCORE's event scoring
-_SEIZURE = "seizure"
 _NOTHING = ("bckg", "n/a")
 _SEIZURES = ("sz", "seiz")  # the start of the names of seizures, in BIDS and in annotations
 _DAY = 86_400
 
 
-def truth(how: str, paths: Sequence[Path], event: str = _SEIZURE) -> list[list[Span]]:
+def truth(how: str, paths: Sequence[Path], event: str = SEIZURE) -> list[list[Span]]:
     """Read onset and end of the known events of recordings, in seconds."""
     if find_spec("timescoring") is None:
         raise MissingExtraError.of("scan", "--truth")
@@ -51,7 +52,7 @@ def _is(event: Event, name: str) -> bool:
     """Return ``True`` if an annotation is an event of a class."""
     # Annotations of one event differ between sites: sz, SEIZURE, seizure left temporal.
     label = event.label.casefold()
-    return label == name.casefold() or (name == _SEIZURE and label.startswith(_SEIZURES))
+    return label == name.casefold() or (name == SEIZURE and label.startswith(_SEIZURES))
 
 
 def _spans(place: Path, events: Sequence[Event], file: EdfFile) -> list[Span]:

@@ -38,6 +38,7 @@ _WIDTHS = {
 }  # fmt: skip
 _EDF_WIDTH = 2  # bytes of a sample in EDF
 _BDF_WIDTH = 3  # bytes of a sample in BDF
+_START = slice(168, 184)  # date and time of day
 _RESERVED = slice(192, 236)
 _N_RECORDS = slice(236, 244)
 _WHOLE = re.compile(rb" *[+-]?[0-9]+ *")
@@ -67,6 +68,7 @@ class EdfFile:
     n_records: int
     record_seconds: float
     width: int  # bytes of a sample
+    annotated_by: "EdfFile | None" = None  # a file of annotations alone, as in Sleep-EDF
     attributes: ClassVar[Mapping[str, str]] = {}
     labelled: ClassVar[bool] = False
     assumed: ClassVar[bool] = False
@@ -100,11 +102,6 @@ class EdfFile:
             record_seconds=_number(path, fixed[244:252], "seconds of a data record"),
             width=_BDF_WIDTH if fixed[:1] == b"\xff" else _EDF_WIDTH,
         )
-        if not file.labels:
-            raise DataError(
-                f"{path}: holds annotations and no signal; expected a recording; move it to "
-                "another folder, and give its events as a table, with --events"
-            )
         file._check_size()
         file._check_scales(fields)
         file.pieces  # noqa: B018 - it checks the times
@@ -120,7 +117,7 @@ class EdfFile:
         if size != stated:
             cut = "it was cut short" if size < stated else "its header is of another file"
             raise _fault(self.path, f"{size:,} bytes, and {stated:,} by its header: {cut}")
-        if self.record_seconds <= 0:
+        if self.record_seconds <= 0 and self.signals:
             raise _fault(self.path, f"a data record has {self.record_seconds:g} seconds")
 
     def _check_scales(self, fields: Mapping[str, Sequence[bytes]]) -> None:
@@ -144,6 +141,8 @@ class EdfFile:
     @cached_property
     def pieces(self) -> tuple[Piece, ...]:
         """The data records without a gap: one piece, unless the file is discontinuous (EDF+D)."""
+        if not self.signals:  # only annotations, which have times of their own
+            return (Piece(0, self.n_records, 0.0),)
         times = self._record_times()
         discontinuous = _DISCONTINUOUS.match(self.header[_RESERVED])
         if times is None:
@@ -230,6 +229,16 @@ class EdfFile:
             for first, last, start in self.pieces
         )
 
+    @property
+    def start(self) -> str:
+        """The date and the time of day at which the recording starts, as written."""
+        return self.header[_START].decode("latin-1")
+
+    @property
+    def clock(self) -> str:
+        """The time of day at which the recording starts, as written."""
+        return self.start[8:]
+
     @cached_property
     def patient(self) -> str:
         """The patient's code; empty where it is not recorded."""
@@ -238,10 +247,11 @@ class EdfFile:
 
     @cached_property
     def annotations(self) -> tuple[Event, ...]:
-        """The annotations, by onset in seconds from the start."""
+        """The annotations, by onset in seconds from the start, and those of ``annotated_by``."""
+        beside = self.annotated_by.annotations if self.annotated_by else ()
         signals = [i for i, name in enumerate(self.names) if name in _ANNOTATIONS]
         if not signals:
-            return ()
+            return beside
         ends = np.cumsum(self.samples) * self.width
         records = self._records()
         lists = [records[:, ends[i] - self.samples[i] * self.width : ends[i]] for i in signals]
@@ -252,10 +262,11 @@ class EdfFile:
         # A file of the annotations alone: edfio would hold all signals of a BDF file in memory.
         content = self._header_of(signals, self.n_records) + np.hstack(lists).tobytes()
         with _translated(self.path):
-            return tuple(
+            inside = tuple(
                 Event(annotation.onset, annotation.duration, annotation.text)
                 for annotation in self._edfio(content).annotations
             )
+        return inside + beside
 
     def _records(self) -> NDArray[np.uint8]:
         """Return the data records, which stay on disk: uint8 (record, byte)."""

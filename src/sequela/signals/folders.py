@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, groupby, islice
+from os.path import commonprefix
 from pathlib import Path
 from typing import TypeAlias
 
@@ -16,7 +17,7 @@ from sequela.config import SignalSettings
 from sequela.errors import DataError, DataNotFoundError, SettingError, form_of
 from sequela.formats.arrays import few
 from sequela.formats.csv_files import Format
-from sequela.signals import chb_mit, csv_recordings, mne_recordings
+from sequela.signals import csv_recordings, mne_recordings, seizure_lists
 from sequela.signals.channels import Montage, canonical, to_microvolts, without
 from sequela.signals.edf import SUFFIXES, EdfFile
 from sequela.signals.stretches import RecordingIds, SampledFile, Stretch, filtered, no_subjects
@@ -26,7 +27,6 @@ SignalFile: TypeAlias = EdfFile | SampledFile
 """A file of one recording, opened; what both have is all that is known of it from here on."""
 PARTICIPANTS = "participants.tsv"
 BIDS = "bids"
-SUMMARY = "summary"
 ANNOTATIONS = "annotations"
 # The usual names of the columns of a table of events, the most certain first.
 _COLUMNS: Mapping[str, Sequence[str]] = {
@@ -126,8 +126,8 @@ class Folder:
         people = participants(root)
         if labelled and people is not None and settings.events is None and settings.label is None:
             settings = settings.model_copy(update={"events": BIDS})
-        if settings.events == SUMMARY and not settings.classes:
-            classes = (settings.background or "background", chb_mit.SEIZURE)
+        if settings.events in seizure_lists.SOURCES and not settings.classes:
+            classes = (settings.background or "background", seizure_lists.SEIZURE)
             changes = {"classes": classes, "background": classes[0]}
             settings = settings.model_copy(update=changes)
         files = headers(root, settings)
@@ -303,7 +303,29 @@ def headers(root: Path, settings: SignalSettings) -> list[SignalFile]:
                 f"{file.path}: a second file of the recording {name}, next to {first.path.name}; "
                 "expected one; remove or rename one of them"
             )
-    return opened
+    annotations = [file for file in opened if isinstance(file, EdfFile) and not file.labels]
+    recordings = [_annotated(file, annotations) for file in opened if file.labels]
+    if not recordings:
+        raise DataError(f"{root}: no file has a signal; expected recordings, not only annotations")
+    return recordings
+
+
+def _annotated(file: SignalFile, annotations: Sequence[EdfFile]) -> SignalFile:
+    """Return a recording with the file of annotations that belongs to it, if there is one."""
+    if not isinstance(file, EdfFile):
+        return file
+    # Sleep-EDF's SC4001EC-Hypnogram.edf belongs to SC4001E0-PSG.edf: next to it, from the same
+    # start on, with the name that begins most alike.
+    beside = [
+        candidate
+        for candidate in annotations
+        if candidate.path.parent == file.path.parent and candidate.start == file.start
+    ]
+    if not beside:
+        return file
+    name = file.path.name
+    closest = max(beside, key=lambda candidate: len(commonprefix([candidate.path.name, name])))  # noqa: RUF071
+    return replace(file, annotated_by=closest)
 
 
 def _opened(path: Path, settings: SignalSettings) -> SignalFile:
@@ -332,12 +354,12 @@ def events_of(
         return {name: [*file.annotations] for name, file in names.items()}
     if where == BIDS:
         return {name: _events_of_bids(file.path) for name, file in names.items()}
-    if where == SUMMARY:
+    if where in seizure_lists.SOURCES:
         events: dict[str, list[Event]] = {}
-        for folder, some in groupby(files, key=lambda file: file.path.parent):
-            in_folder = {file.path.name: _name(root, file.path) for file in some}
-            seizures = chb_mit.seizures_of(folder, in_folder)
-            events |= {name: seizures[file] for file, name in in_folder.items()}
+        for _, some in groupby(files, key=lambda file: file.path.parent):
+            in_folder = {file.path.name: file for file in some}
+            seizures = seizure_lists.seizures_of(where, in_folder)
+            events |= {_name(root, file.path): seizures[name] for name, file in in_folder.items()}
         return events
     place = (root if root.is_dir() else root.parent) / where
     aliases = {}

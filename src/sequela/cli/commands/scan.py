@@ -45,7 +45,7 @@ def scan(
         shortest: Shortest event, in seconds.
         gap: Longest gap between two events that are joined, in seconds.
         truth: Known events, to print the scores of SzCORE: an events.tsv (with a column `file` for
-            several recordings), or their source: `summary` (CHB-MIT), `bids`
+            several recordings), or their source: `summary` (CHB-MIT), `siena`, `seizeit`, `bids`
             or `annotations`.
     """
     from rich.console import Console

@@ -141,7 +141,6 @@ def _check_arguments(words: Sequence[str]) -> None:
 
 
 def _check_utf8(argument: str) -> None:
-    """Raise a SettingError for an argument whose bytes are not UTF-8: no file is written so."""
     try:
         argument.encode()
     except UnicodeEncodeError:

@@ -138,7 +138,6 @@ def _layer(row: CallsOfLayer, rules: Convention, owners: dict[str, str]) -> Laye
 
 
 def _parameters(row: CallsOfLayer, rules: Convention) -> Formula:
-    """Return the formula of a row's parameters: the layer's own, else the product of each shape."""
     size = sum(parameter.numel() for parameter in row.parameters.values())
     if len(row.layers) and size:
         layer = next(iter(row.layers))

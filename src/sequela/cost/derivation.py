@@ -61,7 +61,6 @@ def derive(layer: LayerCost) -> list[DerivedLine]:
 
 
 def _operations(work: Work, label: str) -> Iterator[DerivedLine]:
-    """Yield the parts of one repetition, their sum, and all repetitions."""
     often = formula(work.calls) * work.times
     if len(work.parts) == 1:
         part = work.parts[0]

@@ -29,7 +29,7 @@ MOST_SEQUENCES = 10_000  # the limit for the sequences of a batch; each is a Pyt
 _LENGTHS = re.compile(r"[0-9]{1,9}(\.\.[0-9]{1,9}|(, ?[0-9]{1,9})*)")
 REMEDY = "Its arguments are given with --kwargs JSON"
 
-Inputs = tuple[Any, ...]
+Inputs = tuple[object, ...]
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def registered(
     )
 
 
-def _sized(entry: ModelEntry, settings: dict[str, Any]) -> tuple[Any, dict[str, int]]:
+def _sized(entry: ModelEntry, settings: dict[str, Any]) -> tuple[object, dict[str, int]]:
     if entry.config_class is None:
         settings = {**{name: SIZES[name] for name in sizes_of(entry.reads)}, **settings}
     config = entry.config(**settings)

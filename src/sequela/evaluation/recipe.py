@@ -384,7 +384,6 @@ def _number(
 
 
 def _coupled(group: float, swing: float, design: Design) -> float:
-    """Estimate the variance that folds with shared training data add to their mean."""
     repeats = design.count(0)
     # Folds share most of their training data, so their numbers vary together. No unbiased estimate
     # of that exists (Bengio and Grandvalet 2004), so its size is a constant from simulations.

@@ -161,7 +161,6 @@ def _of_models(
     rng: np.random.Generator,
     how: Bootstrap,
 ) -> Estimate:
-    """Average a metric over the models that have it; with one group, without interval."""
     judged = [
         Judged(predictions.where(model == index), Place(0, place, 0))
         for place, index in enumerate(np.unique(model).tolist())

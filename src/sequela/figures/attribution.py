@@ -1,7 +1,6 @@
 """Attributions of predictions: along a segment over time, and of codes by importance."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import altair as alt
 import numpy as np
@@ -59,7 +58,7 @@ def signal_attribution(
     )
 
 
-def code_importance(codes: Sequence[Mapping[str, Any]], *, what: str) -> Figure:
+def code_importance(codes: Sequence[Row], *, what: str) -> Figure:
     """Draw the importance of codes for a number, the most important first.
 
     Args:

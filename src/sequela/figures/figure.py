@@ -45,6 +45,7 @@ _HALOED = re.compile(
 )
 _GEOMETRY = re.compile(r' (?:d|transform|x|y|width|height|x1|x2|y1|y2)="[^"]*"')
 
+Specification = dict[str, Any]  # a chart in JSON, as Vega-Lite defines it
 Layers = Sequence[alt.Chart | alt.LayerChart]
 Row = dict[str, Any]  # the data of one point, bar or text of a picture, by column
 Channels = dict[str, Any]
@@ -87,7 +88,7 @@ class Figure:
         names = list(dict.fromkeys(chain.from_iterable(self.rows)))
         return pa.table({name: [row.get(name) for row in self.rows] for name in names})
 
-    def vega_lite(self) -> dict[str, Any]:
+    def vega_lite(self) -> Specification:
         """Return a Vega-Lite specification with its data, for any viewer of Vega-Lite."""
         return {**_themed(self.chart, PAPER), "description": self.alt}
 
@@ -182,7 +183,7 @@ def _hundredths(number: re.Match[str]) -> str:
     return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")
 
 
-def _themed(chart: alt.TopLevelMixin, background: str) -> dict[str, Any]:
+def _themed(chart: alt.TopLevelMixin, background: str) -> Specification:
     """Return the chart's specification in the package's colours and font.
 
     The theme is added to the finished specification, because each ``configure`` of a chart copies
@@ -197,7 +198,7 @@ def _themed(chart: alt.TopLevelMixin, background: str) -> dict[str, Any]:
     }
     grid = {"domainColor": FAINT, "gridColor": FAINT, "gridOpacity": 0.4, "tickColor": FAINT}
     legend = {"columnPadding": 16, "labelFontSize": 12, "symbolStrokeColor": INK, "titleLimit": 0}
-    specification: dict[str, Any] = chart.to_dict(validate=False)
+    specification: Specification = chart.to_dict(validate=False)
     rows = json.dumps(specification.get("datasets", {}), default=_plain)
     specification["datasets"] = json.loads(rows)
     config = specification["config"]

@@ -162,7 +162,6 @@ def thinned(x: NDArray[np.float64], y: NDArray[np.float64], tolerance: float) ->
 def _distance(
     x: NDArray[np.float64], y: NDArray[np.float64], along: float, up: float
 ) -> NDArray[np.float64]:
-    """Compute the distance of points from the line between the origin and (along, up)."""
     length = float(np.hypot(along, up))
     if length == 0:
         return np.hypot(x, y)

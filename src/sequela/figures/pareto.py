@@ -130,7 +130,6 @@ def _hover(row: Row, form: str) -> str:
 
 
 def _places(uncounted: int, counted: Sequence[Row]) -> list[float]:
-    """Return the position of each model on the axis; models that are not counted share a strip."""
     fewest = min((r["operations"] for r in counted if r["operations"]), default=10)
     at = [float(r["operations"] or fewest / 4) for r in counted]
     # Zero has no place on a logarithmic axis: it is drawn at a quarter of the fewest operations.

@@ -57,7 +57,6 @@ def _runs(study: Study, first: RunSettings, *, quick: bool) -> list[RunSettings]
 
 
 def _is_split_so(folder: Run, *, quick: bool) -> bool:
-    """Return ``True`` if the study uses this number of folds on these data."""
     settings = folder.settings
     rarer = min(folder.data.counts) if settings.cohort else None
     study = study_of(folder)
@@ -164,7 +163,6 @@ def _records(settings: RunSettings) -> dict[str, Any]:
 
 
 def _option(name: str, value: object) -> str:
-    """Return one option of ``sequela train``; it is repeated for each value of a list."""
     flag = f" {_OPTIONS[name]}"
     if isinstance(value, (list, tuple)):
         return "".join(f"{flag} {shlex.quote(str(item))}" for item in value)

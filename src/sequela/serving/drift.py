@@ -162,7 +162,6 @@ class Drift:
         return {**statistics, "records": self._records(self.about.takes)}
 
     def _channels(self, signal: SignalFacts) -> list[dict[str, float]]:
-        """Return mean and deviation of each channel, here and in training, where it has these."""
         # Its scaling is of median and interquartile range, which do not compare.
         if not self.examples or signal.preparation.standardise:
             return []

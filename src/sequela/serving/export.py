@@ -239,7 +239,6 @@ def _calibration(tuning: Predictions) -> model_facts.Calibration:
 
 
 def _fingerprint(split: Split) -> model_facts.Fingerprint:
-    """Return fingerprints of the sets, under numbers instead of hashed ids."""
     if split.content is None:
         return model_facts.Fingerprint(sha256="", key=split.key, marks=None, seen=[])
     parts = [*split.ids.values()]

@@ -270,7 +270,6 @@ def _threshold(model: ServedModel, threshold: float | None, place: int) -> float
 
 
 def _smoothed(level: NDArray[np.float32], n: int) -> NDArray[np.float32]:
-    """Average over ``n`` windows around each, without unscored windows."""
     # Differences of cumulative sums, whose cost does not depend on n.
     is_scored = ~np.isnan(level)  # (window,)
     ends = np.pad(np.cumsum(np.where(is_scored, level, 0), dtype=np.float64), (1, 0))
@@ -290,7 +289,6 @@ def _events(
     step: float,
     how: Scanning,
 ) -> list[tuple[int, int]]:
-    """Find runs of windows at or above the threshold, joined over gaps, without short ones."""
     # Runs begin and end where the comparison changes; pairs of changes are their bounds.
     above = np.concatenate(([False], level >= threshold, [False]))  # NaN is not
     edges = np.flatnonzero(above[1:] != above[:-1]).reshape(-1, 2)

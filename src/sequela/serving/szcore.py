@@ -49,7 +49,6 @@ def truth(how: str, paths: Sequence[Path], event: str = SEIZURE) -> list[list[Sp
 
 
 def _is(event: Event, name: str) -> bool:
-    """Return ``True`` if an annotation is an event of a class."""
     # Annotations of one event differ between sites: sz, SEIZURE, seizure left temporal.
     label = event.label.casefold()
     return label == name.casefold() or (name == SEIZURE and label.startswith(_SEIZURES))

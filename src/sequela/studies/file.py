@@ -23,11 +23,12 @@ from sequela.studies.claims import Claim, read
 from sequela.studies.study import Question, Study, StudyKeys
 
 SUFFIX = ".toml"
+Settings = dict[str, Any]  # by name, as a table in TOML has them
 _EXPECTED = "a study in TOML (docs/extending.md)"
 
 
 _Records = Annotated[
-    dict[str, Any], Field(validation_alias=AliasChoices("records", "asked"))  # asked until 0.2.0
+    Settings, Field(validation_alias=AliasChoices("records", "asked"))  # asked until 0.2.0
 ]
 
 
@@ -75,7 +76,7 @@ class StudyFile(StudyKeys):
     splits: tuple[SplitUnit, ...] = ()
     models: tuple[str, ...] = ()
     """Networks and baseline models."""
-    training: dict[str, dict[str, Any]] = field(default_factory=dict)
+    training: dict[str, Settings] = field(default_factory=dict)
     """Changes to how a network is trained."""
     families: tuple[ModelFamily, ...] = ()
     claims: str | tuple[Claim, ...] = ()
@@ -103,7 +104,7 @@ def shipped(name: str) -> Study:
 def _with_tasks(file: StudyFile, path: Path) -> StudyFile:
     # A task file replaces the name of a task by its content, so that a run folder holds the
     # question itself and can be opened without the file.
-    def read(task: str, records: Mapping[str, Any]) -> dict[str, Any]:
+    def read(task: str, records: Mapping[str, Any]) -> Settings:
         if not task.endswith(SUFFIX):
             return {}
         from sequela.cohort.task_files import read_task
@@ -111,7 +112,7 @@ def _with_tasks(file: StudyFile, path: Path) -> StudyFile:
         name, declared = read_task(path.parent / task)
         return {"task": name, "records": {"declared": declared, **records}}
 
-    cohorts: dict[str, Any] = {
+    cohorts: Settings = {
         key: tuple(
             cohort.model_copy(update=read(cohort.task, cohort.records))
             for cohort in getattr(file, key)
@@ -129,7 +130,7 @@ def _study(file: StudyFile, path: Path) -> Study:
     networks = [name for name in file.models if name in MODELS]
     # A file states only its changes: all other settings come from the registered network.
     usual = {name: MODELS[name].training.model_dump() for name in networks}
-    as_stated: dict[str, Any] = {key.name: getattr(file, key.name) for key in fields(StudyKeys)}
+    as_stated: Settings = {key.name: getattr(file, key.name) for key in fields(StudyKeys)}
     first = (*data, *(cohort.data for cohort in cohorts))[0]
     signals = SignalSettings.of(**file.signals)
     return Study(

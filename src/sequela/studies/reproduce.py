@@ -227,7 +227,6 @@ def _flows(
 
 
 def _together(run_plan: Iterable[PlannedRun]) -> Iterator[tuple[PlannedRun, ...]]:
-    """Group runs that read the same sequences into one process; runs on signals stay alone."""
     # Reading sequences takes minutes: one process does it for all its models.
     alike: dict[object, list[PlannedRun]] = {}
     for run in run_plan:

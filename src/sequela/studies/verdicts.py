@@ -545,7 +545,6 @@ def _over_folds(honest: Run, leaking: Run, metric: str) -> Difference:
 
 
 def _renamed(ours: Predictions, theirs: Predictions) -> Predictions:
-    """Return predictions with the ids of others for the same stays, predicted at another time."""
     if ours.n_examples != theirs.n_examples:
         return ours
     # Ids include the time of prediction, which hindsight moves to the end of the stay. The order of

@@ -223,7 +223,6 @@ class Bodies:
         return self._windows(table[:, signals].T, notes)
 
     def _of_edf(self, body: bytes, _: Mapping[str, str]) -> BodyExamples:
-        """Read an EDF or BDF file with the channels and rate of the model."""
         signal = self.model.signal
         with temporary() as folder:
             path = folder / "recording.edf"

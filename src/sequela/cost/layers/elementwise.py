@@ -110,7 +110,6 @@ def function(op: OperatorCall) -> list[Layer] | None:
 
 
 def _form_of(op: OperatorCall) -> str:
-    """Return the name in ``FUNCTIONS`` of a function that has several forms."""
     match op.name:
         case "gelu" if op["approximate"] != "none":
             return "gelu (tanh)"
@@ -188,7 +187,6 @@ def accumulated(name: str) -> OperatorRule:
 
 
 def _length(op: OperatorCall) -> int:
-    """Return the length of the rows along ``dim``; a number alone is a row of one."""
     length: int = op["self"].shape[op["dim"]] if op["self"].dim() else 1
     return length
 

@@ -195,7 +195,6 @@ def _measures(validation: External, smallest: int) -> Iterator[dict[str, object]
 
 
 def _counts_few(validation: External, smallest: int) -> bool:
-    """Return ``True`` if an accuracy reveals that a model is right or wrong for few people."""
     right = [
         predictions.predicted == predictions.label
         for predictions in (validation.home.predictions, validation.away.predictions)

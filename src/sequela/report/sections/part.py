@@ -201,7 +201,6 @@ def _imbalance(entry: Entry) -> dict[str, object]:
 
 
 def _panels(main: Group) -> list[dict[str, object]]:
-    """Draw the models of each family, then all others, as far as they have pictures."""
     families = [
         (f"{title}: baseline and improved", {baseline, improved})
         for title, baseline, improved in main.study.families

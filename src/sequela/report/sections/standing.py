@@ -194,7 +194,6 @@ def _row(entry: Entry, metric: Metric, apart: Compared | None) -> Row:
 
 
 def _apart(best: Entry, entries: Sequence[Entry]) -> dict[str, Compared]:
-    """Return the paired difference from the best of each model with the same folds and seeds."""
     # Folds and seeds are paired one by one, so both runs must have the same number of each.
     comparable = [e for e in entries if e is not best and _design(e.run) == _design(best.run)]
     if not comparable or not best.metric.better:

@@ -25,7 +25,7 @@ from sequela.errors import (
 from sequela.plugins import COMMANDS, load_plugins
 from sequela.version import __version__
 
-_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
+_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")  # \d would also match digits of other scripts
 _DATABASE = re.compile(
     r"(--[a-z-]+=)?((odbc:)|(postgres(ql)?(\+\w+)?:/|jdbc:)|(?!https?:)[a-z0-9+]+://[^/]*@)",
     re.IGNORECASE,

@@ -160,7 +160,7 @@ def _notes(run: "Run", numbers: Numbers, *, own_test_set: bool) -> Iterator[str]
     for name, count in numbers.items():
         if name.endswith(_SET_ASIDE):
             what = name.removesuffix(_SET_ASIDE).replace("_", " ")
-            # Written for all kinds together.
+            # One count is for units of all kinds together.
             renamed = next(n for key, n in numbers.items() if key.endswith(_RENAMED))
             under = f" ({renamed:,} of them by content alone)" if renamed else ""
             units = what.removesuffix("s") if count == 1 else what

@@ -15,7 +15,7 @@ from sequela.report.picture import svg
 from sequela.runs.folder import RunFolder
 
 PAGE = "search.html"
-_DRAWN = 4  # pictures in one row of the page
+_DRAWN = 4  # settings whose losses are drawn, the most important first
 _LISTED = 20
 _FEWEST = 2  # finished trials from which the course is drawn
 

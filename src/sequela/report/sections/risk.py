@@ -87,7 +87,7 @@ def over_time(
         among = group_of == place
         if not among.any():
             continue
-        # Aalen and Johansen (1978): deaths of another cause are no censoring, which would count
+        # Aalen and Johansen (1978): deaths of another cause are not censoring, which would count
         # these patients as still at risk.
         shares = survival.incidence(held_out.outcomes, times, among=among)
         curve = estimates(shares, np.random.default_rng(entry.run.settings.seed))

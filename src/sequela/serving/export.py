@@ -87,7 +87,7 @@ def _compare(model: ServedModel, folder: RunFolder, data: Examples) -> tuple[int
     """
     predictions = folder.predictions
     rows = np.flatnonzero(predictions.split != "tuning")  # predicted by the stored model
-    # Evenly over the run, as its rows are sorted by subject: the first ones are few people.
+    # Evenly over the run, as the first rows may be of few people.
     rows = rows[np.linspace(0, len(rows) - 1, min(EXAMPLES, len(rows))).astype(np.int64)]
     differences = []
     for piece in np.split(rows, range(_AT_ONCE, len(rows), _AT_ONCE)):

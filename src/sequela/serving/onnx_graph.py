@@ -78,7 +78,7 @@ def _last_size(g: _Graph) -> int:
 
 def _product(g: _Graph, x: _Value, matrix: NDArray[np.float64]) -> _Value:
     """Add the product of (..., time) and a matrix, in double precision."""
-    # In float32, such sums would differ from the run by more than 1e-5.
+    # In float32, such sums could differ from the run by more than 1e-5.
     wide = g.op("Cast", x, to_i=onnx.TensorProto.DOUBLE)
     product = g.op("MatMul", wide, g.op("Constant", value_t=torch.from_numpy(matrix.copy())))
     return g.op("Cast", product, to_i=getattr(onnx.TensorProto, x.type().scalarType().upper()))

@@ -74,7 +74,7 @@ def predict(
     path, times = (None if place is None else Path(place) for place in (path, times))
     if not isinstance(model, ServedModel):
         model = load(model, trust_code=trust_code)
-    # Before the model is loaded: a wrong name costs no time.
+    # Before the data are read, so that a wrong name is an error at once.
     require_outputs(out, [path, times, Path(model.name)])
     scoring = _SCORING[model.facts.kind]
     scoring.check(settings, times)

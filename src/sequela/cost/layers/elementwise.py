@@ -102,7 +102,7 @@ def function(op: OperatorCall) -> list[Layer] | None:
     """Count a function of each value; sums that also scale a tensor have no rule."""
     if op.name == "mul" and not op.has_tensor("other") and op["other"] == 1:
         return []  # the hinges of a network's summaries have a sign of 1 or -1
-    # The factor alpha is a multiplication more in each place; no network here uses it.
+    # The factor alpha is one multiplication more for each value, which no rule counts.
     if op.name in ("add", "sub", "rsub") and op["alpha"] != 1:
         return None
     weighted = op.weighted(*FACTORS.get(op.name, ()))

@@ -1,7 +1,7 @@
 """Clinical sequence models: from raw EEG and hospital tables to a leak-checked evaluation."""
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sequela.version import __version__ as __version__
 
@@ -53,7 +53,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name == "register":
         return import_module("sequela.register")
     if name not in _PLACES:

@@ -26,15 +26,15 @@ SegmentLength = Literal["recording"] | int  # samples of a segment, or each reco
 
 Text = Annotated[str | None, Field(min_length=1)]  # a text that is missing or not empty
 
-SMALLEST_CELL = 10
+SMALLEST_CELL = 10  # people; smaller counts are hidden (disclosure.py)
 _PREPARATION = {"reference", "filter", "notch", "reject", "standardise"}
 
+# Key of a field's extra schema: the name of its option where it is not that of the field.
 OPTION = "option"
-"""Key of a field's extra schema: the name of its option where it is not that of the field."""
 NO_OPTION: dict[str, JsonValue] = {OPTION: ""}
 
+# The aims that need a target, and the largest one.
 TARGETS: Mapping[Aim, float] = {"sensitivity": 1.0, "cost_ratio": math.inf}
-"""The aims that need a target, and the largest one."""
 
 
 def check_target(aim: Aim, target: float | None) -> float:
@@ -59,7 +59,7 @@ class _Settings(BaseModel):
             setting.description = " ".join((setting.description or "").split()) or None
 
     @classmethod
-    def of(cls, **values: Any) -> Self:
+    def of(cls, **values: object) -> Self:
         """Make checked settings."""
         try:
             return cls(**values)
@@ -280,6 +280,7 @@ class SignalSettings(_Settings):
     @field_validator("filter")
     @classmethod
     def _is_a_band(cls, band: tuple[float, ...]) -> tuple[float, ...]:
+        # 0 leaves a side open; a band that is open on both sides would filter nothing.
         low, *high = band or (0.0, 1.0)
         if len(high) != 1 or not 0 <= low < (high[0] or math.inf) or not (low or high[0]):
             raise ValueError("expected two frequencies, the lower one first, such as 0.5 40")
@@ -321,6 +322,7 @@ class CohortSettings(SequenceSettings, QuestionSettings):
 def _codes(cohort: CohortSettings) -> str:
     """Return the level to which ICD codes are cut; nothing if they are not."""
     digits = cohort.icd_digits
+    # None keeps whole codes, while 0 keeps the category before the dot.
     if digits is None:
         return ""
     return f", ICD codes to {f'{digits} characters after ' if digits else ''}the dot"
@@ -399,7 +401,7 @@ class RunSettings(RunOptions, _Inputs):
 
     @field_validator("model_settings")
     @classmethod
-    def _can_be_written(cls, changes: dict[str, Any]) -> dict[str, Any]:
+    def _can_be_written(cls, changes: dict[str, object]) -> dict[str, object]:
         return {name: _as_toml(name, value) for name, value in changes.items()}
 
     @property
@@ -445,7 +447,8 @@ class RunSettings(RunOptions, _Inputs):
         """Return the settings as TOML; ``None`` is left out."""
         import tomlkit
 
-        return tomlkit.dumps(_without_passwords(self.model_dump(mode="json", exclude_none=True)))
+        record = self.model_dump(mode="json", exclude_none=True)
+        return tomlkit.dumps({name: _without_passwords(part) for name, part in record.items()})
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -460,7 +463,7 @@ class RunSettings(RunOptions, _Inputs):
             raise RunError(f"{path}: not a run's settings: {error}") from error
 
 
-def _without_passwords(value: Any) -> Any:
+def _without_passwords(value: object) -> object:
     """Remove passwords from the texts of a record; its form stays."""
     if isinstance(value, dict):
         return {name: _without_passwords(part) for name, part in value.items()}
@@ -490,13 +493,13 @@ class Options:
     signals: SignalSettings = field(default_factory=SignalSettings)
 
     @classmethod
-    def of(cls, **values: Any) -> Self:
+    def of(cls, **values: object) -> Self:
         """Sort options by the settings that they change: ``Options.of(epochs=8, folds=5)``."""
         parts: dict[str, Any] = {part.name: part.default_factory for part in fields(cls)}
         part_of: dict[str, str] = {}
         for part, settings in parts.items():
             part_of |= dict.fromkeys(options(settings), part)
-        groups: dict[str, dict[str, Any]] = {part: {} for part in parts}
+        groups: dict[str, dict[str, object]] = {part: {} for part in parts}
         for name, value in values.items():
             if name not in part_of:
                 raise unknown_name("setting", name, part_of)

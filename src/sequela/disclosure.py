@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+# The mark in a run's internal files.
 INTERNAL = "internal: holds data of single people; `sequela share` copies what may be shown"
-"""The mark in a run's internal files."""
 _WORD = "hidden"
 
 
@@ -27,6 +27,7 @@ class Hidden:
 
     __repr__ = __str__
 
+    # Whatever is computed from a hidden count is hidden: a page cannot show it by another way.
     def _stays(self, *_: object) -> "Hidden":
         return self
 
@@ -104,10 +105,12 @@ def merged_bins(counts: NDArray[np.int64], smallest: int) -> NDArray[np.int64]:
     place = np.zeros(len(counts), np.int64)
     current, open_ = -1, np.zeros(counts.shape[1], np.int64)
     for index, cells in enumerate(counts):
+        # A bin is closed as soon as its cells are large enough, so bins stay narrow.
         if current < 0 or not _any_small(open_, smallest):
             current, open_ = current + 1, np.zeros_like(open_)
         open_ = open_ + cells
         place[index] = current
+    # The last bin may be left with a small cell: it joins the one before it.
     while current and _any_small(open_, smallest):
         place[place == current] = current - 1
         current -= 1
@@ -115,7 +118,7 @@ def merged_bins(counts: NDArray[np.int64], smallest: int) -> NDArray[np.int64]:
     return place
 
 
-def as_json(value: Any) -> Any:
+def as_json(value: object) -> Any:
     """Return the value with ``None`` for hidden numbers."""
     if isinstance(value, Hidden):
         return None

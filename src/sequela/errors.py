@@ -34,7 +34,7 @@ def warn_without_groups(where: str) -> None:
         f"{where}. Pass groups, the recording or patient of each row, or groups=range(len(X)) if "
         "the rows are independent; in scikit-learn's tools, set_fit_request(groups=True)",
         MissingGroupsWarning,
-        stacklevel=3,
+        stacklevel=3,  # the caller of the caller
     )
 
 
@@ -114,6 +114,7 @@ def unknown_name(kind: str, name: str, choices: Iterable[str]) -> UnknownNameErr
     names = sorted(choices)
     words: dict[str, str] = {}  # parts of names, and the names themselves
     for known_name in names:
+        # A part such as "baseline" suggests the names that have it.
         words = dict.fromkeys(known_name.split("-"), known_name) | words | {known_name: known_name}
     near = get_close_matches(name, words, n=1, cutoff=0.5)
     hint = f": did you mean '{words[near[0]]}'?" if near else ""

@@ -15,6 +15,7 @@ class Listener:
         """Hear how many rows of some work are read, and of how many."""
 
 
+# A context variable: a thread or task hears its own work alone.
 _listeners: ContextVar[tuple[Listener, ...]] = ContextVar("listeners", default=())
 
 
@@ -35,6 +36,7 @@ def current_listeners() -> tuple[Listener, ...]:
 
 def notify(listeners: Sequence[Listener], event: str, *facts: object, **more: object) -> None:
     """Call the method of an event of each listener that has one, in order."""
+    # A listener from a plugin may lack the methods of newer events.
     for listener in listeners:
         if hasattr(listener, event):
             getattr(listener, event)(*facts, **more)

@@ -109,5 +109,6 @@ def _import(where: str) -> None:
     if spec is None or spec.loader is None or not path.is_file():
         raise FileNotFoundError(f"no file {path}")
     module = module_from_spec(spec)
+    # Known before it runs, since a dataclass looks up its module there.
     sys.modules[name] = module
     spec.loader.exec_module(module)

@@ -56,10 +56,12 @@ def model(
         recurrent: Whether it carries a state from one step to the next: pages warn where most
             examples have one step.
     """
+    # Imports are within the functions, so that a plugin with a metric does not load torch.
     from sequela.models.registry import MODELS, ModelEntry
 
     if not (isinstance(made_by, str) or callable(made_by)):
         _refuse("model", made_by, "a class, or the text package.module:CLASS")
+    # A text is a sequence of texts too: "signal" would count as six inputs.
     if isinstance(reads, str) or not all(isinstance(read, str) for read in reads):
         _refuse("model's reads", reads, 'a tuple of inputs, such as ("signal",)')
     MODELS.add(ModelEntry(tuple(reads), made_by, title or name, recurrent), name)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from cyclopts import App, CycloptsError, Parameter, Token, convert
 from rich.console import Console
@@ -25,7 +25,7 @@ from sequela.errors import (
 from sequela.plugins import COMMANDS, load_plugins
 from sequela.version import __version__
 
-_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
+_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")  # \d would also match digits of other scripts
 _DATABASE = re.compile(
     r"(--[a-z-]+=)?((odbc:)|(postgres(ql)?(\+\w+)?:/|jdbc:)|(?!https?:)[a-z0-9+]+://[^/]*@)",
     re.IGNORECASE,
@@ -43,7 +43,7 @@ _MEMORY = (
 )
 
 
-def as_written(type_: Any, tokens: Sequence[Token]) -> Any:
+def as_written(type_: object, tokens: Sequence[Token]) -> object:
     """Convert an argument as cyclopts does, but accept only plain digits as whole numbers.
 
     For a whole number, cyclopts takes 1.5 for 2, 0x10 for 16 and 1_000 for 1000.
@@ -51,7 +51,7 @@ def as_written(type_: Any, tokens: Sequence[Token]) -> Any:
     return convert(type_, tokens, converter=_converted)
 
 
-def _converted(type_: Any, token: Any) -> Any:
+def _converted(type_: object, token: str) -> object:
     if type_ is int and not _WHOLE_NUMBER.fullmatch(token):
         raise ValueError(token)
     return convert(type_, [token])
@@ -73,6 +73,7 @@ def build_app(*, listed: bool = False) -> App:
         suppress_keyboard_interrupt=False,
         default_parameter=Parameter(converter=as_written, negative=()),
     )
+    # Registered in the order of work; without a key, the help would be sorted by name.
     for place, command in enumerate(COMMANDS.values()):
         summary = command.summary if listed else None
         app.command(command.place, name=command.name, help=summary, sort_key=place)
@@ -85,6 +86,7 @@ def main(arguments: list[str] | None = None) -> None:
     An error of the user or of the system is printed in one line. The exit status is 2 if the user
     can fix it, else 1.
     """
+    # First of all: an error below may quote an address of a database with its password.
     print_plainly()
     words = sys.argv[1:] if arguments is None else arguments
     try:
@@ -106,6 +108,7 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:
         # The reader closed the output; the rest of the buffer is discarded.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # 128 + 13, the status of a program that the signal SIGPIPE ended, as shells expect it.
         sys.exit(141)
     except Exception as error:
         _end_by_system(error)
@@ -113,11 +116,11 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _end_by_system(error: Exception) -> None:
-    """Exit if the system or the user caused an error, and not the program."""
     if str(error) == "Query interrupted":  # DuckDB takes Ctrl-C itself
         _interrupted()
     if is_memory(error):
         _refuse(_MEMORY, 2)
+    # A full disk or a missing right is for the user to fix; only other errors show a traceback.
     if isinstance(error, OSError):
         _refuse(system_words(error), 2 if fixable(error) else 1)
 
@@ -125,18 +128,19 @@ def _end_by_system(error: Exception) -> None:
 def _interrupted() -> NoReturn:
     hint = "run the same command again to continue (sequela train: with --resume)"
     print(f"sequela: interrupted; {hint}", file=sys.stderr)
+    # 128 + 2, the status of a program that the signal SIGINT (Ctrl-C) ended.
     sys.exit(130)
 
 
 def _check_arguments(words: Sequence[str]) -> None:
     for before, argument in pairwise(["", *words]):
         _check_utf8(argument)
+        # Optuna keeps the trials of a search in a database, so there an address is right.
         if before != "--storage":
             _check_database(" ".join(w for w in words[:2] if w != argument), argument)
 
 
 def _check_utf8(argument: str) -> None:
-    """Raise a SettingError for an argument whose bytes are not UTF-8: no file is written so."""
     try:
         argument.encode()
     except UnicodeEncodeError:
@@ -148,6 +152,7 @@ def _check_utf8(argument: str) -> None:
 
 def _check_database(command: str, argument: str) -> None:
     """Raise a SettingError, without the password, for a database that a command does not read."""
+    # As a path, an address would be printed in errors with its password.
     kind = _DATABASE.match(argument)
     if kind and not command.startswith(_READS_ODBC if kind[3] else _READS_DATABASES):
         raise SettingError(

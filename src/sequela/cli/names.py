@@ -61,6 +61,7 @@ def check_names(model: str | None = None, data: str | None = None) -> None:
     from sequela.datasets.catalog import DATA_SETS, lookup
     from sequela.models.defaults import AUTO
 
+    # The commonest slip: the two arguments of a first `sequela train` in the wrong order.
     if model in DATA_SETS:
         raise SettingError(
             f"{model} is a data set, not a model: name it with --data, as in "

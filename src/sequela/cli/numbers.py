@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _SET_ASIDE = "_set_aside_as_trained_or_tuned_on"
 _RENAMED = "_set_aside_under_another_name"
+Numbers = Mapping[str, Any]  # of an evaluation, by their keys in metrics.json
 _OF_A_FILE = 1000  # width of a line of a file in characters, wider than any table
 _POINT = ("sensitivity", "specificity", "precision", "negative_value", "f1", "alarm_rate")
 
@@ -19,6 +20,7 @@ _POINT = ("sensitivity", "specificity", "precision", "negative_value", "f1", "al
 def open_console() -> Console:
     """Open the console of commands: plain text, whose lines are broken on a terminal only."""
     console = Console(markup=False, emoji=False, highlight=False)
+    # A program that reads the output expects one line for each fact, however long.
     console.soft_wrap = not console.is_terminal
     if console.soft_wrap:
         console.width = _OF_A_FILE
@@ -34,6 +36,7 @@ def say_finished(console: Console, run: "Run", *, open_: bool) -> None:
     """Print the numbers of a finished run on its validation set or its test set."""
     from sequela.runs.audit import revealing_columns
 
+    # The first line, before any number: with such a column, all numbers are meaningless.
     for column in revealing_columns(run):
         console.print(f"{column} tells the outcome: leave it out with --omit {column}")
     if open_:
@@ -63,6 +66,7 @@ def say_run(console: Console, run: "Run", count: str = "", printed: set[str] | N
     seconds = f"{run.facts.train_seconds:.1f} s"
     line = f"{count}{run.settings.title}: validation {name} {score}, {seconds}{remark}"
     printed = set() if printed is None else printed
+    # All runs of a study have the same data, so each leak would be printed a dozen times.
     new = [leak for leak in leaks.lines() if leak not in printed]
     printed.update(new)
     console.print(line)
@@ -70,7 +74,7 @@ def say_run(console: Console, run: "Run", count: str = "", printed: set[str] | N
         console.print(f"  {leak}")
 
 
-def headline(run: "Run", numbers: Mapping[str, Any]) -> tuple[str, str]:
+def headline(run: "Run", numbers: Numbers) -> tuple[str, str]:
     """Return the deciding metric of a run or folds, and its value in the numbers of one set."""
     from sequela.evaluation.metrics import headline
 
@@ -78,14 +82,14 @@ def headline(run: "Run", numbers: Mapping[str, Any]) -> tuple[str, str]:
     return metric.title, within(numbers, metric.key)
 
 
-def groups_of(run: "Run", numbers: Mapping[str, Any]) -> str:
+def groups_of(run: "Run", numbers: Numbers) -> str:
     """Return the number of subjects, recordings or sites of the examples, in words."""
     from sequela.evaluation.number import plural
 
     return plural(numbers["groups"], numbers.get("unit", run.data.unit))
 
 
-def within(numbers: Mapping[str, Any], name: str) -> str:
+def within(numbers: Numbers, name: str) -> str:
     """Write a number with its interval, if it has one."""
     from sequela.evaluation.number import within as brackets
 
@@ -95,9 +99,7 @@ def within(numbers: Mapping[str, Any], name: str) -> str:
     return format(value, ".3f") + (f" {brackets(*interval)}" if interval else "")
 
 
-def say_numbers(
-    console: Console, run: "Run", numbers: Mapping[str, Any], part: str = "test set"
-) -> None:
+def say_numbers(console: Console, run: "Run", numbers: Numbers, part: str = "test set") -> None:
     """Print the numbers of an evaluation: metrics, operating points, leaks, and data set aside."""
     from sequela.evaluation.metrics import reported
 
@@ -129,8 +131,7 @@ def say_numbers(
         console.print(line)
 
 
-def _horizons(horizons: Sequence[Mapping[str, Any]]) -> Table:
-    """Return a table of the numbers by each horizon."""
+def _horizons(horizons: Sequence[Numbers]) -> Table:
     table = open_table("by day", "observed share", "predicted", "AUROC", "Brier score")
     for horizon in horizons:
         numbers = (within(horizon, name) for name in ("observed", "predicted", "auroc", "brier"))
@@ -138,15 +139,14 @@ def _horizons(horizons: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
-def _points(points: Sequence[Mapping[str, Any]]) -> Table:
+def _points(points: Sequence[Numbers]) -> Table:
     table = open_table("", *[f"at {point['threshold']:.3f}" for point in points])
     for name in [metric for metric in _POINT if any(metric in point for point in points)]:
         table.add_row(name.replace("_", " "), *(within(point, name) for point in points))
     return table
 
 
-def _notes(run: "Run", numbers: Mapping[str, Any], *, own_test_set: bool) -> Iterator[str]:
-    """Yield notes on the intervals, on data that were set aside, and on leaks."""
+def _notes(run: "Run", numbers: Numbers, *, own_test_set: bool) -> Iterator[str]:
     from sequela.evaluation.metrics import headline as metric_of
     from sequela.runs.audit import Leaks
     from sequela.runs.recipe import variance_in_words
@@ -160,6 +160,7 @@ def _notes(run: "Run", numbers: Mapping[str, Any], *, own_test_set: bool) -> Ite
     for name, count in numbers.items():
         if name.endswith(_SET_ASIDE):
             what = name.removesuffix(_SET_ASIDE).replace("_", " ")
+            # One count is for units of all kinds together.
             renamed = next(n for key, n in numbers.items() if key.endswith(_RENAMED))
             under = f" ({renamed:,} of them by content alone)" if renamed else ""
             units = what.removesuffix("s") if count == 1 else what
@@ -174,6 +175,7 @@ def _notes(run: "Run", numbers: Mapping[str, Any], *, own_test_set: bool) -> Ite
         )
     yield from numbers.get("openings", {}).get("sentences", ())
     leaks = Leaks.of(run)
+    # Data that a model is applied to have no split, so only the task itself can leak there.
     if own_test_set:
         if leaks.by_design:
             yield "leaks by design"

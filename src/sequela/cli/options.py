@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache, partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Group, Parameter
 from pydantic import BaseModel
@@ -31,13 +31,14 @@ _PARTS: dict[str, tuple[Group, type[BaseModel]]] = {
 }
 
 
-def _reader(make: Callable[..., object], options: Mapping[str, Any]) -> Any:
+def _reader(make: Callable[..., object], options: Mapping[str, object]) -> object:
     """Return a class for cyclopts, with these options, that makes something else of them.
 
     cyclopts could read the settings themselves, but then pydantic converts their values, which
     takes 1.0 epochs for 1.
     """
 
+    # A default that is passed on would replace that of a study.
     def new(_: type, **values: object) -> object:
         return make(**{name: value for name, value in values.items() if value is not None})
 
@@ -50,8 +51,7 @@ def _reader(make: Callable[..., object], options: Mapping[str, Any]) -> Any:
     return type("Options", (), {"__new__": new, "__init__": new, "__module__": __package__})
 
 
-def _options(first: Collection[str]) -> Any:
-    """Return :class:`Options` as cyclopts reads it: its parts have one option for each setting."""
+def _options(first: Collection[str]) -> object:
     parts = {
         name: Annotated[_part(group, settings, first), Parameter(name="*")]
         for name, (group, settings) in _PARTS.items()
@@ -59,7 +59,7 @@ def _options(first: Collection[str]) -> Any:
     return Parameter(name="*")(_reader(Options, parts))
 
 
-def _part(group: Group, settings: type[BaseModel], first: Collection[str]) -> Any:
+def _part(group: Group, settings: type[BaseModel], first: Collection[str]) -> object:
     """Return settings as cyclopts reads them, in the headings of the help.
 
     Bounds are checked where the settings of a run are made, so that errors of the command line and
@@ -93,6 +93,7 @@ def default_of(name: str, setting: FieldInfo, _: object = None) -> str | None:
 
     text = _in_words(setting.default)
     for owners, settings in _defaults((*MODELS,), (*DATA_SETS,)).items():
+        # Defaults differ by model and data set, so that one of them alone would be wrong.
         further = {getattr(default, name, setting.default) for default in settings}
         if further != {setting.default}:
             words = map(_in_words, sorted(further - {setting.default}))
@@ -104,7 +105,6 @@ def default_of(name: str, setting: FieldInfo, _: object = None) -> str | None:
 
 @cache
 def _defaults(models: Sequence[str], data_sets: Sequence[str]) -> dict[str, list[BaseModel]]:
-    """Return the training settings of models, and the settings of data sets."""
     from sequela.studies.registry import records_of, training_of
 
     # Computed once for all options: each needs the settings of every model and data set.

@@ -33,6 +33,7 @@ class ReadingProgress(Listener):
     def on_rows(self, work: str, rows: int, total: int) -> None:
         """Print the rows that are read, and the time left."""
         now, name = time.monotonic(), work.partition(",")[0]
+        # Each work has its own speed, from which the time left is estimated.
         if name != self.work or rows < self.first:  # the same work may be done again
             self.printed = self.printed or now
             self.work, self.first, self.began = name, rows, now
@@ -77,11 +78,13 @@ class RunProgress(TrainingListener):
         """Show the last epoch."""
         train, tuning = history[-2:]
         numbers = f"loss {train.loss:.3f}, validation {tuning.loss:.3f}"
+        # The loss is a mean of logarithms, from which no count of people can be computed.
         if self.is_public and "accuracy" in tuning.metrics:
             numbers += f", accuracy {tuning.metrics['accuracy']:.3f}"
         if self.console.is_terminal:
             completed = self.split * self.epochs + tuning.epoch
             self.bar.update(self.task, completed=completed, numbers=numbers)
+        # A log file of five folds would have a line for each of some hundred epochs.
         elif self.splits == 1:
             seconds = train.seconds + tuning.seconds
             self.console.print(f"epoch {tuning.epoch}: {numbers} ({seconds:.1f} s)")

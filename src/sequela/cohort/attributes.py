@@ -11,7 +11,7 @@ from sequela.cohort.events import Events
 from sequela.datasets.codes import ETHNICITY, ICU_ADMISSION, SEX, SITE
 
 FAMILIES = {"sex": SEX, "ethnicity": ETHNICITY, "unit": ICU_ADMISSION}
-AGE_BANDS = (18, 40, 65, 80)
+AGE_BANDS = (18, 40, 65, 80)  # ages in years, at which a band begins
 
 # If an attribute was recorded several times with different values, the first counts.
 OF_SUBJECT = """
@@ -22,6 +22,7 @@ JOIN codes AS c ON c.code = e.code AND c.family = $family
 WHERE e.time IS NULL OR e.time <= a.prediction_time
 GROUP BY a.example
 """
+# The unit changes within a stay: the last one by the time of the prediction counts.
 LAST = """
 SELECT a.example, split_part(arg_max(c.body, (e.time, e.code)), '//', 1) AS value
 FROM asked_rows AS a
@@ -65,6 +66,7 @@ def _values(
     connection.register("asked_rows", labels.append_column("example", examples))
     rows = connection.execute(query, {"family": family}).fetchall()
     values = np.full(len(labels), "", dtype=object)
+    # A record without a text after the family's name counts as not known.
     for example, value in rows:
         values[example] = value or ""
     return values.astype(np.str_) if rows else None

@@ -45,6 +45,7 @@ def mark_lost(connection: duckdb.DuckDBPyConnection, gone: Sequence[str]) -> int
     time, died, horizon = (candidates[name] for name in ("time", "died", "horizon"))
     probability = probability_of_seeing(time, died, horizon)
     draws = _draws(candidates["subject_id"], candidates["asked"])
+    # Only deaths before the horizon are drawn: a later death shows that follow-up reached it.
     lost = died & (time < horizon) & (draws >= probability)
     create_table(connection, "lost_rows", {"row": column_of(candidates["row"][lost])})
     connection.execute(
@@ -68,18 +69,25 @@ def probability_of_seeing(
         array([0.533, 0.667, 0.667, 1.   , 1.   ])
     """
     if died.all():
+        # Where each follow-up ends with a death, nobody was lost.
         return np.ones(len(time))
     from scipy.stats import CensoredData, ecdf  # takes long to load, and few tasks need it
 
+    # The roles are reversed: the end of follow-up is the event, and a death censors it. Deaths come
+    # first at equal times, so they are moved back by a microsecond.
     ends = CensoredData(time[~died].astype(np.float64), right=(time[died] - 1).astype(np.float64))
     survival = ecdf(ends).sf
+    # The curve just before a time is the chance that follow-up lasted up to it.
     to_horizon, so_far = survival.evaluate(horizon - 1.0), survival.evaluate(time - 1.0)
+    # The chance to reach the horizon, given follow-up up to the death, is S(horizon) / S(death).
     reached = np.minimum(to_horizon, so_far)
     return np.divide(reached, so_far, out=np.ones(len(time)), where=so_far > 0)
 
 
 def _draws(subject: NDArray[np.int64], time: NDArray[np.int64]) -> NDArray[np.float64]:
     """Draw a number from 0 to 1 for each candidate, independent of the other candidates."""
+    # A hash and not a random generator: another subject in the data does not change this draw.
     texts = (f"{s} {t}".encode() for s, t in zip(subject.tolist(), time.tolist(), strict=True))
+    # 48 bits of the hash, which a double holds exactly.
     heads = [int.from_bytes(hashlib.sha256(text).digest()[:6], "big") for text in texts]
     return np.array(heads, np.float64) / 2**48

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,12 +49,6 @@ def _selected(events: Events, _: str, task: Task, notes: tuple[str, ...]) -> Coh
 def task_of_settings(settings: CohortSettings) -> Task:
     """Return the task of a run, changed where its settings require."""
     usual = declared_task(settings.task, settings.declared)
-    changes: dict[str, Any] = {
-        "hours": settings.hours,
-        "horizon_days": settings.horizon_days,
-        "inputs": settings.inputs or None,
-        "trigger": "ICU admission" if settings.from_icu else None,
-    }
     if settings.outcome and settings.labels is None:
         raise SettingError(
             f"outcome '{settings.outcome}' is for the labels of a file, and there is no label "
@@ -75,12 +68,19 @@ def task_of_settings(settings: CohortSettings) -> Task:
             "leave one of them out"
         )
     if settings.from_icu and usual.trigger != "admission":
+        # The file's own times may be anywhere, so "later" has no meaning for them.
         raise SettingError(
             f"{settings.task} does not count from an admission, so --from-icu cannot be used: "
             "leave it out"
         )
     # Settings that were not made leave the task as declared.
-    task = replace(usual, **{k: v for k, v in changes.items() if v is not None})
+    task = replace(
+        usual,
+        hours=usual.hours if settings.hours is None else settings.hours,
+        horizon_days=usual.horizon_days if settings.horizon_days is None else settings.horizon_days,
+        inputs=settings.inputs or usual.inputs,
+        trigger="ICU admission" if settings.from_icu else usual.trigger,
+    )
     if settings.horizons_days:
         task = timed(task, settings.horizons_days)
     return with_hindsight(task) if settings.hindsight else task
@@ -128,6 +128,7 @@ def by_site(cohort: Cohort) -> tuple[Cohort, Ids | None]:
     on_record = site != ""
     if not on_record.any():
         return cohort, None
+    # Examples without a site cannot decide which site was a subject's first.
     included = on_record.copy()
     included[on_record] = at_first(cohort.subject_id[on_record].astype(np.str_), site[on_record])
     reason = "the subject was first seen at another site; subjects and sites stay whole"
@@ -140,6 +141,7 @@ def by_site(cohort: Cohort) -> tuple[Cohort, Ids | None]:
 
 def _by_time(cohort: Cohort, settings: RunSettings) -> Division:
     """Assign subjects to the period of their first prediction; later predictions elsewhere go."""
+    # Sorted by subject, then time, as ``at_first`` needs it.
     subject = cohort.subject_id.astype(np.str_)
     time = values_of(cohort.labels["prediction_time"])
     part = periods(subject, time, settings.fractions)

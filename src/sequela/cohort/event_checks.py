@@ -2,15 +2,15 @@
 
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from sequela.audit.finding import Code, Finding
 from sequela.audit.input import CHANCE, AuditInput, Floats, Ints, Labels
@@ -21,10 +21,10 @@ from sequela.datasets.codes import DISCHARGE, family_of
 REVEALING_TIMES = 0.75  # AUROC from which prediction times are reported to separate the classes
 _MOST_NAMED = 5  # families that a finding names
 _WORDS = tomllib.loads(Path(__file__).with_name("outcome_words.toml").read_text("utf-8"))
+# Words of codes that decide an outcome, or are written when it is known.
 OUTCOME_WORDS = re.compile(
     "|".join(chain.from_iterable(entry["words"] for entry in _WORDS.values())), re.IGNORECASE
 )
-"""Words of codes that decide an outcome, or are written when it is known."""
 _AGREEING = 0.8  # share of stays whose destination is known early
 _LEAST = 10  # stays or codes, fewer of which are not judged
 _AT_START = 0.5  # share of a family's codes at the very beginning of the stay
@@ -242,10 +242,12 @@ def _prediction_times(connection: duckdb.DuckDBPyConnection, task: Task) -> Iter
     rows = connection.execute(TIMES_ASKED).fetchnumpy()
     names = {"since_admission": "hours since admission", "of_day": "hour of the day"}
     times = {name: np.ma.filled(rows[key].astype(float), np.nan) for key, name in names.items()}
+    # A column that is blank for all labels cannot separate anything.
     times = {name: column for name, column in times.items() if not np.isnan(column).all()}
     label = rows["label"].astype(np.int64)
     yield from _remaining_times(connection, task, rows, label)
     columns = np.column_stack([*times.values()])
+    # The bound takes a sort, a model takes seconds, and most cohorts stop at the bound.
     if highest_auroc(columns, label) < REVEALING_TIMES:
         return
     from sequela.audit.small_models import model_auroc  # takes long to load, and is seldom needed
@@ -271,12 +273,16 @@ def _prediction_times(connection: duckdb.DuckDBPyConnection, task: Task) -> Iter
 
 
 def _remaining_times(
-    connection: duckdb.DuckDBPyConnection, task: Task, rows: Any, label: Ints
+    connection: duckdb.DuckDBPyConnection,
+    task: Task,
+    rows: Mapping[str, NDArray[np.generic]],
+    label: Ints,
 ) -> Iterator[Finding]:
     """Report a choice of examples or times that depends on the end of the stay."""
     remaining, since = (
         np.ma.filled(rows[key].astype(float), np.nan) for key in ("left", "since_admission")
     )
+    # A prediction at the discharge or after it has no time left to compare.
     inside = remaining > 0
     if not inside.any():
         return
@@ -314,6 +320,8 @@ def chosen_by_the_future(remaining: Floats, unpredicted: Floats, label: Ints) ->
     if fewest < _LEAST or stats.ks_2samp(remaining, unpredicted).pvalue > CHANCE:
         return None
     by_class = [remaining[label == value] for value in (0, 1)]
+    # The Mann-Whitney statistic over the number of pairs is the AUROC of one group's times against
+    # the other's; 0.5 means that neither is longer.
     tests = [stats.mannwhitneyu(times, unpredicted) for times in by_class]
     sides = [
         test.statistic / len(times) / len(unpredicted) - 0.5
@@ -342,6 +350,7 @@ def steady_before_the_end(remaining: Floats, since: Floats, label: Ints) -> floa
 
     for members in (label >= 0, label == 0, label == 1):
         hours, length = remaining[members], (remaining + since)[members]
+        # A median of an hour or less is a discharge, and no choice of patients.
         if len(hours) < _LEAST or np.median(hours) <= 1:
             continue
         if stats.iqr(hours) < _STEADY * stats.iqr(length):
@@ -388,6 +397,8 @@ def _dated_at_the_start(connection: duckdb.DuckDBPyConnection, task: Task) -> It
     suspected = []
     for family, at, in_an_hour, n, stays in rows:
         diagnoses = bool(_DIAGNOSES.search(family))
+        # Within an hour few diagnoses are known; another code is suspicious only at the very moment
+        # of the admission, which a program may have filled in.
         early = in_an_hour if diagnoses else at
         judged = n >= _LEAST and not _ON_ARRIVAL.search(family)
         if judged and early >= _AT_START * n and (diagnoses or n >= _PER_STAY * stays):
@@ -407,11 +418,13 @@ def highest_auroc(columns: Floats, label: Ints) -> float:
     """
     quartiles = np.nanquantile(columns, (0.25, 0.5, 0.75), axis=0).T
     places = [np.searchsorted(*pair) for pair in zip(quartiles, columns.T, strict=True)]
+    # Quartiles cut each column into four parts; an example's cell is the combination of its parts.
     cell = np.ravel_multi_index(places, (4,) * len(places))
     counts = np.stack([np.bincount(cell[label == v], minlength=cell.max() + 1) for v in (0, 1)])
     sizes = counts.sum(axis=1, keepdims=True)
     share = counts.sum(axis=0) / len(label)
     # The expected difference of two samples of one distribution, as if each cell were normal.
     chance = np.sqrt(share * (1 - share) * (1 / sizes).sum() * 2 / np.pi).sum() / 2
+    # The total variation distance is half of the sum of the absolute differences.
     apart = np.abs(np.diff(counts / sizes, axis=0)).sum() / 2
     return float(1 - (1 - max(apart - chance, 0)) ** 2 / 2)

@@ -32,42 +32,31 @@ DISTINCT_CODES = "SELECT DISTINCT code FROM events WHERE code IS NOT NULL ORDER 
 
 @dataclass(frozen=True, kw_only=True)
 class Events:
-    """A MEDS 0.4 data set on disk, to be read by SQL.
+    """A MEDS 0.4 data set on disk, to be read by SQL."""
 
-    Attributes:
-        root: The data set; its events are in ``data/**/*.parquet``.
-        files: The shards, sorted by name.
-        columns: The ``EVENT_COLUMNS`` that all of them have. Without ``visit_id`` a stay reaches
-            from a ``HOSPITAL_ADMISSION`` to the next ``HOSPITAL_DISCHARGE``.
-        stays_in_order: Whether the order of one subject's stays is known (eICU: it is not).
-        numbers: SQL type of ``numeric_value``: ``FLOAT``, or ``DOUBLE`` where a shard has it wider.
-        mixed: Whether shards have different types.
-        dated_by_row: Whether each row carries the time it became available, so that its family of
-            codes need not (OMOP).
-        leaks: How the data leak the outcome: see :class:`sequela.tables.account.Account`.
-        earlier: The rows that were dated by the earlier of two times.
-        title: Name of the data, where it differs from the catalogue's.
-        open: Whether their licence is open.
-        origin: Where the data were found, in words.
-    """
-
-    root: Path
-    files: tuple[Path, ...]
+    root: Path  # the data set; its events are in ``data/**/*.parquet``
+    files: tuple[Path, ...]  # the shards, sorted by name
+    # The ``EVENT_COLUMNS`` that all of them have. Without ``visit_id`` a stay reaches from a
+    # ``HOSPITAL_ADMISSION`` to the next ``HOSPITAL_DISCHARGE``.
     columns: tuple[str, ...]
-    stays_in_order: bool
+    stays_in_order: bool  # whether the order of one subject's stays is known (eICU: it is not)
+    # SQL type of ``numeric_value``: ``FLOAT``, or ``DOUBLE`` where a shard has it wider.
     numbers: str = "FLOAT"
-    mixed: bool = False
+    mixed: bool = False  # whether shards have different types
+    # Whether each row carries the time it became available, so that its family of codes need not
+    # (OMOP).
     dated_by_row: bool = False
-    leaks: str = ""
-    earlier: str = ""
-    title: str = ""
-    open: bool = False
-    origin: str = ""
+    leaks: str = ""  # how the data leak the outcome: see :class:`sequela.tables.account.Account`
+    earlier: str = ""  # the rows that were dated by the earlier of two times
+    title: str = ""  # name of the data, where it differs from the catalogue's
+    open: bool = False  # whether their licence is open
+    origin: str = ""  # where the data were found, in words
     _codes: dict[str, pa.Array] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 of all shards and their names."""
+        # The order of stays decides which history a model may see, so it belongs to the identity.
         total = hashlib.sha256(b"in order" if self.stays_in_order else b"not in order")
         for file in self.files:
             with file.open("rb") as stream:
@@ -93,6 +82,7 @@ class Events:
         ``family`` and the ``body`` after it: see :mod:`sequela.datasets.codes`.
         """
         types = {**TYPES, "numeric_value": self.numbers}
+        # Types differ between writers, and the SQL of cohorts relies on these.
         columns = [
             f"{name if name in self.columns else 'NULL'}::{types[name]} AS {name}"
             for name in EVENT_COLUMNS
@@ -121,14 +111,17 @@ def open_events(root: Path, origin: str = "") -> Events:
     """
     account = read_account(root) if (root / ACCOUNT).is_file() else {}
     files = tuple(data_files(root))
+    # Published data are verified in each run; an unchanged file is hashed once in a process.
     if sums := Sums.beside(root):
         for file in files:
             state = file.stat()
             sums.check(file, "MEDS data", _sha256(file, state.st_size, state.st_mtime_ns))
     schemas = {file: schema_of(file) for file in files}
+    # A column counts only if all shards have it: else it is null for some subjects alone.
     columns = tuple(n for n in EVENT_COLUMNS if all(n in s.names for s in schemas.values()))
     types = {tuple(str(schema.field(n).type) for n in columns) for schema in schemas.values()}
     place = columns.index("numeric_value") if "numeric_value" in columns else None
+    # Integers and doubles may not fit float32, so they are read in double precision.
     narrow = place is None or {shard[place] for shard in types} <= {"float", "halffloat"}
     return Events(
         root=root,
@@ -147,7 +140,7 @@ def open_events(root: Path, origin: str = "") -> Events:
 
 
 def one_row(
-    connection: "duckdb.DuckDBPyConnection", query: str, values: Mapping[str, Any] | None = None
+    connection: "duckdb.DuckDBPyConnection", query: str, values: Mapping[str, object] | None = None
 ) -> tuple[Any, ...]:
     """Return the row of a query that has one row."""
     rows: list[tuple[Any, ...]] = connection.execute(query, values or {}).fetchall()

@@ -62,6 +62,7 @@ class Flow:
         self, removed: Mapping[str, tuple[str, int, int]], *, counts: tuple[int, int, int]
     ) -> Self:
         """Return the flow with further rules; see :meth:`of`."""
+        # The steps are built anew, since each states how many are left after it.
         before = {s.rule: (s.sentence, s.removed, s.positives) for s in self.steps}
         return self.of(self.unit, {**before, **removed}, counts=counts, notes=self.notes)
 
@@ -73,7 +74,7 @@ class Flow:
         )
         return "\n".join([*lines, *self.notes])
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return the flow for a JSON file."""
         return {**asdict(self), "steps": [asdict(s) for s in self.steps], "notes": [*self.notes]}
 

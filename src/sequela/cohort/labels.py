@@ -21,12 +21,11 @@ SCHEMA = pa.schema(
         pa.field("boolean_value", pa.bool_(), nullable=False),
     ]
 )
+# With the days from the prediction to what ended first, and what it was: 0 the end of follow-up, 1
+# the event, 2 a competing event. ``boolean_value`` is whether the event came by the last horizon.
 TIMED_SCHEMA = SCHEMA.append(pa.field("time", pa.float64(), nullable=False)).append(
     pa.field("event", pa.int64(), nullable=False)
 )
-"""With the days from the prediction to what ended first, and what it was: 0 the end of follow-up,
-1 the event, 2 a competing event. ``boolean_value`` is whether the event came by the last horizon.
-"""
 _REMEDY = f"write it again, without the metadata {sealed.KEY} if it was changed on purpose"
 KEY = ("subject_id", "prediction_time")
 
@@ -91,6 +90,7 @@ def _check_zone(kind: pa.DataType, path: Path) -> None:
 
 def _truth(table: pa.Table, path: Path) -> pa.ChunkedArray:
     """Return the labels as booleans; another value is an error and never read as false."""
+    # The schema has a column for each type of value; writers leave the others null.
     columns = [n for n in ("boolean_value", "integer_value") if n in table.column_names]
     name = next(iter([n for n in columns if table[n].null_count < len(table)] or columns), None)
     if name is None:
@@ -118,6 +118,7 @@ def sorted_labels(labels: pa.Table) -> pa.Table:
     """Sort the labels by subject, then time."""
     labels = labels.sort_by([(name, "ascending") for name in KEY]).combine_chunks()
     subject, time = (values_of(labels[name]) for name in KEY)
+    # A time that occurs twice would count the subject twice, whether the labels agree or not.
     twice = np.flatnonzero((subject[1:] == subject[:-1]) & (time[1:] == time[:-1]))
     if len(twice):
         raise DataError(

@@ -89,6 +89,7 @@ class Outcome:
 
     @cached_property
     def families(self) -> frozenset[str]:
+        # Other writers' names of a family make the same outcome.
         """The families that ``events`` name, by canonical name: codes under an alias count too."""
         return families_named(self.events)
 
@@ -107,14 +108,14 @@ class Outcome:
         """SQL of ``known``, including events of the outcome that are already on record."""
         return self.known or (_EVENTS_ON_RECORD if self.events else "false")
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return the outcome for a run's files."""
         optional = ("at", "rival", "rival_at")  # not written by earlier versions
         values = {k: v for k, v in asdict(self).items() if v or k not in optional}
         return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
     @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> Self:
+    def from_dict(cls, record: Mapping[str, object]) -> Self:
         """Restore the outcome that :meth:`to_dict` wrote."""
         values: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
@@ -178,6 +179,7 @@ def _death(label: str, sql: str, candidates: Candidates = "either") -> Outcome:
 
 DEATH_IN_STAY = replace(
     _death("death in the stay", "expired", "stays"),
+    # Some hospitals date a death after its discharge: the stay ends at the earlier time.
     at="CASE WHEN expired THEN least(coalesce(death_by, discharged), discharged) END",
     rival="discharged alive",
     rival_at="CASE WHEN NOT expired THEN discharged END",
@@ -204,6 +206,7 @@ READMISSION = Outcome(
     known="a.prediction_time < a.discharged",
     known_words="inside a stay, when it is known whether somebody is in hospital",
     leave_out="patients who are in hospital",
+    # Death competes with the event: it makes it impossible, and is not the end of follow-up.
     competing="NOT label AND coalesce(death_by <= horizon, false)",
     competing_words="died within the horizon without a readmission, and count as not readmitted",
     assumed="subjects without an admission on record by the horizon count as not readmitted",
@@ -231,6 +234,7 @@ ICU_TRANSFER = Outcome(
 
 def stay_of_more_than(days: float) -> Outcome:
     """Return the outcome of a stay longer than this many days, counted from its admission."""
+    # In microseconds, so that a fraction of a day is exact.
     length = f"to_microseconds({round(days * 86_400_000_000)})"
     return Outcome(
         f"a stay of more than {days:g} days",

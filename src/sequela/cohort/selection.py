@@ -55,6 +55,7 @@ FROM events JOIN codes USING (code)
 WHERE family NOT IN {families_where("label_only")}
 GROUP BY subject_id
 """
+# Tasks of stays need no span of the record, and save a pass over all events.
 NO_SPANS = """
 CREATE TEMP TABLE spans AS
 SELECT subject_id, NULL::TIMESTAMP AS entry, NULL::TIMESTAMP AS last_event
@@ -119,6 +120,7 @@ ENDED = """, known AS (
 TIMED = """,
     (epoch_us(CASE event WHEN 1 THEN event_at WHEN 2 THEN rival_at ELSE until END)
         - epoch_us(prediction_time)) / 86400e6 AS time, event"""
+# A stay that is on record twice gives two rows at one time: the row with the outcome counts.
 CHOSEN = """
 CREATE TEMP TABLE chosen AS
 WITH judged AS (
@@ -133,6 +135,7 @@ SELECT
     ) > 1 THEN {duplicate} ELSE reason END AS reason
 FROM judged
 """
+# With ``Task.hindsight`` the same examples are read up to their discharge.
 LOOK_BACK = """
 UPDATE chosen SET prediction_time = s.discharged
 FROM stays AS s
@@ -202,6 +205,7 @@ class Cohort:
         total.update(json.dumps(self.task.to_dict(), sort_keys=True).encode())
         for name in self.labels.column_names:
             column = values_of(self.labels[name])
+            # The bytes themselves, since a text of a float could differ between versions of NumPy.
             total.update(np.ascontiguousarray(column).view(np.uint8).data)
         return total.hexdigest()
 
@@ -235,6 +239,7 @@ def select_cohort(events: Events, task: Task) -> Cohort:
 
     def choose(connection: Connection) -> tuple[pa.Table, Flow]:
         create_candidates(connection, task, events)
+        # Without a recorded end, everybody counts as followed. Readers must know.
         (followed,) = one_row(connection, "SELECT count(follow_up_end) FROM subjects")
         if (task.horizon_days or task.horizons_days) and not followed:
             notes.append(NO_FOLLOW_UP.format(assumed=task.outcome.assumed))
@@ -281,6 +286,7 @@ def _cohort(
         labels, flow = label(connection)
         _check_classes(labels, flow)
         opened = OpenEvents(connection, task, labels, events)
+        # The checks run while the events are open, since they query the same tables.
         leaks = tuple(leak for leak, _ in run_checks(AuditInput(events=opened)).findings)
         events.passed(_WORK, _PASSES, _PASSES)
         return Cohort(events, task, labels, flow, leaks)
@@ -317,6 +323,7 @@ def create_candidates(
             _check_outcome(connection, task)
     outcome, ends = task.outcome, labelled and task.horizons_days is not None
     days = task.horizons_days[-1] if task.horizons_days else task.horizon_days or 0
+    # The label of a task of times: whether the event came by the last horizon.
     label = "event = 1 AND event_at <= horizon" if ends else outcome.label_expression
     connection.execute(
         CANDIDATES.format(
@@ -386,6 +393,7 @@ def create_chosen(
     The rules are numbered from 1 in their order; the number after the last one marks duplicates.
     """
     conditions = [rule.condition for rule in rules]
+    # CASE takes the first condition that holds, so each candidate counts at one rule.
     cases = "".join(
         f" WHEN coalesce({condition}, false) THEN {number}"
         for number, condition in enumerate(conditions, 1)
@@ -414,6 +422,7 @@ def _with_ends(flow: Flow, task: Task, labels: pa.Table) -> Flow:
         return flow
     days = task.horizons_days[-1]
     time, event = (values_of(labels[name]) for name in ("time", "event"))
+    # The longest follow-up of anybody, in days.
     last = time.max(initial=0)  # a horizon beyond it is beyond what anybody's data show
     if last < days and (event == 0).any():
         raise DataError(

@@ -23,46 +23,38 @@ from sequela.identity.pseudonyms import Ids, Pseudonyms, in_words, named, own
 if TYPE_CHECKING:
     from sequela.config import RunSettings, SplitUnit
 
-PARTS = ("train", "tuning", "held_out")
-"""The parts of a split, by index."""
-SETS = {part: SET_NAMES[part] for part in PARTS}
-"""The names of the parts for readers."""
+PARTS = ("train", "tuning", "held_out")  # the parts of a split, by index
+SETS = {part: SET_NAMES[part] for part in PARTS}  # the names of the parts for readers
+# Words for the unit of a split, where its name is not clear enough.
 WORDS: "Mapping[SplitUnit, str]" = {"site": "site (hospital)", "time": "time of the prediction"}
-"""Words for the unit of a split, where its name is not clear enough."""
+# The number of sites with an event, or without, below which the two are drawn together.
 FEW_SITES = 5
-"""The number of sites with an event, or without, below which the two are drawn together."""
 _TRIES = 100
+# For each deal, the units that stay and the units that are dealt out.
 _Deals = list[tuple[NDArray[np.int64], NDArray[np.int64]]]
-"""For each deal, the units that stay and the units that are dealt out."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """The parts of a data set, and the hashed ids that prove them disjoint.
+    """The parts of a data set, and the hashed ids that prove them disjoint."""
 
-    Attributes:
-        unit: The unit of the split: all rows of a ``subject``, ``session`` (recordings made at the
-            same time), ``recording`` or ``site`` are in one part; with ``time``, all rows of a
-            subject, and the parts follow each other; with ``row``, each row is assigned alone.
-        seed: The seed of the draw.
-        fractions: Requested shares of train, tuning and held_out.
-        n_examples: Examples in each part.
-        ids: For each kind of id (``row``, ``recording``, ``session``, ``subject``, ``site``; those
-            that the data have) and each part, the hashed ids. Rows and sites are listed only where
-            they are the unit.
-        times: With ``time``, the first and the last time of prediction in each part.
-        content: Marks of the content of units, by hashed id, by which other data are recognised as
-            the same under any name; ``None`` in runs of earlier versions.
-        key: The name of the key that the ids are hashed with; empty in runs of earlier versions.
-    """
-
+    # The unit of the split: all rows of a ``subject``, ``session`` (recordings made at the same
+    # time), ``recording`` or ``site`` are in one part; with ``time``, all rows of a subject, and
+    # the parts follow each other; with ``row``, each row is assigned alone.
     unit: "SplitUnit"
-    seed: int
-    fractions: tuple[float, float, float]
-    n_examples: Mapping[str, int]
+    seed: int  # the seed of the draw
+    fractions: tuple[float, float, float]  # requested shares of train, tuning and held_out
+    n_examples: Mapping[str, int]  # examples in each part
+    # For each kind of id (``row``, ``recording``, ``session``, ``subject``, ``site``; those that
+    # the data have) and each part, the hashed ids. Rows and sites are listed only where they are
+    # the unit.
     ids: Mapping[str, Mapping[str, list[str]]]
+    # With ``time``, the first and the last time of prediction in each part.
     times: Mapping[str, tuple[str, str]] | None = None
+    # Marks of the content of units, by hashed id, by which other data are recognised as the same
+    # under any name; ``None`` in runs of earlier versions.
     content: Content | None = field(default=None, compare=False)
+    # The name of the key that the ids are hashed with; empty in runs of earlier versions.
     key: str = ""
 
     @property
@@ -112,6 +104,7 @@ class Split:
                     )
         if self.times is not None:
             for earlier, later in pairwise(PARTS):
+                # With equal times on both sides, predictions of one moment would be in two parts.
                 if self.times[earlier][1] >= self.times[later][0]:
                     raise SplitError(
                         f"the split is by time, but {earlier} ends after {later} begins: no "
@@ -148,6 +141,7 @@ class Split:
             return np.zeros(len(content.units), np.bool_)
         parts = self.ids[self.whose]
         # A test unit may resemble a training unit by chance; new data that match it are not seen.
+        # Validation units count as seen: they chose the model and its threshold.
         trained = {*parts["train"], *parts["tuning"]}
         unseen = set(parts["held_out"]) - trained
         units = np.array(self.content.units, np.str_)
@@ -186,7 +180,7 @@ class Split:
 
     def to_json(self) -> dict[str, Any]:
         """Return the split and its proof, ready for ``split.json``."""
-        record: dict[str, Any] = {
+        record: dict[str, object] = {
             "unit": self.unit,
             "leaks": self.leaks,
             "seed": self.seed,
@@ -229,6 +223,7 @@ class Split:
             raise SplitError(
                 f"split.json is by {split.unit} but lists no {split.whole} ids for a part"
             )
+        # The proof is counted again, so that an edited file cannot state another one.
         if stated != split.shared():
             raise SplitError("split.json has a proof that does not follow from its ids")
         return split.check()
@@ -238,6 +233,7 @@ def shares(fractions: tuple[float, float, float], folds: int) -> tuple[float, fl
     """Return the shares of the parts: ``fractions``, or those with one of ``folds`` held out."""
     if not folds:
         return fractions
+    # The validation set has the same share of what is not tested as without folds.
     tuning_share = fractions[1] / (fractions[0] + fractions[1])
     rest_share = 1 - 1 / folds
     return rest_share * (1 - tuning_share), rest_share * tuning_share, 1 / folds
@@ -264,6 +260,7 @@ def draw(
         raise SplitError(f"these data have no {unit} ids to split by; they have: {', '.join(ids)}")
     stratum, inverse = _strata(ids[unit], label)
     _check_fractions(fractions)
+    # A class may be at fewer sites than there are parts, so few sites are drawn without strata.
     if unit == "site" and np.bincount(stratum).min() < max(folds, FEW_SITES):
         stratum[:] = 0  # the classes at each site are considered below
     if folds:
@@ -350,7 +347,7 @@ def _check_classes(label: NDArray[np.int64], part: NDArray[np.int64], instead: s
             )
 
 
-def at_first(subject: Ids, where: NDArray[Any]) -> NDArray[np.bool_]:
+def at_first(subject: Ids, where: NDArray[np.generic]) -> NDArray[np.bool_]:
     """Test whether each example is at the site, or in the period, of its subject's first example.
 
     Parts of a split by site or time consist of whole sites or periods, and subjects stay whole too.
@@ -448,10 +445,12 @@ def _drawn(
             sums = [(counts[stay].sum(0), counts[out].sum(0)) for stay, out in dealt]
             return float(sum(np.square(b / (a + b) - share).sum() for a, b in sums))
 
+        # Independent seeds: the deals of one seed and of the next have none in common.
         states = np.random.SeedSequence(seed).generate_state(_TRIES).tolist()
         return min((deal(state) for state in states), key=unevenness)
 
     repeat, place = divmod(fold, folds) if folds else (0, 0)  # later folds are of further repeats
+    # All folds of a repeat share the deal of the test sets; each has a validation set of its own.
     rest, held_out = most_even(deals, shares[1], seed + repeat)[place]
     ((train, tuning),) = most_even(partial(aside, rest, shares[0]), shares[0], seed + fold)
     parts = dict(zip(PARTS, (train, tuning, held_out), strict=True))
@@ -462,7 +461,7 @@ def _drawn(
 
 
 def set_aside(
-    label: NDArray[np.int64], group: NDArray[Any], *, fraction: float, seed: int
+    label: NDArray[np.int64], group: NDArray[np.generic], *, fraction: float, seed: int
 ) -> NDArray[np.bool_]:
     """Draw a validation set from the training examples: whole groups, stratified by class.
 
@@ -480,6 +479,7 @@ def set_aside(
     is_aside = np.zeros(len(stratum), np.bool_)
     for class_ in np.unique(stratum):
         members = rng.permutation(np.flatnonzero(stratum == class_))
+        # At least one group is set aside, and the line below keeps one for training.
         count = max(1, round(fraction * len(members)))
         is_aside[members[: min(count, len(members) - 1)]] = True
     aside: NDArray[np.bool_] = is_aside[inverse]
@@ -494,7 +494,7 @@ def set_aside(
 
 
 def _strata(
-    unit: NDArray[Any], label: NDArray[np.int64]
+    unit: NDArray[np.generic], label: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the class of each distinct unit (unit,), and the unit of each example (example,)."""
     _, first, inverse = np.unique(unit, return_index=True, return_inverse=True)

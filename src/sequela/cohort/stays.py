@@ -36,6 +36,7 @@ WHERE donor OR family IN (
 )
 """
 
+# Some hospitals publish ages instead of births, to protect people; a birth on record comes first.
 SUBJECTS = f"""
 CREATE TEMP TABLE subjects AS
 SELECT

@@ -76,6 +76,7 @@ class DeclaredTask(_Strict):
     def task(self) -> Task:
         """Build the task."""
         TASKS.check_new(self.name)
+        # Other triggers are moments of a subject, not of a stay.
         of_stays = self.trigger not in {"entry", "last event"}
         if self.horizons_days and self.horizon_days:
             raise SettingError("horizon_days and horizons_days do not go together: leave one out")
@@ -98,12 +99,16 @@ class DeclaredTask(_Strict):
         rules: tuple[str, ...] = OF_STAYS
         if self.trigger in {"entry", "last event"}:
             rules = OF_SUBJECTS
+        # A task within the stay needs to know that the stay lasted beyond the prediction.
         if self.trigger in {"admission", "ICU admission"}:
             rules += ("no-discharge", "shorter-than-window")
+        # Only a discharge alive begins the time at home.
         if self.trigger == "discharge":
             rules += ("died-in-hospital", "dead-at-prediction")
+        # Whoever has had the event is not at risk of a first one.
         if isinstance(self.outcome, DeclaredOutcome):
             rules += (ON_RECORD,)
+        # Without enough follow-up it is not known whether the outcome came.
         if self.horizon_days is not None:
             rules += (CENSORED,)
         return rules

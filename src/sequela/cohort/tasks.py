@@ -25,8 +25,8 @@ from sequela.plugins import Registry
 Trigger = Literal["admission", "ICU admission", "discharge", "entry", "last event"]
 History = Literal["record", "stay", "row"]
 
+# Name of a task with times and labels from a file: its trigger and rules are not used.
 LABEL_FILE = "labels"
-"""Name of a task with times and labels from a file: its trigger and rules are not used."""
 DIAGNOSES = ("ICD9CM", "ICD10CM")
 
 
@@ -54,20 +54,19 @@ class Rule:
     later: bool = False
 
 
+# The rule for candidates whose follow-up for the outcome was too short.
 CENSORED = "censored-before-horizon"
-"""The rule for candidates whose follow-up for the outcome was too short."""
-ON_RECORD = "outcome-on-record"
-"""The rule for candidates with such an event on record already."""
+ON_RECORD = "outcome-on-record"  # the rule for candidates with such an event on record already
+# The rule that is applied after those of a task.
 DUPLICATES = Rule(
     "a second stay of the subject with the same time of prediction",
     "false",
     "subjects",
     "two records of one stay count once, and a death that either of them has counts",
 )
-"""The rule that is applied after those of a task."""
 _LISTED = tomllib.loads(Path(__file__).with_name("rules.toml").read_text("utf-8"))
+# The exclusion rules, by name.
 RULES: Mapping[str, Rule] = {name: Rule(**fields) for name, fields in _LISTED.items()}
-"""The exclusion rules, by name."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +119,7 @@ class Task:
         self._check_kind()
         if self.hours < 0:
             raise SettingError(f"hours must be at least 0, not {self.hours:g}")
+        # Several horizons say how far the outcome is looked for; a single one has no place.
         if self.horizons_days is not None:
             self._check_horizons(self.horizons_days)
         elif self.outcome.horizon != (self.horizon_days is not None):
@@ -136,6 +136,7 @@ class Task:
             raise SettingError(
                 f"horizons_days are {', '.join(f'{day:g}' for day in days) or 'empty'}: expected "
                 "days above 0 that rise, such as 365, 1826"
+                # A discharge is the end of the stay, so nothing of the stay is later.
             )
         if not self.outcome.time_expression:
             raise SettingError(
@@ -263,7 +264,7 @@ class Task:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the declaration for a run's ``config.toml`` or JSON, without unset fields."""
-        values: dict[str, Any] = {}
+        values: dict[str, object] = {}
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name == "outcome":
@@ -275,7 +276,7 @@ class Task:
         return values
 
     @classmethod
-    def from_dict(cls, declaration: Mapping[str, Any]) -> Self:
+    def from_dict(cls, declaration: Mapping[str, object]) -> Self:
         """Restore the task that :meth:`to_dict` wrote, or that was declared by hand.
 
         Example:
@@ -287,6 +288,7 @@ class Task:
             for name, value in declaration.items()
         }
         label = values.pop("label", None)
+        # A custom outcome is written out in full; one of the package is named by its label.
         if isinstance(values.get("outcome"), Mapping):
             values["outcome"] = Outcome.from_dict(values["outcome"])
         elif label is not None:
@@ -297,13 +299,13 @@ class Task:
             raise SettingError(f"not a task: {error}") from error
 
 
+# The rules that every task of hospital stays applies first, in this order.
 OF_STAYS = (
     "no-trigger-time", "minors", "organ-donors", "negative-stays", "deaths-before-admission",
 )  # fmt: skip
-"""The rules that every task of hospital stays applies first, in this order."""
 _AFTER_A_STAY = (*OF_STAYS, "blank-status", "died-in-hospital", "dead-at-prediction")
+# The usual rules of a task of subjects.
 OF_SUBJECTS = ("no-trigger-time", "minors", "dead-at-prediction", "follow-up-ended")
-"""The usual rules of a task of subjects."""
 
 
 def in_hospital(hours: float = 24) -> Task:

@@ -72,6 +72,7 @@ def ask_without_labels(events: Events, task: Task, times: Path | None = None) ->
             else f"the model's task {task.name} finds its times in the records: leave --times out"
         )
     task, notes = in_known_order(events, task)
+    # A rule on what came later cannot be applied to people whose future is unknown.
     task = replace(task, exclude=tuple(n for n in task.exclude if not RULES[n].later))
     with events.connect() as connection:
         create_stays(connection)
@@ -104,6 +105,7 @@ def _of_task(
     labels = chosen_labels(connection, "false")
     reasons = [rule.sentence for rule in (*rules, DUPLICATES)]
     return labels, [
+        # Rules are numbered from 1 in the table ``chosen``.
         LeftOut(subject, visit, None if time is None else np.datetime64(time), reasons[rule - 1])
         for subject, visit, time, rule in connection.execute(_LEFT_OUT).fetchall()
     ]

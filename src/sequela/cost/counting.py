@@ -69,6 +69,7 @@ def account(
     if traced.unknown and not allow_unknown:
         raise _without_a_rule(title, _noted(traced.unknown))
     shapes = [*map(describe, args), *(f"{key}={describe(v)}" for key, v in kwargs.items())]
+    # Other models have no counterpart in the report, so a comparison would be of different things.
     compare = convention == "report-2019" or title in COUNTED
     return Account(
         model=title,
@@ -121,6 +122,7 @@ def _layer(row: CallsOfLayer, rules: Convention, owners: dict[str, str]) -> Laye
 
     layers = list(row.layers)
     work = tuple(counted(layer, layer.work) for layer in layers)
+    # Useful and executed work differ only in layers that also compute on the padding of a batch.
     padded = [counted(layer, layer.padded or layer.work) for layer in layers]
     sums = [counted(layer, layer.embedding_sum) for layer in layers if layer.embedding_sum]
     return LayerCost(
@@ -136,7 +138,6 @@ def _layer(row: CallsOfLayer, rules: Convention, owners: dict[str, str]) -> Laye
 
 
 def _parameters(row: CallsOfLayer, rules: Convention) -> Formula:
-    """Return the formula of a row's parameters: the layer's own, else the product of each shape."""
     size = sum(parameter.numel() for parameter in row.parameters.values())
     if len(row.layers) and size:
         layer = next(iter(row.layers))

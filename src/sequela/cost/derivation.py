@@ -61,7 +61,6 @@ def derive(layer: LayerCost) -> list[DerivedLine]:
 
 
 def _operations(work: Work, label: str) -> Iterator[DerivedLine]:
-    """Yield the parts of one repetition, their sum, and all repetitions."""
     often = formula(work.calls) * work.times
     if len(work.parts) == 1:
         part = work.parts[0]
@@ -70,6 +69,7 @@ def _operations(work: Work, label: str) -> Iterator[DerivedLine]:
     # Each part is a line, then their sum, then the sum times its repetitions.
     for part in work.parts:
         yield DerivedLine(part.label, part.cost.operations, part=True)
+    # Its value alone in the last line: the formula of a GRU's step is longer than a page is wide.
     once = add(part.cost.operations for part in work.parts)
     if work.parts and often != Number(1):
         yield DerivedLine(f"one {work.unit}", Number(once.value), part=True)
@@ -138,7 +138,6 @@ def _table(account: Account) -> list[Sequence[str]]:
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> str:
-    """Align rows in columns: words to the left, numbers to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     # The last row, of totals, has a number in each column of numbers.
     words = [not column[-1][-1:].isdigit() for column in zip(*rows, strict=True)]

@@ -199,6 +199,7 @@ def parse(text: str, symbols: Mapping[str, Symbol]) -> Formula:
         9
     """
     try:
+        # Python's parser knows the precedence; nothing is evaluated.
         tree = ast.parse(text.replace("·", "*"), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # raised by the parser
         raise ValueError(f"'{text[:60]!r}' is not a formula") from error

@@ -12,12 +12,13 @@ import time
 import tracemalloc
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sequela.cost.network import Network
 
 SECONDS = 0.5  # the shortest time to measure a statement for, in seconds
+# Large enough that arithmetic and not memory limits its speed.
 MATRIX = 1024  # the rows and columns of the matrices whose product shows the speed of the machine
 CALLS = 31  # the calls of a model that takes less than ``ENOUGH`` for all of them
 FEWEST = 8  # the calls of a slower model
@@ -71,6 +72,7 @@ def measure(network: "Network", batches: Sequence[int] = (1, 64)) -> list[Measur
         account = count(replace(network, lengths=lengths, slots=max(lengths)), allow_unknown=True)
         sums = account.embedding_sum
         operations = account.operations if sums is None else sums.operations
+        # The first call builds kernels and caches, so it is not measured.
         with torch.inference_mode():
             model(*inputs)
             peak = peak_bytes(model, inputs)
@@ -101,10 +103,11 @@ def peak_of_one(predict: Callable[[], object], *, tensors: bool) -> int:
         tracemalloc.stop()
 
 
-def _random(value: Any) -> Any:
+def _random(value: object) -> object:
     import torch
 
     if isinstance(value, torch.Tensor) and value.is_floating_point():
+        # Zeros would be faster in some kernels, and denormal numbers much slower.
         return torch.randn(value.shape, generator=torch.Generator().manual_seed(0))
     return value
 
@@ -115,6 +118,7 @@ def matmul_rate() -> float:
 
     a, b = (_random(torch.empty(MATRIX, MATRIX)) for _ in range(2))
     seconds = _median_seconds("a @ b", a=a, b=b)
+    # Each of n² results is a dot product of n multiplications and n - 1 additions.
     return MATRIX * MATRIX * (2 * MATRIX - 1) / seconds
 
 

@@ -33,8 +33,9 @@ def refuse_opaque(model: nn.Module) -> None:
 def on_meta(model: nn.Module) -> nn.Module:
     """Copy a module for inference, its tensors without values; no weight is copied."""
     # deepcopy takes these for copies that it has made already, so it copies no values.
-    memo: dict[int, Any] = {}
+    memo: dict[int, object] = {}
     for module in model.modules():
+        # Attributes may hold tensors that are neither parameters nor buffers, such as cached masks.
         attributes = (vars(module), module._parameters, module._buffers)  # noqa: SLF001
         for value in chain.from_iterable(list(values.values()) for values in attributes):
             if isinstance(value, nn.Parameter):

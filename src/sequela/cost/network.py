@@ -29,7 +29,7 @@ MOST_SEQUENCES = 10_000  # the limit for the sequences of a batch; each is a Pyt
 _LENGTHS = re.compile(r"[0-9]{1,9}(\.\.[0-9]{1,9}|(, ?[0-9]{1,9})*)")
 REMEDY = "Its arguments are given with --kwargs JSON"
 
-Inputs = tuple[Any, ...]
+Inputs = tuple[object, ...]
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,7 @@ def registered(
     batch = _lengths(lengths, VISITS if steps is None else steps)
     filled = _slots(slots, batch)
     config, sizes = _sized(entry, settings)
+    # A visit lists each code at most once, so a small vocabulary limits its length.
     vocabulary = sizes["n_codes"]
     per_visit = min(CODES_PER_VISIT, vocabulary) if codes is None else positive("codes", codes)
     at_most("the codes of all visits", sum(batch) * per_visit)
@@ -120,7 +121,7 @@ def registered(
     )
 
 
-def _sized(entry: ModelEntry, settings: dict[str, Any]) -> tuple[Any, dict[str, int]]:
+def _sized(entry: ModelEntry, settings: dict[str, Any]) -> tuple[object, dict[str, int]]:
     if entry.config_class is None:
         settings = {**{name: SIZES[name] for name in sizes_of(entry.reads)}, **settings}
     config = entry.config(**settings)
@@ -258,7 +259,6 @@ Maker = Callable[[Sequence[int], int], Tensor]
 
 
 def _argument(text: str) -> Maker:
-    """Return a maker of one argument of a forward from the lengths and steps of a batch."""
     if text == "lengths":
         return lambda lengths, _: torch.tensor(list(lengths))
     shape, _, kind = text.replace(",", "x").partition(":")

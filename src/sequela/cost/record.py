@@ -85,8 +85,7 @@ def load(path: Path) -> Account:
     return account
 
 
-def _written(part: Any) -> Any:
-    """Convert a record, or a part of one, to plain values."""
+def _written(part: object) -> Any:
     match part:
         case Formula():
             values = {"formula": part.text(), "substitution": part.substitution()}
@@ -114,8 +113,7 @@ def _symbols(*formulas: Formula) -> Json:
     return {s.name: {"value": s.number, "meaning": s.meaning} for s in merged(formulas).values()}
 
 
-def _read(value: Any, symbols: Mapping[str, Symbol]) -> Any:
-    """Convert plain values to records, each formula parsed with its symbols."""
+def _read(value: object, symbols: Mapping[str, Symbol]) -> Any:
     if isinstance(value, list):
         return [_read(item, symbols) for item in value]
     match value:

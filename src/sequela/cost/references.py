@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -80,7 +80,7 @@ def account_of_reference(
 
 
 def account_of_unfitted(
-    name: str, settings: Mapping[str, Any], steps: int | None, convention: str
+    name: str, settings: Mapping[str, int], steps: int | None, convention: str
 ) -> Account:
     """Return what one example costs a baseline model that is not fitted.
 
@@ -145,8 +145,8 @@ def _cox(arrays: Arrays) -> Layers:
 
 
 def _boosting(arrays: Arrays) -> Layers:
-    """Longest paths are an upper bound: most leaves are nearer."""
     model = reference.loaded(arrays["skops"].tobytes())
+    # The real path depends on the example; the longest one can be compared.
     trees = chain.from_iterable(model._predictors)  # noqa: SLF001
     depths = [tree.get_max_depth() for tree in trees]
     return {
@@ -158,11 +158,10 @@ def _boosting(arrays: Arrays) -> Layers:
 
 
 def _probabilities(scores: int) -> Layer:
-    """Probabilities of two classes from one score, or of more from one each."""
     return elementwise(TWO_CLASSES, 1) if scores == 1 else reduction("softmax", 1, scores)
 
 
-LAYERS: dict[Callable[..., Any], Callable[[Arrays], Layers]] = {
+LAYERS: dict[Callable[..., object], Callable[[Arrays], Layers]] = {
     reference._predict_shares: _shares,  # noqa: SLF001 - their counts
     reference._predict_linear: _linear,  # noqa: SLF001
     reference._predict_standardised: _standardised,  # noqa: SLF001
@@ -183,6 +182,7 @@ def with_features(
     counted = featuriser.operations(shape)
     symbols = {name: Symbol(name, *meaning) for name, meaning in counted.symbols.items()}
     steps = Symbol("v", sum(lengths), "steps of all samples")
+    # A featuriser states its cost as a formula in words, so that a plugin's can be derived too.
     per_sample = parse(counted.formula, symbols) * samples(len(lengths))
     operations = per_sample + parse(counted.per_step, symbols) * steps
     # The network does not learn the featuriser's constants.

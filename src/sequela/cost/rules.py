@@ -39,6 +39,7 @@ def rule_for(module: nn.Module) -> ModuleRule | None:
         return None
     if any(parameter.is_complex() for parameter in module.parameters()):
         return None
+    # Only an inherited forward is known to compute the formula of its class.
     for base in type(module).__mro__:
         if base in MODULES and type(module).forward is getattr(base, "forward", None):
             return MODULES[base]

@@ -90,7 +90,12 @@ def _layers_as_written() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(enabled)
 
 
-def _run(name: str, copied: nn.Module, inputs: Any, traced: "Trace") -> None:
+def _run(
+    name: str,
+    copied: nn.Module,
+    inputs: tuple[Sequence[object], Mapping[str, object]],
+    traced: "Trace",
+) -> None:
     try:
         with traced, _Functions(traced):
             copied(*inputs[0], **inputs[1])
@@ -117,7 +122,6 @@ def _depends_on_data(name: str, where: str) -> ModelError:
 
 
 def _line(error: Exception) -> str:
-    """Return the last line of code outside torch that an error passed through."""
     place, step = "", error.__traceback__
     while step is not None:
         file = step.tb_frame.f_code.co_filename
@@ -136,7 +140,7 @@ class _Functions(TorchFunctionMode):
 
     def __torch_function__(
         self, func: Any, types: object, args: Any = (), kwargs: Mapping[str, object] | None = None
-    ) -> Any:
+    ) -> object:
         trace, kwargs = self.trace, dict(kwargs or {})
         # Its own formula is clearer than the operators that torch would take, which depend on the
         # device and the version.
@@ -293,7 +297,7 @@ class Trace(TorchDispatchMode):
 
     def __torch_dispatch__(
         self, func: Any, types: object, args: Any = (), kwargs: Mapping[str, object] | None = None
-    ) -> Any:
+    ) -> object:
         kwargs = dict(kwargs or {})
         name = func.name().partition("::")[2].partition(".")[0]
         base = name if name.endswith("__") else name.removesuffix("_")
@@ -302,6 +306,7 @@ class Trace(TorchDispatchMode):
         except Exception as error:
             self.note(error)
             raise
+        # Operators get arguments by position, without defaults; rules read names.
         declared = func._schema.arguments  # noqa: SLF001
         arguments = {argument.name: argument.default_value for argument in declared}
         arguments.update(zip(arguments, args, strict=False))
@@ -317,10 +322,11 @@ class Trace(TorchDispatchMode):
         if not self.place_of_values and _asks_for_values(error):
             self.place_of_values = _caller() or "its call"
 
-    def execute(self, func: Any, base: str, args: Any, kwargs: dict[str, Any]) -> Any:
+    def execute(self, func: Any, base: str, args: Any, kwargs: dict[str, object]) -> object:
         """Run an operation on shapes; integers that are numbers stay numbers."""
         if base in FACTORIES and kwargs.get("dtype") in (None, *FLOATING):
             return func(*args, **{**kwargs, "device": torch.device("meta")})
+        # Lengths and offsets keep their values, as they decide how many steps are computed.
         if base == "_to_copy" and not args[0].is_meta and _is_number(args[0]):
             return func(*args, **{**kwargs, "device": args[0].device})
         if base in LENGTHS:
@@ -405,12 +411,10 @@ def _transformed() -> bool:
 
 
 def _tensors(values: object) -> list[Tensor]:
-    """Return the tensors in nested arguments, those of packed sequences too."""
     return [value for value in tree_leaves(values) if isinstance(value, Tensor)]
 
 
 def _caller() -> str:
-    """Return file and line of the running code outside torch."""
     frame = sys._getframe(1)  # noqa: SLF001
     while frame is not None and frame.f_code.co_filename.startswith(OWN_FILES):
         frame = frame.f_back  # type: ignore[assignment]

@@ -26,19 +26,12 @@ EXCERPTS = Path(__file__).parent / "excerpts"
 
 @dataclass(frozen=True)
 class Signals:
-    """The properties of a data set's recordings, and the default length of segments.
+    """The properties of a data set's recordings, and the default length of segments."""
 
-    Attributes:
-        classes: Names of the classes, in the order of their labels.
-        n_chans: Channels of a recording.
-        sfreq: Samples per second, in Hz.
-        n_times: Samples of a segment.
-    """
-
-    classes: tuple[str, ...]
-    n_chans: int
-    sfreq: float
-    n_times: int
+    classes: tuple[str, ...]  # names of the classes, in the order of their labels
+    n_chans: int  # channels of a recording
+    sfreq: float  # samples per second, in Hz
+    n_times: int  # samples of a segment
 
 
 @dataclass(frozen=True)
@@ -212,6 +205,7 @@ class DataSet:
     def _places(self) -> "list[Located]":
         """List its usual places in order; they need not exist."""
         places = []
+        # The user's own folder comes before downloads, and the excerpt is the last resort.
         if folder := os.environ.get("SEQUELA_DATA"):
             if not Path(folder).is_dir():
                 raise DataNotFoundError(
@@ -225,6 +219,7 @@ class DataSet:
         cached = cache_folder(self.name)
         origin = f"the data that `sequela data get {self.name}` put under {cached}"
         places.append(Located(cached, origin))
+        # The place of a package is known without importing it.
         if self.package and (spec := find_spec(self.package)) and spec.origin:
             origin = f"the package {self.package}"
             places.append(Located(Path(spec.origin).parent, origin))
@@ -254,6 +249,7 @@ def _check(name: str, data_set: DataSet) -> None:
             f"data set '{name}' of kind '{data_set.kind}' lacks {' and '.join(lacking)}: say how "
             "its data are read"
         )
+    # A declaration in a file has the name of the file.
     source = data_set.source
     if isinstance(source, str) and source.endswith(".toml"):
         declared = source.removesuffix(".toml")

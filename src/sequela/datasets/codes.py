@@ -88,11 +88,11 @@ class Family:
 
 
 _LISTED = tomllib.loads(Path(__file__).with_name("families.toml").read_text("utf-8"))
+# The families for which it is known when their codes become available.
 FAMILIES = tuple(
     Family(name, **{**fields, "aliases": tuple(fields.get("aliases", ()))})
     for name, fields in _LISTED.items()
 )
-"""The families for which it is known when their codes become available."""
 
 
 def _check(_: str, family: Family) -> None:
@@ -120,6 +120,7 @@ def register(family: Family) -> None:
     """Register a family of codes, or other names of it."""
     NAMED.add(family)
     NAMED.update(dict.fromkeys(family.aliases, family))
+    # Codes that were looked up before may belong to the new family.
     family_of.cache_clear()
 
 
@@ -167,6 +168,7 @@ def families_named(names: Iterable[str]) -> frozenset[str]:
         ['ICD9CM', 'LAB']
     """
     families = {name: family_of(name) for name in names}
+    # A longer text that only begins with a name is a code, and not a family.
     return frozenset(f.name for name, f in families.items() if name in {f.name, *f.aliases})
 
 

@@ -107,6 +107,9 @@ def attribute_signal(
     exact, end = _exact(model), signal.double()
 
     def number(shares: Tensor) -> Tensor:
+        # The path moves slowly near the flat segment, where features such as the logarithm of power
+        # change most: the integral then needs fewer steps. Any path from the baseline to the input
+        # sums to the same difference.
         logits: Tensor = exact(end * shares**_SLOW)  # (step, class)
         return logits @ weights
 
@@ -154,6 +157,7 @@ def attribute_record(
             names.append("batch_sizes")
         with ExitStack() as hooks:
             if "codes" in parts:
+                # A code is present or absent: the path moves the weight of its row from 0 to 1.
                 present = shares.split(sizes, 1)[[*parts].index("codes")]
                 hooks.enter_context(_present(exact, batch, present))
             logits: Tensor = exact(*(arguments[name] for name in names))

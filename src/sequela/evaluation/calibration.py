@@ -63,6 +63,7 @@ def reliability(
 def _bin_of(chance: NDArray[np.float64], bins: int) -> NDArray[np.int64]:
     """Assign examples to bins of equal size, as far as ties allow: int64 (example,)."""
     edges = np.quantile(chance, np.arange(1, bins) / bins)
+    # Equal probabilities, as of a tree, may fill several bins: these collapse into one.
     of_bin = np.searchsorted(edges, chance, side="left")
     return np.unique(of_bin, return_inverse=True)[1]
 
@@ -75,6 +76,7 @@ def expected_calibration_error(predictions: Predictions, *, bins: int = 10) -> f
     """
     judged = event(predictions)
     of_bin = _bin_of(judged.chance, bins)
+    # The size of a bin is not needed: as a divisor and a weight it cancels.
     apart = np.bincount(of_bin, weights=judged.happened - judged.chance)
     return float(np.abs(apart).sum() / len(of_bin))
 
@@ -197,6 +199,8 @@ def calibration_in_words(predictions: Predictions) -> str:
     observed, expected = judged.happened.sum(), judged.chance.sum()
     if len(predictions.classes) != 2 or predictions.horizons or not observed:  # noqa: PLR2004
         return ""
+    # The ratio is skewed and above 0, so its interval is symmetric on the logarithm. Residuals are
+    # summed by group first, as stays of one patient are alike.
     ratio, reach = observed / expected, np.exp(1.96 * np.linalg.norm(residuals) / observed)
     if ratio / reach <= 1 <= ratio * reach:
         return ""

@@ -33,6 +33,7 @@ def paired_difference(
 ) -> Difference:
     """Compute the difference of a metric, both models resampled together over groups."""
     second = aligned(first, second)
+    # What is hard for both models cancels in each resample.
     paired = statistic.difference(statistic_of(name, first), statistic_of(name, second))
     stratum = class_strata(first.label, first.group_index) if how.classes_fixed else None
     return difference_of(name, paired, rng, how, stratum)
@@ -65,11 +66,13 @@ def paired_delong(first: Predictions, second: Predictions, level: float = 0.95) 
     second = aligned(first, second)
     scores = np.stack([first.score, second.score], axis=1)
     both = areas(first.label == 1, scores, first.group_index)
+    # The variance of a difference: both variances minus twice the covariance.
     contrast = np.array([1.0, -1.0])
     value = float(contrast @ both.area)
     error = float(np.sqrt(max(contrast @ both.covariance @ contrast, 0.0)))
     reach = stats.norm.isf((1 - level) / 2) * error
     interval = Interval(value - reach, value + reach, level, "DeLong, paired", 0, both.n_groups)
+    # Two models with the same ranking have no error, and no evidence of a difference.
     p_value = 2 * stats.norm.sf(abs(value) / error) if error > 0 else float(value == 0)
     return Difference(value, interval, float(p_value))
 
@@ -154,6 +157,7 @@ def mcnemar(first: Predictions, second: Predictions) -> McNemar:
     first_right, second_right = first.predicted == first.label, second.predicted == second.label
     only_first = int(np.sum(first_right & ~second_right))
     only_second = int(np.sum(second_right & ~first_right))
+    # Of the examples that only one gets right, each should win half by chance.
     fewer, by_chance = min(only_first, only_second), stats.binom(only_first + only_second, 0.5)
     two_tails = 2 * by_chance.cdf(fewer)
     exact, mid = min(1.0, two_tails), min(1.0, two_tails - by_chance.pmf(fewer))

@@ -44,16 +44,16 @@ def fit_conformal(tuning: Predictions, promised: float = 0.9) -> Conformal:
     of_label = _scores(tuning)[np.arange(tuning.n_examples), tuning.label]
     group = tuning.group_index
     size = np.bincount(group)
+    # The one group more is the new one, whose score counts as infinite.
     weight = 1 / (size[group] * (len(size) + 1))
     order = np.argsort(of_label, kind="stable")
     # The quantile of the scores at the promised level, where the new group has an infinite score.
-    reached = np.cumsum(weight[order]) >= promised - 1e-12
+    reached = np.cumsum(weight[order]) >= promised - 1e-12  # rounding of sums
     cutoff = float(of_label[order][np.argmax(reached)]) if reached.any() else np.inf
     return Conformal(promised, cutoff)
 
 
 def _scores(predictions: Predictions) -> NDArray[np.float64]:
-    """Compute the nonconformity of each class: float64 (example, class)."""
     return 1 - predictions.probabilities.astype(np.float64)
 
 
@@ -84,6 +84,7 @@ def check_coverage(
     predictions.refuse_empty()
     sets, group = rule.sets(predictions), predictions.group_index
     holds = sets[np.arange(predictions.n_examples), predictions.label]
+    # Each group weighs 1, as in the guarantee, however many stays it has.
     of_group = 1 / np.bincount(group)[group]
     is_class = predictions.label[:, None] == np.arange(len(predictions.classes))
     size = sets.sum(axis=1)

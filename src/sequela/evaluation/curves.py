@@ -92,6 +92,7 @@ def coarse(curve: Curve, predictions: Predictions, smallest: int) -> Curve:
     At each threshold the points of a curve reveal the numbers of true and false alarms; only points
     where each of the four counts is 0, or ``smallest`` or more, are left.
     """
+    # Each point is a pair of shares whose denominators are printed, so counts follow from it.
     safe = counts_no_few(predictions, curve.threshold, smallest)
     return replace(curve, x=curve.x[safe], y=curve.y[safe], threshold=curve.threshold[safe])
 
@@ -169,6 +170,7 @@ def precision_recall_over_models(
     parts = tuple(_bare("precision-recall", model.held_out) for model in judged)
     y, low, high = _mean_at(judged, lambda p: precision_between(p, _RECALLS), rng, how)
     fewest = min(len(_with_event(model.held_out)) for model in judged)
+    # Below 1/m, no event of a fold with m events is found, and the precision rests on nothing.
     beyond = np.minimum(_RECALLS, 1 - _RECALLS) * fewest < 1 - _ROUNDING
     low[beyond] = high[beyond] = np.nan
     return _mean_curve(parts, (_RECALLS, y), (_RECALLS, low, high), judged, rng, how)
@@ -186,6 +188,7 @@ def _mean_at(
     how: Bootstrap,
 ) -> tuple[Values, Values, Values]:
     """Compute the mean curve and its band place by place: y, low and high (place,)."""
+    # The scarcer class decides: many survivors do not make ten deaths certain.
     degrees = max(_scarcest(judged) - 1.0, 1.0)
     numbers = over_models(judged, at_places, rng, replace(how, method="percentile"), degrees)
     n_events = len(set().union(*(_with_event(model.held_out) for model in judged)))
@@ -245,7 +248,6 @@ def _mean_curve(
 
 
 def _bare(kind: Kind, predictions: Predictions) -> Curve:
-    """Compute a curve without its band, beginning with no alarm."""
     metrics.refuse_one_class(predictions)
     label, score = predictions.label, predictions.score
     if kind == "roc":
@@ -346,7 +348,6 @@ def _with_band(
     rng: np.random.Generator,
     how: Bootstrap,
 ) -> Curve:
-    """Add the band of a statistic at some places to a curve, and the area with its interval."""
     group = predictions.group_index
     stratum = class_strata(predictions.label, group) if how.classes_fixed else None
     (area,) = estimates(metrics.statistic_of(_AREAS[bare.kind], predictions), rng, how, stratum)

@@ -53,6 +53,7 @@ def choose_threshold(tuning: Predictions, aim: Aim, target: float | None = None)
     hits = np.cumsum(np.bincount(rank, weights=tuning.label, minlength=len(distinct)))
     alarms = np.cumsum(counts)
     match aim:
+        # Of the thresholds that find enough events, the one with the fewest alarms.
         case "sensitivity":
             sensitivity = check_target(aim, target)
             merit = -np.where(hits >= sensitivity * events - 1e-9, alarms, np.inf)
@@ -60,6 +61,7 @@ def choose_threshold(tuning: Predictions, aim: Aim, target: float | None = None)
         case "f1":
             merit = 2 * hits / (alarms + events)
             reason = "largest F1 on tuning data"
+        # Missed events times their price plus false alarms, both counted on the validation set.
         case "cost_ratio":
             ratio = check_target(aim, target)
             merit = -(ratio * (events - hits) + alarms - hits)

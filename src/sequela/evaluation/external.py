@@ -38,6 +38,7 @@ def difference(first: Estimate, second: Estimate) -> Estimate:
     if first.interval is None or second.interval is None:
         return Estimate(value, None)
     a, b = first.interval, second.interval
+    # The distance from the estimate to each bound stands for its standard error on that side.
     low = value - np.hypot(first.value - a.low, b.high - second.value)
     high = value + np.hypot(a.high - first.value, second.value - b.low)
     method = "from both intervals (Zou and Donner 2008)"
@@ -63,6 +64,7 @@ def person(predictions: Predictions) -> NDArray[np.str_]:
 def half_of_people(whose: NDArray[np.str_], rng: np.random.Generator) -> NDArray[np.bool_]:
     """Draw a random half of the people: bool (example,), true for all their examples."""
     everybody = np.unique(whose)
+    # By person, so that nobody is both learnt from and evaluated on.
     return np.isin(whose, rng.permutation(everybody)[: len(everybody) // 2])
 
 
@@ -81,6 +83,7 @@ def learning_curve(
     people to all; a number is left out where more than half of its draws are too few to learn from.
     """
     everybody = np.unique(whose[rows])
+    # Steps of about two, as what one more patient adds shrinks with the number that are there.
     sizes = [size for size in SIZES if size < len(everybody)] + [len(everybody)]
     orders = [rng.permutation(everybody) for _ in range(draws)]
     curves: dict[str, list[Learnt]] = {name: [] for name in ways}

@@ -24,7 +24,7 @@ from sequela.evaluation.statistic import Statistic
 
 Method = Literal["BCa", "percentile"]
 
-_ROUNDING = 1e-12
+_ROUNDING = 1e-12  # differences of numbers about 1 that are only rounding
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,7 @@ class Distribution:
         groups can be left out.
         """
         defined = ~np.isnan(values)
+        # If most resamples leave it undefined, the others are a biased selection.
         if np.isnan(estimate) or 2 * defined.sum() < len(values):
             return None
         values, left_out = values[defined], left_out[~np.isnan(left_out)]
@@ -121,6 +122,9 @@ class Distribution:
         square = np.sum(influence**2)
         shift, acceleration = 0.0, 0.0
         if method == "BCa" and square > 0:
+            # The share of resamples below the estimate, as a normal quantile, is the bias
+            # correction of Efron (1987); the acceleration is the skewness of the influences divided
+            # by 6.
             side = np.where(np.abs(values - estimate) < _ROUNDING, 0, np.sign(values - estimate))
             shift = _quantile_of(side, len(values))
             acceleration = float(np.sum(influence**3) / (6 * square**1.5))
@@ -173,6 +177,7 @@ def distributions(
         stratum = np.zeros(statistic.n_groups, dtype=np.int64)
     if np.bincount(stratum).min() < 2:  # noqa: PLR2004
         raise DataError("a stratum has one group, which cannot vary: join it with another")
+    # All numbers use the same draws, so that differences between them have no noise of their own.
     resampled = resampled_weights(stratum, how.resamples, rng)
     values = np.concatenate([statistic(weights) for weights in resampled])
     left_out = np.concatenate([statistic(weights) for weights in jackknife_weights(stratum)])
@@ -251,6 +256,7 @@ def metric_interval(
 def _interval(
     number: Distribution, trials: int, n_groups: int, level: float, method: str
 ) -> Interval:
+    # Ten of ten right: each resample is ten of ten too, though the truth may be 0.7.
     at_bound = min(abs(number.estimate), abs(1 - number.estimate)) < _ROUNDING
     if trials and at_bound and np.ptp(number.values) < _ROUNDING:
         return exact_interval(round(number.estimate) * trials, trials, level)
@@ -269,6 +275,7 @@ def degrees_of_freedom(influence: NDArray[np.float64]) -> float:
     n_groups = len(influence)
     square = np.mean(influence**2)
     excess = np.mean(influence**4) - square**2 * (n_groups - 3) / (n_groups - 1)
+    # Tails lighter than the normal distribution's give no more than n - 1.
     if excess <= 0:
         return n_groups - 1.0
     return float(np.clip(2 * n_groups * square**2 / excess, 1, n_groups - 1))

@@ -86,6 +86,7 @@ class Metric:
 
         ``whole_groups`` is true if all examples of a group have one class by design.
         """
+        # Classes of times to an event are intervals, which have no accuracy.
         if predictions.horizons or self.needs == "times":
             has_events = predictions.horizons and (predictions.outcomes.event == 1).any()
             return bool(has_events) and self.needs in ("times", "anything")
@@ -147,6 +148,7 @@ def example_loss(predictions: Predictions) -> NDArray[np.float64]:
         of_label = (possible * predictions.probabilities).sum(axis=1)
     else:
         of_label = predictions.probabilities[np.arange(predictions.n_examples), predictions.label]
+    # One certain and wrong prediction would make the mean infinite, whatever all others are.
     epsilon = np.finfo(np.float32).eps
     return np.asarray(-np.log(of_label.clip(epsilon, 1 - epsilon).astype(np.float64)))
 
@@ -194,7 +196,6 @@ def _accuracy(predictions: Predictions) -> Statistic:
 
 
 def _ranked(area: Callable[..., Statistic]) -> Callable[[Predictions], Statistic]:
-    """Return a statistic of scores as one of predictions."""
     return lambda p: area(p.label == 1, p.score, p.group_index)
 
 
@@ -228,8 +229,6 @@ _Fields = dict[str, Any]  # fields of a metric, by name
 
 
 def _by(statistic: Callable[[Predictions], Statistic]) -> _Fields:
-    """Return the statistic of a metric, and its value, where each group counts once."""
-
     def value(predictions: Predictions) -> float:
         predictions.refuse_empty()
         return float(np.asarray(statistic(predictions).estimate).item())
@@ -238,8 +237,6 @@ def _by(statistic: Callable[[Predictions], Statistic]) -> _Fields:
 
 
 def _of_times(name: str) -> _Fields:
-    """Return a metric of times to an event."""
-
     def of(predictions: Predictions) -> Statistic:
         from sequela.evaluation.survival import STATISTICS  # runs of classes do without
 

@@ -266,6 +266,7 @@ class Predictions:
             column: pa.array(getattr(self, name).tolist(), pa.string())
             for column, name in self._columns.items()
         }
+        # Null in the file, as an empty text would look like one patient with that name.
         subjects = [subject or None for subject in self.subject_id.tolist()]
         columns["subject"] = pa.array(subjects, pa.string())
         columns["label"] = pa.array(self.label)

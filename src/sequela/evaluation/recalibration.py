@@ -84,6 +84,8 @@ def fit_line(tuning: Predictions, *, slope: bool = True) -> LogitLine:
     refuse_held_out(tuning, "a line is fitted")
     logits, happened = _log_odds(tuning), tuning.label == 1
     columns = np.stack([np.ones_like(logits), logits], axis=1)[:, : 1 + slope]
+    # A penalised maximum of the likelihood: without priors, no event at all would give an intercept
+    # of minus infinity.
     variance = np.square(_SPREADS[: 1 + slope])
 
     def loss(change: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
@@ -106,6 +108,7 @@ def fit_temperature(tuning: Predictions) -> Temperature:
         log_chance = log_softmax(logits / np.exp(log_temperature), axis=1)
         return -float(log_chance[rows, tuning.label].mean())
 
+    # On the logarithm, as halving and doubling a temperature are equally far changes.
     reach = np.log(_LARGEST)
     least = minimize_scalar(loss, bounds=(-reach, reach), options={"xatol": 1e-8})
     return Temperature(float(np.exp(least.x)))
@@ -133,7 +136,6 @@ def refuse_held_out(predictions: Predictions, what: str) -> None:
 
 
 def _log_odds(predictions: Predictions) -> NDArray[np.float64]:
-    """Return the logit of class 1 of two: float64 (example,)."""
     predictions.score  # noqa: B018 - refuses more than two classes
     logits = _logits(predictions)
     return np.asarray(logits[:, 1] - logits[:, 0])

@@ -97,6 +97,7 @@ class RecipeNumber:
         if self.distribution is None:
             raise DataError("the number has no interval, and so no p-value")
         p_value, values = self.distribution.p_value(null), self.distribution.values
+        # 2,000 resamples show no p-value below 1/2,001, but Holm's method needs some.
         if values.min() <= null <= values.max() or not np.ptp(values):
             return p_value
         away = abs(self.value - null) / float(values.std())
@@ -135,6 +136,7 @@ class Design:
     def of(cls, judged: Sequence[Judged], *, classes_fixed: bool = False) -> "Design":
         """Build the design from the predictions of all models, within classes if they are fixed."""
         tests = [model.held_out for model in judged]
+        # Repeats and seeds test the same patients: one draw is for all of them.
         ids = np.unique(np.concatenate([test.group_id for test in tests]))
 
         def members(predictions: Predictions) -> Index:
@@ -382,8 +384,9 @@ def _number(
 
 
 def _coupled(group: float, swing: float, design: Design) -> float:
-    """Estimate the variance that folds with shared training data add to their mean."""
     repeats = design.count(0)
+    # Folds share most of their training data, so their numbers vary together. No unbiased estimate
+    # of that exists (Bengio and Grandvalet 2004), so its size is a constant from simulations.
     share = (COUPLED_APART if design.paired else COUPLED) * (1 + 1 / repeats) / 2
     if np.isnan(swing):
         return share * group
@@ -391,7 +394,6 @@ def _coupled(group: float, swing: float, design: Design) -> float:
 
 
 def _splits(models: _ModelValues, design: Design) -> dict[tuple[int, int], list[int]]:
-    """Return the models that have the number, by repeat and fold."""
     splits: dict[tuple[int, int], list[int]] = {}
     for model, place in enumerate(design.places):
         if not np.isnan(models.point[model]):
@@ -426,7 +428,6 @@ def _training(models: _ModelValues, design: Design) -> tuple[float | None, float
 
 
 def _split_up(models: _ModelValues, design: Design, total: float, seed: float | None) -> Variance:
-    """Divide the total variance by its cause, as far as the design can separate them."""
     repeat = np.array([place.repeat for place in design.places])
     if seed is not None:
         cells = _splits(models, design).values()

@@ -30,6 +30,7 @@ def resampled_weights(
 
     For a stratum of n groups, n - 1 are drawn with replacement and count n / (n - 1) each.
     """
+    # With n draws the variance would be too small by (n - 1) / n (Rao and Wu 1988).
     members = [np.flatnonzero(stratum == index) for index in range(int(stratum.max()) + 1)]
     for start in range(0, resamples, _CHUNK):
         rows = min(_CHUNK, resamples - start)
@@ -59,5 +60,6 @@ def jackknife_weights(stratum: NDArray[np.int64]) -> Iterator[NDArray[np.float64
     size = belongs.sum(axis=0)
     for start in range(0, n_blocks, _CHUNK):
         left_out = np.arange(start, min(start + _CHUNK, n_blocks))
+        # The total weight of a stratum stays, and with it the share of its class.
         remaining = (block != left_out[:, None]).astype(np.float64)
         yield remaining * (size / (remaining @ belongs))[:, stratum]

@@ -47,6 +47,7 @@ def ratio(numerator: ArrayLike, denominator: ArrayLike, group: NDArray[np.int64]
 
     Both are (example,) or, for several numbers, (example, number); group is int64 (example,).
     """
+    # Summed by group once, so that resamples are products of small matrices.
     over, under = _sum_by_group(numerator, group), _sum_by_group(denominator, group)
 
     def value(weights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -65,6 +66,7 @@ def mean(values: ArrayLike, group: NDArray[np.int64]) -> Statistic:
 def share(hit: NDArray[np.bool_], among: NDArray[np.bool_], group: NDArray[np.int64]) -> Statistic:
     """Compute shares of the examples ``among`` that are a ``hit``: bool (example,[ number])."""
     quotient = ratio(hit & among, among, group)
+    # A group without such examples cannot show a hit, so it is not a trial of the exact interval.
     present = np.atleast_2d(_sum_by_group(among, group).T > 0)
     return Statistic(quotient.value, quotient.n_groups, tuple(present.sum(axis=1).tolist()))
 
@@ -126,6 +128,8 @@ def average_precision(
 
 def coarse(positive: NDArray[np.bool_], score: NDArray[np.floating]) -> NDArray[np.int64]:
     """Give negatives between the scores of two positives one score, as no area ranks them."""
+    # An AUROC only compares negatives with positives. Between two positives all negatives are
+    # equal, so a million scores become as many as there are events.
     at = np.unique(score[positive])
     return np.searchsorted(at, score, side="left") + np.searchsorted(at, score, side="right")
 

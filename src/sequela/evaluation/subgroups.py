@@ -161,11 +161,11 @@ def _of_models(
     rng: np.random.Generator,
     how: Bootstrap,
 ) -> Estimate:
-    """Average a metric over the models that have it; with one group, without interval."""
     judged = [
         Judged(predictions.where(model == index), Place(0, place, 0))
         for place, index in enumerate(np.unique(model).tolist())
     ]
+    # Scores of two models have different scales: a joint ranking would mix them.
     metric = named(name)
     defined = [fold for fold in judged if metric.can_be_had(fold.held_out, whole_groups=False)]
     if not defined:

@@ -97,7 +97,6 @@ def _classified(predictions: Predictions) -> Numbers:
 
 
 def _ends(predictions: Predictions, seed: int | None, how: Bootstrap) -> Numbers:
-    """Return what ended first, counted, and the numbers at each horizon."""
     from sequela.evaluation.survival import at_horizons  # runs of classes do without
 
     outcomes = predictions.outcomes
@@ -114,7 +113,7 @@ def _ends(predictions: Predictions, seed: int | None, how: Bootstrap) -> Numbers
 AT_HORIZON = ["observed", "predicted", "auroc", "brier"]
 
 
-def by_horizon(horizons: Sequence[float], numbers: Sequence[Mapping[str, Any]]) -> list[Numbers]:
+def by_horizon(horizons: Sequence[float], numbers: Sequence[Mapping[str, object]]) -> list[Numbers]:
     """Return the record of each horizon, from its numbers in the order of ``AT_HORIZON``."""
     size = len(AT_HORIZON)
     return [
@@ -166,7 +165,6 @@ def points(
 def _numbers(
     names: Sequence[str], statistic: Statistic, seed: int | None, how: Bootstrap
 ) -> list[Numbers]:
-    """Return the numbers of a statistic by name, with intervals where there is a seed."""
     if seed is None:
         values = zip(names, statistic.estimate.tolist(), strict=True)
         return [{name: _or_none(value)} for name, value in values]

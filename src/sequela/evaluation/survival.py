@@ -62,6 +62,8 @@ class TimesToEvent:
         # An end of follow-up is the event of this curve, and events are its censoring.
         ends = np.bincount(at, self.event == 0)
         all_ = np.bincount(at)
+        # The Kaplan-Meier estimator with events and censoring exchanged, less those with an event
+        # at the same time, who are not at risk of censoring any more.
         at_risk = np.cumsum(all_[::-1])[::-1] - (all_ - ends)
         return times, np.cumprod(1 - np.divide(ends, at_risk, np.zeros_like(ends), where=ends > 0))
 
@@ -136,6 +138,7 @@ def integrated(scores: Statistic, horizons: Floats) -> Statistic:
     """Return the mean of a number over the horizons, by the trapezoidal rule."""
 
     def value(weights: Floats) -> Floats:
+        # Divided by the length of time, so that studies with other horizons have one scale.
         return np.asarray(np.trapezoid(scores(weights), horizons) / np.ptp(horizons))
 
     return Statistic(value, scores.n_groups)
@@ -161,6 +164,8 @@ def _weights(
     Both are (example, horizon).
     """
     time, event = outcomes.time[:, None], outcomes.event[:, None]
+    # A known event is weighted at its own time, somebody without one at the horizon (Graf and
+    # others 1999). Those who left before count through the weights of the others.
     ended = (time <= horizons) & (event > 0)
     chance = np.where(ended, followed.followed(time), followed.followed(horizons))
     is_known = (ended | (time > horizons)) & (chance > 0)
@@ -191,6 +196,7 @@ def concordance(
     price = np.ones(len(risk))
     if followed is not None:
         chance = followed.followed(outcomes.time)
+        # Both of a pair must be followed so long: the square (Uno and others 2011).
         price = np.divide(1.0, chance**2, np.zeros_like(chance), where=chance > 0)
     # After a competing event the event never happens: its time is infinite.
     ends = np.where(outcomes.event > 1, np.inf, outcomes.time)
@@ -276,6 +282,8 @@ def net_benefit_at(
     parts = []
     for threshold in thresholds.tolist():
         high = risk >= threshold
+        # Net benefit is P(high) · (P(event | high) - P(none | high) · odds): the share of events is
+        # estimated among those with a high risk, who may be followed for another time.
         alarms = statistic.mean(high, outcomes.group)
         parts.append((alarms, incidence(outcomes, at, among=high), threshold / (1 - threshold)))
 

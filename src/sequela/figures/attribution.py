@@ -1,7 +1,6 @@
 """Attributions of predictions: along a segment over time, and of codes by importance."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import altair as alt
 import numpy as np
@@ -59,7 +58,7 @@ def signal_attribution(
     )
 
 
-def code_importance(codes: Sequence[Mapping[str, Any]], *, what: str) -> Figure:
+def code_importance(codes: Sequence[Row], *, what: str) -> Figure:
     """Draw the importance of codes for a number, the most important first.
 
     Args:
@@ -95,7 +94,6 @@ def _signal(rows: list[Row], title: str) -> alt.Chart:
 
 
 def _bars(rows: list[Row], name: str, title: str, most: float) -> alt.Chart:
-    """Draw bars up for samples that raise the number and down for those that lower it."""
     slim = [{"seconds": row["seconds"], "moves": row[name]} for row in rows]
     scale, axis = alt.Scale(domain=[-most, most]), alt.Axis(tickCount=3, format="+~g")
     chart = chart_of(slim, title=title, width=_WIDTH, height=_BARS)

@@ -36,6 +36,7 @@ def decision_curves(curves: Mapping[str, NetBenefit], *, event: str) -> Figure:
     ]
     benefit = np.array([[e.value for e in curve.model] for curve in curves.values()])
     best = max(float(np.nanmax(benefit)), float(first.treat_all.max()), 1e-9)
+    # Beyond this threshold nobody would act, so there is nothing to read.
     worth = np.maximum(np.nanmax(benefit, axis=0), first.treat_all) > _LITTLE * best
     # The axis ends at the next tenth, and shows one tenth at least.
     end = float(first.threshold[worth].max(initial=0))
@@ -60,6 +61,7 @@ def _only_comparable(curves: Mapping[str, NetBenefit]) -> NetBenefit:
     for curve in further:
         if not np.array_equal(curve.threshold, first.threshold):
             raise SettingError("the decision curves are at different thresholds: use the same")
+        # Acting on all has a net benefit that depends on the share of events alone.
         if not np.allclose(curve.treat_all, first.treat_all):
             raise SettingError(
                 "the decision curves are of data in which the event is not equally frequent: draw "
@@ -87,7 +89,6 @@ def _axes(scales: dict[str, alt.Scale], y: str = "net_benefit") -> Channels:
 def _reference_lines(
     rows: list[Row], scales: dict[str, alt.Scale]
 ) -> list[alt.Chart | alt.LayerChart]:
-    """Draw the lines of acting on all and on none, with their names."""
     everybody = [r for r in rows if r["model"] == "act on all"]
     (_, end), (lowest, _) = (scales[axis].to_dict()["domain"] for axis in "xy")
     nobody = [{"threshold": at, "net_benefit": 0} for at in (0, end)]

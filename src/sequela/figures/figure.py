@@ -45,9 +45,9 @@ _HALOED = re.compile(
 )
 _GEOMETRY = re.compile(r' (?:d|transform|x|y|width|height|x1|x2|y1|y2)="[^"]*"')
 
+Specification = dict[str, Any]  # a chart in JSON, as Vega-Lite defines it
 Layers = Sequence[alt.Chart | alt.LayerChart]
-Row = dict[str, Any]
-"""The data of one point, bar or text of a picture, by column."""
+Row = dict[str, Any]  # the data of one point, bar or text of a picture, by column
 Channels = dict[str, Any]
 """The arguments of altair's ``encode``, by channel: axes, colours, texts."""
 
@@ -88,7 +88,7 @@ class Figure:
         names = list(dict.fromkeys(chain.from_iterable(self.rows)))
         return pa.table({name: [row.get(name) for row in self.rows] for name in names})
 
-    def vega_lite(self) -> dict[str, Any]:
+    def vega_lite(self) -> Specification:
         """Return a Vega-Lite specification with its data, for any viewer of Vega-Lite."""
         return {**_themed(self.chart, PAPER), "description": self.alt}
 
@@ -104,6 +104,7 @@ class Figure:
         may define ``--third``. Ids of the picture begin with the name, which is unique on the page.
         """
         svg = _as_svg(self.chart, "transparent", name, self.alt)
+        # A page sets these variables by light or dark mode, which a fixed colour could not follow.
         for colour, variable in _VARIABLES.items():
             svg = svg.replace(f'"{colour}"', f'"{variable}"')
         return svg
@@ -136,7 +137,7 @@ class Figure:
         return f"{json.dumps(self.vega_lite(), ensure_ascii=False)}\n"
 
     def _standalone(self) -> str:
-        """Return the picture as SVG with a white background and fixed colours."""
+        # Ids differ between figures, and are the same each time.
         name = hashlib.sha256(self.alt.encode()).hexdigest()[:8]
         return _as_svg(self.chart, PAPER, f"figure-{name}", self.alt)
 
@@ -165,6 +166,7 @@ def _as_svg(chart: alt.TopLevelMixin, background: str, name: str, text: str) -> 
     # A screen reader does not announce the parts one by one; a hover describes each.
     svg = _DESCRIBED.sub(r"<\1\2\4><title>\3</title></\1>", svg)
     svg = re.sub(r' (role|aria-[a-z]+)="[^"]*"', "", svg)
+    # More digits than a screen shows double the size of a page, and differ between machines.
     svg = _GEOMETRY.sub(lambda match: _LONG_NUMBER.sub(_hundredths, match[0]), svg)
     return svg.replace("<svg ", f'<svg role="img" aria-label="{html.escape(text)}" ', 1)
 
@@ -178,11 +180,10 @@ def _renamed(svg: str, name: str) -> str:
 
 
 def _hundredths(number: re.Match[str]) -> str:
-    """Round a length to a hundredth of a pixel."""
     return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")
 
 
-def _themed(chart: alt.TopLevelMixin, background: str) -> dict[str, Any]:
+def _themed(chart: alt.TopLevelMixin, background: str) -> Specification:
     """Return the chart's specification in the package's colours and font.
 
     The theme is added to the finished specification, because each ``configure`` of a chart copies
@@ -197,7 +198,7 @@ def _themed(chart: alt.TopLevelMixin, background: str) -> dict[str, Any]:
     }
     grid = {"domainColor": FAINT, "gridColor": FAINT, "gridOpacity": 0.4, "tickColor": FAINT}
     legend = {"columnPadding": 16, "labelFontSize": 12, "symbolStrokeColor": INK, "titleLimit": 0}
-    specification: dict[str, Any] = chart.to_dict(validate=False)
+    specification: Specification = chart.to_dict(validate=False)
     rows = json.dumps(specification.get("datasets", {}), default=_plain)
     specification["datasets"] = json.loads(rows)
     config = specification["config"]
@@ -216,5 +217,4 @@ def _themed(chart: alt.TopLevelMixin, background: str) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> object:
-    """Return a scalar of numpy as one of Python, and a date as a text."""
     return value.item() if hasattr(value, "item") else str(value)

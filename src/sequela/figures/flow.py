@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
@@ -91,7 +90,8 @@ def css() -> str:
     return (files("sequela.figures") / "templates" / "flow.css").read_text("utf-8")
 
 
-def _share(part: Any, total: Any) -> str:
+def _share(part: "float | Hidden", total: "float | Hidden") -> str:
+    # A share with a hidden number is hidden itself; of nothing there is no share.
     if not total or isinstance(part / total, Hidden):
         return ""
     return f" ({part / total:.1%})".replace("%", " %")

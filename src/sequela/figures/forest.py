@@ -109,7 +109,6 @@ def _x(data: Sequence[Row], scale: ForestScale) -> alt.X:
 
 
 def _words(data: Sequence[Row], y: alt.Y) -> list[alt.LayerChart]:
-    """Draw the texts, headings in bold."""
     layers = []
     for heading, weight in ((True, "bold"), (False, "normal")):
         texts = [{"y": r["words"], "text": r["text"]} for r in data if r["heading"] == heading]

@@ -12,6 +12,7 @@ from sequela.evaluation.intervals import Estimate
 from sequela.evaluation.number import number, within
 from sequela.figures.figure import FIRST, INK, PAPER, SECOND, THIRD, Channels, Row, chart_of
 
+# Colour, dash and shape all differ, for prints in grey and colour-blind readers.
 _COLOURS = (FIRST, SECOND, THIRD, INK)
 _DASHES = ([1, 0], [6, 3], [2, 2], [9, 2, 2, 2], [12, 4])
 _SHAPES = ("circle", "diamond", "square", "triangle-up", "cross")
@@ -161,9 +162,9 @@ def thinned(x: NDArray[np.float64], y: NDArray[np.float64], tolerance: float) ->
 def _distance(
     x: NDArray[np.float64], y: NDArray[np.float64], along: float, up: float
 ) -> NDArray[np.float64]:
-    """Compute the distance of points from the line between the origin and (along, up)."""
     length = float(np.hypot(along, up))
     if length == 0:
         return np.hypot(x, y)
+    # The foot of the perpendicular, kept within the piece of the line.
     share = np.clip((x * along + y * up) / length**2, 0, 1)
     return np.hypot(x - share * along, y - share * up)

@@ -29,6 +29,7 @@ def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) ->
         x=alt.X("predicted:N", sort=order, title="predicted", axis=across),
         y=alt.Y("true:N", sort=order, title="true", axis=down),
     )
+    # Up to 0.6, so that dark text stays readable on the darkest cell.
     shade = alt.Scale(domain=[0, 1], range=[0.0, 0.6])
     cells = base.mark_rect(color=FIRST, aria=True).encode(
         description=alt.Description("hover:N"),

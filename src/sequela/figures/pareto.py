@@ -104,7 +104,6 @@ def accuracy_against_operations(
 def _operations(
     zero: Sequence[float], counted: Sequence[Row], ends: tuple[float, float], example: str
 ) -> alt.X:
-    """Return the logarithmic axis, on which ``zero`` is the place of models without operations."""
     return alt.X(
         "at:Q",
         title=f"operations for one {example} (logarithmic)",
@@ -131,9 +130,9 @@ def _hover(row: Row, form: str) -> str:
 
 
 def _places(uncounted: int, counted: Sequence[Row]) -> list[float]:
-    """Return the position of each model on the axis; models that are not counted share a strip."""
     fewest = min((r["operations"] for r in counted if r["operations"]), default=10)
     at = [float(r["operations"] or fewest / 4) for r in counted]
+    # Zero has no place on a logarithmic axis: it is drawn at a quarter of the fewest operations.
     least = math.log10(min(at, default=10.0))
     strip = [least - 0.3 - _STRIP * (1 - (i + 0.5) / uncounted) for i in range(uncounted)]
     return [*(10**place for place in strip), *at]
@@ -156,6 +155,7 @@ def _decades(counted: Sequence[Row]) -> list[float]:
     least, most = (math.log10(r["operations"]) for r in (counted[0], counted[-1]))
     powers = range(math.floor(least), math.ceil(most) + 1)
     ends = least - 0.1, most + 0.1
+    # The coarsest steps that give two labels: one label alone shows no scale.
     for steps in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 5, 7)):
         numbers = [step * 10.0**power for power, step in product(powers, steps)]
         numbers = [n for n in numbers if ends[0] <= math.log10(n) <= ends[1]]

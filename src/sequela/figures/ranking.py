@@ -112,7 +112,7 @@ def ranking(
 
 
 def _rows(curve: Curve, look: _Look, by_aim: float | Sequence[float] | None) -> list[Row]:
-    """Return the thinned curve, the band, and the points at thresholds."""
+    # A ROC curve is linear between thresholds: a mixture of two reaches each point.
     steps = curve.kind == "precision-recall" and not curve.parts
     x, y, threshold = _stepped(curve) if steps else (curve.x, curve.y, curve.threshold)
     rows: list[Row] = [
@@ -152,7 +152,6 @@ def _stepped(curve: Curve) -> _Points:
 
 
 def _axes(look: _Look, y: str | None = None) -> Channels:
-    """Return both axes; ``y`` names another column than the curve's."""
     scale = alt.Scale(domain=[0, 1], nice=False)
     axis = alt.Axis(format=".1f", tickCount=6)
     return {
@@ -170,7 +169,6 @@ def _chance(curve: Curve) -> alt.LayerChart:
 
 
 def _points(rows: list[Row], look: _Look, series: Series) -> list[alt.Chart | alt.LayerChart]:
-    """Draw points at the thresholds, with labels for one model, else with a legend."""
     marks = [
         {
             **row,
@@ -204,7 +202,6 @@ def _rates(row: Row, look: _Look) -> str:
 
 
 def _labels(marks: list[Row], look: _Look) -> list[alt.LayerChart]:
-    """Draw the thresholds next to their points, where the curve leaves room, without overlap."""
     labels, highest = [], -1.0
     style: dict[str, Any]
     for row in sorted(marks, key=lambda row: float(row[look.y])):

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from sequela.figures.figure import FIRST, INK, SECOND, THIRD, Figure, Row, chart_of
 
-Span = tuple[float, float]
-"""Onset and end in seconds."""
+Span = tuple[float, float]  # onset and end in seconds
 TimeAxis = Callable[..., alt.X]
 _WIDTH = 940  # width of the picture in pixels
 _BINS = 620  # number of spans of time in the picture of a whole recording
@@ -92,6 +91,7 @@ def near(
     ]
     x = _time(first, last, "seconds")
     # One scale for all channels, so that their amplitudes can be compared.
+    # Percentiles, as one artefact of some millivolts would flatten all channels.
     low, high = np.nanpercentile(signal, [1, 99], axis=1)
     scale = max(float(np.median(high - low)), 1.0)  # µV, into which most of the signal fits
     places = {name: -place for place, name in enumerate(names)}
@@ -159,8 +159,6 @@ def _traces(signal: NDArray[np.floating], names: Sequence[str], span: Span) -> l
 
 
 def _time(first: float, last: float, unit: str) -> TimeAxis:
-    """Return a function that makes the time axis; only the last chart has its title."""
-
     def x(*, title: bool = False) -> alt.X:
         axis = alt.Axis(title=f"{unit} from the start" if title else None, tickCount=10)
         return alt.X("time:Q", axis=axis, scale=alt.Scale(domain=[first, last], nice=False))
@@ -226,7 +224,6 @@ def _events(scored: ScoredRecording) -> str:
 
 
 def _strips(scored: ScoredRecording) -> list[tuple[str, Sequence[Span]]]:
-    """Return the detected events, and the known ones where there is a reference."""
     strips = [("found", scored.detected)]
     if scored.reference is not None:
         strips.append(("known", scored.reference))

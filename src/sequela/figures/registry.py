@@ -1,7 +1,7 @@
 """The pictures that are drawn of each run, on the page and in Python."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sequela.plugins import Registry
 
@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sequela.figures.figure import Figure
+    from sequela.runs.released import Released
 
 _BINARY = 2  # classes of a model whose matrix is in its own section
 
@@ -27,14 +28,14 @@ class RunFigure:
 
     name: str
     title: str
-    draw: "Callable[[Any], Figure | None]"
+    draw: "Callable[[Released], Figure | None]"
     note: str = ""
 
 
 RUN_FIGURES = Registry("figure", RunFigure)  # the pictures by name, in the order of the page
 
 
-def _learning_curve(run: Any, number: str) -> "Figure | None":
+def _learning_curve(run: "Released", number: str) -> "Figure | None":
     from sequela.figures.curves import learning_curve
 
     history = run.history
@@ -43,7 +44,7 @@ def _learning_curve(run: Any, number: str) -> "Figure | None":
     return learning_curve(history, number, keep) if recorded else None
 
 
-def _confusion_matrix(run: Any) -> "Figure | None":
+def _confusion_matrix(run: "Released") -> "Figure | None":
     """Draw three or more classes; two classes have their own section with thresholds."""
     from sequela.disclosure import Hidden
     from sequela.figures.matrices import confusion_matrix

@@ -82,7 +82,6 @@ def _points(name: str, curve: Reliability, smallest: int) -> list[Row]:
 
 
 def _histogram(name: str, chances: Mapping[str, NDArray[np.floating]], smallest: int) -> list[Row]:
-    """Count examples in twenty bins of the probability, or in fewer and wider ones."""
     counts, edges = np.histogram(chances[name], bins=_BINS, range=(0, 1))
     # A bar of few people would reveal them, so it is merged with its neighbour.
     wider = merged_bins(counts[:, np.newaxis], smallest)
@@ -97,7 +96,7 @@ def _histogram(name: str, chances: Mapping[str, NDArray[np.floating]], smallest:
 
 
 def _end(rows: list[Row]) -> float:
-    """Return the end of the axes: predictions of rare events are small."""
+    # With a rare event, all points would be in one corner of axes from 0 to 1.
     largest = max(max(r["chance"], r["happened"], r["high"] or 0) for r in rows)
     end = float(np.ceil(10 * largest - 1e-9)) / 10
     return end if end < _NEARLY_ALL else 1.0
@@ -133,7 +132,6 @@ def _points_of(rows: list[Row], series: Series, end: float) -> list[alt.Chart]:
 
 
 def _counts(rows: list[Row], series: Series) -> alt.Chart:
-    """Draw outlines of the histograms on a logarithmic scale, so that small counts are visible."""
     corners: list[Row] = []
     for row in rows:
         corners += [row, {**row, "chance": row["chance_to"]}]

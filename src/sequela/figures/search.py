@@ -1,7 +1,7 @@
 """A search for settings: its course, the importance of settings, and the loss by value."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TypedDict
 
 import altair as alt
 
@@ -13,7 +13,31 @@ _BAR = 26  # height of the bar of one setting
 _LOSS = "validation loss"
 
 
-def course(trials: Sequence[Mapping[str, Any]]) -> Figure:
+class Trial(TypedDict):
+    """One trial of ``search.json``; the loss is ``None`` where it did not finish."""
+
+    number: int
+    loss: float | None
+    values: Mapping[str, bool | float | str]
+
+
+class Bounds(TypedDict, total=False):
+    """The bounds of numbers, or the choices, as Optuna writes them."""
+
+    low: float
+    high: float
+    log: bool
+    choices: Sequence[object]
+
+
+class SearchedRange(TypedDict):
+    """The range of one setting: the name of Optuna's distribution, and its bounds."""
+
+    name: str
+    attributes: Bounds
+
+
+def course(trials: Sequence[Trial]) -> Figure:
     """Draw the loss of each finished trial of ``search.json``, and the lowest so far."""
     rows: list[Row] = []
     for trial in trials:
@@ -22,6 +46,7 @@ def course(trials: Sequence[Mapping[str, Any]]) -> Figure:
             best = min(loss, rows[-1]["lowest so far"]) if rows else loss
             rows.append({"trial": trial["number"], "loss": loss, "lowest so far": best})
     x = alt.X("trial:Q", title="trial", axis=alt.Axis(tickMinStep=1, format="d", tickCount=6))
+    # Losses near the best one differ by little, and those of failed settings by factors.
     scale = alt.Scale(type="log", nice=False)
     base = chart_of(rows).encode(x=x)
     points = base.mark_point(color=SECOND, filled=True, opacity=0.8, size=36).encode(
@@ -51,7 +76,7 @@ def mattered(shares: Mapping[str, float]) -> Figure:
     return Figure.of([bars], (200, _BAR * len(rows)), text, rows)
 
 
-def by_value(name: str, trials: Sequence[Mapping[str, Any]], range_: Mapping[str, Any]) -> Figure:
+def by_value(name: str, trials: Sequence[Trial], range_: SearchedRange) -> Figure:
     """Draw the loss of each finished trial at its value of one setting."""
     rows: list[Row] = []
     for trial in trials:

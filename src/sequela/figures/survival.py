@@ -37,6 +37,7 @@ def risk_over_time(
         points += [
             {"group": name, "what": "predicted", "day": day, "share": risk} for day, risk in risks
         ]
+    # Shares by day 30 are small: an axis up to 1 would hide the differences of the groups.
     most = max([row["high"] or row["share"] for row in rows] + [row["share"] for row in points])
     axes = _axes(1.05 * most)
     layers = [

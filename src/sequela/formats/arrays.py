@@ -16,8 +16,8 @@ from sequela.formats import opened
 
 KEYS = ("id", "subject", "session", "recording", "site", "label", "time")
 REMEDY = "correct the file, or its declaration"
+# The usual names of arrays of signals, where none is named.
 _ARRAYS = ("X", "signal", "signals", "data", "x")
-"""The usual names of arrays of signals, where none is named."""
 _DIMENSIONS = (2, 3)  # the numbers of dimensions that an array of signals may have
 DOZEN = 12  # the number of names that a message lists
 Array: TypeAlias = NDArray[Any]
@@ -74,6 +74,7 @@ def _loaded(path: Path) -> Iterator[Any]:
 
     content = opened.content(path, "an npy or npz file of arrays", REMEDY)
     try:
+        # A pickled object runs code when it is loaded.
         yield np.load(io.BytesIO(content), allow_pickle=False)
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         if isinstance(error, DataError):
@@ -101,7 +102,7 @@ def missing(path: Path, column: str, names: Sequence[str], key: str) -> DataErro
     return DataError(f"{path}: no column '{column}' (found: {few(names)}){hint}; correct {key}")
 
 
-def of_epochs(signals: Any) -> Any:
+def of_epochs(signals: object) -> Any:
     """Return MNE's Epochs as an array (epoch, n_chans, n_times) in µV; anything else unchanged."""
     if not hasattr(signals, "get_data") or not hasattr(signals, "ch_names"):
         return signals
@@ -110,6 +111,7 @@ def of_epochs(signals: Any) -> Any:
             f"{type(signals).__name__} is one recording; expected examples: cut it by "
             "mne.make_fixed_length_epochs, or save it as .fif and train on its folder"
         )
+    # MNE holds volts, and models read microvolts.
     return signals.get_data(copy=False) * 1e6
 
 

@@ -29,10 +29,11 @@ def values_of(column: Column) -> NDArray[Any]:
     if pa.types.is_boolean(array.type):
         return _bits(data, array)
     kind = _kind(array.type)
+    # A slice shares the buffer of its column, and its offset counts values, not bytes.
     return np.frombuffer(data or b"", kind, len(array), array.offset * kind.itemsize)
 
 
-def _kind(kind: pa.DataType) -> np.dtype[Any]:
+def _kind(kind: pa.DataType) -> np.dtype[np.generic]:
     """Return NumPy's type; older pyarrow imports pandas for this."""
     if pa.types.is_timestamp(kind):
         return np.dtype(f"datetime64[{kind.unit}]")
@@ -79,6 +80,7 @@ def text_column_of(texts: Sequence[str | None]) -> pa.StringArray:
         >>> text_column_of(["a", None, "bc"]).to_pylist()
         ['a', None, 'bc']
     """
+    # Arrow's column of text is a buffer of bytes, and the position at which each text ends.
     written = [b"" if text is None else text.encode() for text in texts]
     ends = np.cumsum([0, *map(len, written)]).astype(np.int32)
     filled = np.array([text is not None for text in texts], np.bool_)
@@ -94,5 +96,6 @@ def _one(column: Column) -> pa.Array:
 
 def _bits(data: pa.Buffer, array: pa.Array) -> NDArray[np.bool_]:
     packed = np.frombuffer(data, np.uint8)
+    # A slice may begin within a byte, so the bits before it are unpacked as well.
     end = array.offset + len(array)
     return np.unpackbits(packed, count=end, bitorder="little")[array.offset :].view(np.bool_)

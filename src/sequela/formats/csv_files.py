@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Annotated, Any, BinaryIO, Literal, Self, cast
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal, Self, cast
 
 from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
 
 from sequela.errors import DataError, SettingError
 from sequela.formats.opened import opened, problem
+
+if TYPE_CHECKING:
+    from _csv import Reader
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 Date = Literal[
@@ -77,6 +80,7 @@ class Format:
             written = re.sub("%[dmY]|[.]", lambda part: _DIGITS[part[0]], self.date)
             order = re.findall("%([dmY])", self.date)
             year, month, day = (order.index(part) + 1 for part in "Ymd")
+            # Days and months get a zero; the next pattern removes it from two digits.
             steps += [
                 (f"^{written}", rf"\{year}-0\{month}-0\{day}"),
                 ("^([0-9]{4})-0?([0-9]{2})-0?([0-9]{2})($|[ T])", r"\1-\2-\3\4"),
@@ -85,9 +89,11 @@ class Format:
         if kind in {"number", "integer"}:
             if self.thousands:
                 between, mark = f"[{self.thousands}]", f"[{self.decimal}]"
+                # Groups have exactly three digits, as 1,23 is not a number with thousands.
                 groups = f"(?:{between}([0-9]{{3}}))" + f"(?:{between}([0-9]{{3}}))?" * 3
                 steps.append((f"^([+-]?[0-9]{{1,3}}){groups}((?:{mark}[0-9]*)?)$", r"\1\2\3\4\5\6"))
             if self.decimal != ".":
+                # A point in a file with decimal commas is a fault: it becomes an invalid sign.
                 steps += [("[.]", "!"), (",", ".")]
         return steps
 
@@ -95,6 +101,7 @@ class Format:
         """Write a cell in the usual form: see ``replaced``."""
         text = cell.strip()
         for pattern, replacement in self.replaced(kind):
+            # To Python ``\10`` is group 10; to DuckDB and Spark it is group 1 and a zero.
             text = re.sub(pattern, re.sub(r"\\(\d)", r"\\g<\1>", replacement), text, count=1)
         return text
 
@@ -142,8 +149,9 @@ def _not_text(path: Path, form: Format, error: UnicodeError) -> DataError:
 
 
 @contextmanager
-def rows_of(path: Path, form: Format = PLAIN) -> Iterator[Any]:
+def rows_of(path: Path, form: Format = PLAIN) -> Iterator["Reader"]:
     """Read the rows of a CSV file by ``csv.reader``, decompressed as by ``opened``."""
+    # Excel writes a byte order mark, which would be part of the first name.
     encoding = "utf-8-sig" if form.is_utf8 else form.encoding
     try:
         with (
@@ -159,6 +167,7 @@ def rows_of(path: Path, form: Format = PLAIN) -> Iterator[Any]:
 
 def header(path: Path, form: Format = PLAIN) -> list[str]:
     """Read the names of the columns, in lower case and with ``_`` for other signs, in order."""
+    # An empty file has no header, which ``check_separator`` reports.
     with rows_of(path, form) as rows:
         written = [name.strip() for name in next(rows, [])]
     check_separator(path, written, form.separator)

@@ -56,13 +56,14 @@ _KINDS = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
+# A line of the program sha256sum: the digits, then a space or ``*`` before the name.
 _SUM = re.compile(r"([0-9a-fA-F]{64})  ?\*?(\S.*)")
-_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # an escape of half a pair (RFC 8259, section 8.2)
 _NOT_FINITE = ("NaN", "Infinity")
-_DIGITS = 300
-_ZIP_END = b"PK\x05\x06"
-_ZIP_END_BYTES = 22
-_ZIP_COUNT_UNKNOWN = 0xFFFF
+_DIGITS = 300  # of a whole number; 309 overflow a double
+_ZIP_END = b"PK\x05\x06"  # signature of the end of the central directory (APPNOTE.TXT, 4.3.16)
+_ZIP_END_BYTES = 22  # its size without a comment
+_ZIP_COUNT_UNKNOWN = 0xFFFF  # the number is elsewhere then, in Zip64
 _DEFLATE = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
@@ -85,6 +86,7 @@ def opened(
                 if len(names) != 1:
                     raise zipfile.BadZipFile(f"it has {len(names)} entries, not one: unpack it")
                 source = cast("BinaryIO", archive.open(names[0]))
+        # Only packed content can be larger than its file.
         times_size = max(TIMES * size, SMALL) if compressed else size
         raw = _Guarded(source, str(path), f"expected {expected}; {remedy}", times_size, most)
         with io.BufferedReader(raw, _CHUNK) as stream:
@@ -307,7 +309,7 @@ def json_value(text: str | bytes, *, finite: bool = True) -> Any:
     if isinstance(text, bytes):
         text = text.decode("utf-8")
 
-    def members_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    def members_of(pairs: list[tuple[str, object]]) -> dict[str, object]:
         members = dict(pairs)
         if len(members) < len(pairs):
             names = [name for name, _ in pairs]
@@ -359,6 +361,7 @@ class _Guarded(io.RawIOBase):
             part = self._source.read(len(buffer))
         buffer[: len(part)] = part
         self._given += len(part)
+        # The limits are checked as the bytes come, so a zip bomb is stopped after one chunk.
         if self._most is not None and self._given > self._most:
             raise _too_much(self._place, f"more than {self._most:,} bytes", self._rest)
         if self._given > self._times_size:
@@ -384,6 +387,7 @@ def _regular(path: Path, expected: str, remedy: str) -> Iterator[io.BufferedRead
         )
         raise DataError(f"{words}; {rest}") from error
     with file:
+        # The name may lead to another file by now, so the open file is checked again.
         _check_regular(path, os.fstat(file.fileno()).st_mode, rest)
         yield file
 
@@ -427,6 +431,7 @@ def _zip_members(path: Path, expected: str, remedy: str) -> Iterator[tuple[str, 
             archive = zipfile.ZipFile(file)
             _check_count(file, archive)
         entries = sorted(archive.infolist(), key=lambda entry: entry.filename)
+        # The list states the sizes, so a bomb is refused before anything is unpacked.
         if sum(entry.file_size for entry in entries) > max(TIMES * size, SMALL):
             raise _too_much(str(path), _TIMES_SIZE, rest)
         for entry in entries:
@@ -443,8 +448,10 @@ def _zip_members(path: Path, expected: str, remedy: str) -> Iterator[tuple[str, 
 
 def _check_count(file: BinaryIO, archive: zipfile.ZipFile) -> None:
     """Check that an archive's list has as many entries as its end states: one may hide another."""
+    # A comment of at most 65,535 bytes may follow the end.
     file.seek(-min(os.fstat(file.fileno()).st_size, _ZIP_END_BYTES + 0xFFFF), os.SEEK_END)
     tail = file.read()
+    # Bytes 10 and 11 hold the number of entries (APPNOTE.TXT, 4.3.16).
     (stated,) = struct.unpack_from("<H", tail, tail.rindex(_ZIP_END) + 10)
     count = len(archive.infolist())
     if stated not in (_ZIP_COUNT_UNKNOWN, count):
@@ -466,6 +473,7 @@ def _tar_members(path: Path, expected: str, remedy: str) -> Iterator[tuple[str, 
     rest = f"expected {expected}; {remedy}"
     with opened(path, expected, remedy) as stream:
         with _translated(str(path), rest):
+            # As a stream, so that an archive may be larger than memory.
             archive = tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header)  # noqa: SIM115
         while True:
             with _translated(str(path), rest):

@@ -20,6 +20,7 @@ _BETWEEN = 2  # bytes from a key to its value: the type and the length of the va
 
 def seal(data: bytes, key: str = KEY) -> bytes:
     """Replace the zeros in the metadata of a file by the SHA-256 of the file."""
+    # The metadata is at the end of a Parquet file, so the last occurrence of the key is meant.
     begin = data.rindex(key.encode()) + len(key) + _BETWEEN
     return data[:begin] + _digest(data) + data[begin + len(EMPTY) :]
 
@@ -42,6 +43,7 @@ def write(table: pa.Table, path: Path) -> None:
     """Write a Parquet file with its SHA-256; the same table, the same bytes."""
     metadata = {**(table.schema.metadata or {}), KEY: EMPTY}
     buffer = pa.BufferOutputStream()
+    # The checksum of each page shows where a file is damaged, and not only that it is.
     pq.write_table(table.replace_schema_metadata(metadata), buffer, write_page_checksum=True)
     path.write_bytes(seal(buffer.getvalue().to_pybytes()))
 

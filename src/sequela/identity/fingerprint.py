@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 CHANCE_OF_COPY = 1e-6  # probability of a false alarm over all records that are compared
+# The least share of the marks of a common stretch that two copies of a signal have in common.
 SAME = 0.6
-"""The least share of the marks of a common stretch that two copies of a signal have in common."""
 _HALF = 4  # samples of each half of a slope
 _WINDOW = 48  # slopes that a mark describes
 _APART = 16  # slopes on each side than which a mark is stronger
@@ -44,10 +44,10 @@ _RESEMBLING = 0.5  # share of the marks that records have in common at least
 _NO_SLOPE = 1e-6  # share of the greatest value: rounding errors of a flat line
 
 Kind = Literal["signal", "records"]
+# The least marks of a unit by which a copy of it is recognised.
 _LEAST_MARKS: Mapping[Kind, int] = {"signal": _AGREEING, "records": _RARE}
-"""The least marks of a unit by which a copy of it is recognised."""
+# The bytes of a place, and the type of a mark.
 _LAYOUT: Mapping[Kind, tuple[int, str]] = {"signal": (4, "<u8"), "records": (0, "<u4")}
-"""The bytes of a place, and the type of a mark."""
 
 
 @dataclass(frozen=True)
@@ -140,9 +140,11 @@ def of_records(units: Sequence[str], unit: NDArray[np.int64], token: NDArray[np.
 
     ``unit`` (token,) is an index into ``units``. The lower 32 bits of ``token`` (token,) count.
     """
+    # The unit is in the upper 32 bits and the hash in the lower ones, so one sort orders both.
     pairs = np.sort((unit.astype(np.uint64) << np.uint64(32)) | (token & np.uint64(0xFFFFFFFF)))
     pairs = pairs[np.diff(pairs, prepend=~pairs[:1]) != 0]
     of_unit = (pairs >> np.uint64(32)).astype(np.int64)
+    # Sorted hashes begin with the smallest, which are the sketch (Broder 1997).
     smallest = _rank(of_unit) < _MOST
     marks = pairs[smallest] & np.uint64(0xFFFFFFFF)
     places = np.zeros(len(marks), np.int64)
@@ -172,6 +174,7 @@ def tokens(
     hashes = [int.from_bytes(how.digest(text)[:8], "little") for text in names]
     token = np.array(hashes, np.uint64)[name]
     for number in numbers:
+        # Mixing after each number makes their order count.
         token = _mixed(token ^ _mixed(number.astype(np.uint64)))
     return token
 
@@ -198,6 +201,7 @@ def copies(
     """
     copied = np.zeros(count, np.bool_)
     new, old = unseen[pairs.reference], trained[pairs.reference]
+    # A copy of an unseen unit outweighs a likeness, a copy of a trained unit outweighs both.
     copied[pairs.query[old]] = True
     copied[pairs.query[new & pairs.copy]] = False
     copied[pairs.query[old & pairs.copy]] = True
@@ -237,6 +241,7 @@ def _marks_of(
     """Return rows, places and marks of signals (signal, time), by row and place."""
     # A slope is the difference of the sums of neighbouring halves, from running totals.
     total = np.zeros((len(signals), signals.shape[1] + 1))
+    # The first value is subtracted, since running totals of a large offset would lose digits.
     np.cumsum(signals - signals[:, :1], axis=1, out=total[:, 1:])
     mean = total[:, _HALF:] - total[:, :-_HALF]
     slope = mean[:, _HALF:] - mean[:, :-_HALF]
@@ -253,6 +258,7 @@ def _marks_of(
     row, place = np.nonzero(strongest[:, half : slope.shape[1] - half + 1])
     place += half
     window = slope[row[:, np.newaxis], place[:, np.newaxis] + np.arange(-half, half)]
+    # The sign of the strongest slope is divided out, so an inverted copy has the same marks.
     signs = (window * np.sign(slope[row, place])[:, np.newaxis]) @ _directions() > 0
     mark = np.packbits(signs, axis=1).view("<u8")[:, 0].astype(np.uint64)
     # Of the strongest marks, those that are nearly repeated within the signal are left out.
@@ -328,6 +334,7 @@ def _equal(
     values: NDArray[np.uint32], candidates: NDArray[np.uint32]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return indices of all pairs of equal values."""
+    # In sorted candidates, all partners of a value are in one stretch.
     order = np.argsort(candidates, kind="stable")
     first, end = (np.searchsorted(candidates[order], values, side) for side in ("left", "right"))
     counts = end - first
@@ -363,6 +370,7 @@ def _too_alike(reference: Content, query: Content) -> Matches:
         union = size[i] + size[j] - len(shared)
         needed = least + _log2_choices(int(union), len(shared))
         if bits[shared].sum() <= needed:
+            # Taken as independent, codes mostly give more bits: a cheap first test.
             continue
         copied[pair] = evidence(shared, i, j) > needed
     return Matches(first[copied], second[copied] - n_reference, copied[copied])
@@ -370,7 +378,10 @@ def _too_alike(reference: Content, query: Content) -> Matches:
 
 def _bits(rows: "csr_array", copies: int = 0) -> tuple[NDArray[np.float64], float]:
     """Return the bits of a single code in ``copies`` more of its rows (code,), and those needed."""
+    # Half a count more, so that a code of no other record is rare and not impossible (the estimator
+    # of Krichevsky and Trofimov 1981).
     bits = -np.log2((rows.sum(axis=0) + copies + 0.5) / (rows.shape[0] + 1))
+    # Each pair of n records may agree by chance, so the evidence must outweigh n squared pairs.
     return bits, float(2 * np.log2(rows.shape[0]) - np.log2(CHANCE_OF_COPY))
 
 
@@ -431,6 +442,7 @@ def _sharing_rare(
             first, second = shared.tocoo().coords
             first, second = first + start, second + begin
             least = _RESEMBLING / (1 + _RESEMBLING) * (size[first] + size[second])
+            # A Jaccard index of J means that J / (1 + J) of both sizes together are shared.
             enough = shared.data >= least - np.maximum(rest[first], rest[second])
             pairs.append(np.stack([first[enough], second[enough]]))
     first, second = np.concatenate(pairs, axis=1)

@@ -20,8 +20,8 @@ from platformdirs import user_config_path
 from sequela.errors import SettingError
 from sequela.files import writing
 
+# The environment variable with the path of the key file; several users may share one.
 VARIABLE = "SEQUELA_KEY"
-"""The environment variable with the path of the key file; several users may share one."""
 _BYTES = 32
 _DIGITS = 16  # hexadecimal digits of an id's hash
 _EVERYBODY = 0o007  # permissions of other users
@@ -50,6 +50,7 @@ class Pseudonyms:
 
     def each(self, ids: Ids) -> Ids:
         """Hash each id, (example,)."""
+        # Each distinct id is hashed once: windows of one recording repeat its id.
         distinct, inverse = np.unique(ids, return_inverse=True)
         return np.array([self.of(str(id_)) for id_ in distinct], np.str_)[inverse]
 
@@ -101,9 +102,11 @@ def _make(path: Path) -> Pseudonyms:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         try:
+            # Others can never read the file, not even before a change of its rights.
             handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(handle, "w", encoding="ascii") as file:
                 file.write(f"{secrets.token_hex(_BYTES)}\n")
+            # A link fails where the file exists, so two processes agree on the key of the first.
             with suppress(FileExistsError):
                 os.link(partial, path)
         finally:

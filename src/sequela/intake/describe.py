@@ -10,8 +10,8 @@ from rich.text import Text
 
 from sequela.datasets.catalog import DATA_SETS, data_sets
 
+# The fields of the list of data sets; the rest of an entry is for the program.
 SHOWN = ("title", "kind", "licence", "citation", "size", "homepage", "how_to_get")
-"""The fields of the list of data sets; the rest of an entry is for the program."""
 HEAD = 100_000  # rows that are read of a table of a database: a table may have billions
 _SEVERAL = 2  # tables of a folder, from which on it is taken for hospital tables
 
@@ -69,12 +69,14 @@ def describe(place: Path | str, show: Callable[[str], None] = lambda _: None) ->
     if is_odbc(place):
         with temporary() as work, closing(OdbcDatabase(str(place))) as database:
             folder = work / "database"
+            # The start of each table is copied: files and databases share one inspection.
             make_folder(folder)
             for _, name in database.tables:
                 show(f"{name}: reading the first {HEAD:,} rows")
                 pq.write_table(database.head(name, HEAD), folder / f"{name}.parquet")
             return describe_tables.propose(folder, show), OF_TABLES
     path = Path(place)
+    # A folder of this name comes before the data set of the catalogue.
     if str(path) in DATA_SETS and not path.exists():
         return describe_tables.shown(str(path)), OF_TABLES
     if holds_tables(path):
@@ -98,6 +100,7 @@ def holds_tables(path: Path) -> bool:
     from sequela.signals.reading import is_declared
     from sequela.tables.stored_tables import files_under, sheets
 
+    # A folder of recordings often has tables too, of its events and participants.
     if not path.is_dir() or has_recordings(path) or is_declared(path):
         return False
     files = [file for file in files_under(path) if _is_table(file)]

@@ -80,6 +80,7 @@ def propose(path: Path) -> str:
 
 def _column_of(role: str, names: Sequence[str]) -> str | None:
     """Return the first column with a usual name for a role, in either case."""
+    # Reversed, so that the first of two columns wins whose names differ in case only.
     lower = {name.lower(): name for name in reversed(names)}
     return next((lower[name] for name in _ROLES[role].split() if name in lower), None)
 
@@ -143,6 +144,7 @@ def has_samples(path: Path) -> bool:
 
 def _numbered(names: Sequence[str]) -> str | None:
     """Return the pattern of many columns that have one name and a number each."""
+    # Samples in columns are mostly named X1, X2, ...: one stem with many numbers.
     stems = Counter(name.rstrip("0123456789") for name in names if name[-1:].isdigit())
     stem, count = next(iter(stems.most_common(1)), ("", 0))
     return f"{stem}*" if count >= _NUMBERED else None
@@ -235,6 +237,7 @@ def _of_folder(path: Path, proposal: Proposal) -> None:
         proposal.key("channels", common, "channels of EEG that all files have")
     except SequelaError as error:
         proposal.key("channels", None, " ".join(str(error).split()))
+    # A higher rate would invent samples, so the lowest one is proposed.
     first_rates = {file.rate(0) for file in headers}
     if len(first_rates) > 1:
         why = "the files differ in rate: the lowest of them, in Hz"
@@ -252,6 +255,7 @@ def _facts(headers: Sequence[SignalFile], *, has_rate: bool) -> Iterator[str]:
     """Yield sentences on recordings."""
     facts = [f"{len(headers):,} recordings"]
     if has_rate:
+        # The first channel stands for the file: the length of a recording is that of each channel.
         lengths = [(sum(b - a for a, b, _ in file.pieces_of(0)), file.rate(0)) for file in headers]
         facts.append(f"{sum(n / rate for n, rate in lengths) / 3600:,.2f} hours")
     if n_gaps := folders.n_gaps_of(headers):
@@ -278,6 +282,7 @@ def _subjects(path: Path, headers: Sequence[SignalFile], proposal: Proposal) -> 
         proposal.notes.append("a folder of BIDS: subjects are those of its paths")
         return
     codes = {file.patient for file in headers}
+    # One header without a code leaves a recording without a person.
     if "" not in codes and len(codes) > 1:
         why = f"the headers name {len(codes):,} patients: is each code one person?"
         proposal.key("subject", "header", why)
@@ -310,6 +315,7 @@ def _events(path: Path, headers: Sequence[SignalFile], proposal: Proposal) -> No
 
 def _sources(path: Path, headers: Sequence[SignalFile]) -> Iterator[str]:
     """Yield sources of events that are present, the most certain first."""
+    # Files of the BIDS standard state the class of each event; free annotations seldom do.
     if any(folders.place_of_bids(file.path).exists() for file in headers):
         yield folders.BIDS
     for source in seizure_lists.SOURCES:

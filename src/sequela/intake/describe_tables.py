@@ -17,6 +17,7 @@ from sequela.intake.inspection import InspectedColumn, InspectedTable, inspect
 from sequela.tables.declarations import Kind
 from sequela.tables.declared.source import READ_TIMES, place_of
 
+# The usual English and German names of columns, in lower case.
 _ID = r"(_?(id|nr|no|num|number|key))?"
 _PERSON = re.compile(rf"(patient(en)?|subject|person|pat|client|mrn|pid){_ID}")
 _STAY = re.compile(rf"((hospital_)?stay|visit|encounter|h?adm|admission|case|episode|fall\B){_ID}")
@@ -78,6 +79,7 @@ class _Proposal:
             f"title = {_quoted(self.root.name)}",
             "",
         ]
+        # The form of most tables becomes the common one, and the others state their own.
         keys = Counter(chain.from_iterable(table.form.items() for table in self.tables))
         self.form = asdict(PLAIN) | dict(pair for pair, _ in reversed(keys.most_common()))
         if self.form["thousands"] == self.form["decimal"]:  # of different tables
@@ -182,6 +184,7 @@ class _Proposal:
             return
         used = {admitted.name, discharged.name, self.person, self.stay}
         ended = _column(table, "death", but=used)
+        # A text of the stay, such as the kind of admission, makes the code of the admission.
         kind = next(
             (c for c in table.columns if c.kind is Kind.TEXT and c.name not in used and c != ended),
             None,
@@ -202,6 +205,7 @@ class _Proposal:
             died = f"{ended.name} is not None"
         else:
             values = ended.values or ("0", "1")
+            # Without a word for death, the last value in order is proposed: 1 of 0 and 1.
             value = next((v for v in values if _DIED.fullmatch(v)), values[-1])
             died = f"{ended.name} == {value if ended.kind is Kind.INTEGER else repr(value)}"
         self.decide(f"does this record a death in the stay ({ended.describe()})?")
@@ -228,6 +232,7 @@ class _Proposal:
                 f"{value.name} holds {rest} besides numbers, whose events get no value: is that "
                 "right? docs/tables.md reads them"
             )
+        # Codes of ICD are mostly assigned for the bill, after the discharge.
         billed = _ICD in code.name or _ICD in table.name
         family, name = ("ICD10CM", "undotted") if billed else (table.name.upper(), code.name)
         if billed:

@@ -54,6 +54,7 @@ def get_bonn(folder: Path, url: str | None = None) -> Path:
     O.zip, N.zip, F.zip and S.zip; the publisher's by default.
     """
     if folder.exists():
+        # The files may have changed since they were fetched, so they are checked again.
         for letter in bonn.PUBLISHED_ORDER:
             _prove_kept(folder / f"{letter}.zip", letter, delete=folder)
         return folder
@@ -83,6 +84,7 @@ def _download(url: str, file: Path, letter: str) -> None:
         with urlopen(request, timeout=TIMEOUT) as response:  # noqa: S310 - the user's own address
             content = response.read()
     except (OSError, HTTPException, ValueError) as error:
+        # An HTTPError is an open response as well.
         if isinstance(error, HTTPError):
             error.close()
         raise DownloadError(f"{url} could not be fetched ({error}): {by_hand}") from error
@@ -113,6 +115,7 @@ def _prove(file: Path, letter: str) -> None:
     if not file.is_file():
         raise DataError("it does not exist")
     with file.open("rb") as content:
+        # A page that checks for a browser comes with the status of success.
         start = content.read(200).lstrip()
     if start.startswith(b"<"):
         raise DataError("it is a web page, such as sites send to check for a browser")

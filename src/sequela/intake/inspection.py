@@ -91,6 +91,7 @@ class InspectedColumn:
     def unique(self) -> bool:
         """True if it may identify a row: a measurement does not, though no two be equal."""
         alike = self.rows == self.filled == self.distinct
+        # Equal measurements are likely in larger tables, so a float does not identify a row.
         return alike and self.rows > 0 and self.kind is not Kind.NUMBER and not self.cells
 
     def describe(self) -> str:
@@ -220,6 +221,7 @@ def _encoding(path: Path) -> tuple[str, set[str]]:
     """Return the encoding of a file, and its letters beyond ASCII."""
     with opened(path, "a table") as stream:
         marked = stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    # From narrow to wide: each ASCII file is UTF-8 too, and Latin-1 decodes any bytes.
     for name in ("utf-16",) if marked else ("ascii", "utf-8", "latin-1", "cp1252", "cp850"):
         letters: set[str] = set()
         with (
@@ -260,6 +262,7 @@ def _add_numbers(form: FormKeys, columns: Sequence[InspectedColumn], doubts: lis
     # 1,234 has a decimal comma or a comma between thousands: all columns decide that together.
     marked = [c for c in columns if c.fits and c.kind is not Kind.TIME]
     possible = [f for f in _NUMBERS if all(_fits(c, f) for c in marked)]
+    # A sign between thousands is assumed only where no form without it fits all columns.
     simple = [f for f in possible if not (f.thousands and Format(decimal=f.decimal) in possible)]
     names = ", ".join(c.name for c in marked)
     if not marked:
@@ -344,6 +347,7 @@ def _column(name: str, view: str, rows: int, connection: "DuckDBPyConnection") -
     span = f"SELECT min({ordered}), max({ordered}) FROM seen"  # noqa: S608
     least, most = connection.execute(span).fetchall()[0]
     if kind is Kind.TIME:
+        # Only years: a proposal may be shared, and the dates of patients must not be.
         least, most = least[:4], most[:4]
     else:
         least, most = f"{least:g}", f"{most:g}"
@@ -353,6 +357,7 @@ def _column(name: str, view: str, rows: int, connection: "DuckDBPyConnection") -
 
 def blanked(connection: "DuckDBPyConnection", table: str, column: str, codes: list[str]) -> int:
     """Set the cells of a column that hold a code for missing to NULL, and return their number."""
+    # A code such as -99 may be written as -99.0 by programs that made the column a float.
     cell = f"lower(regexp_replace(trim({quoted(column)}), '[.,]0+$', ''))"
     change = f"UPDATE {quoted(table)} SET {quoted(column)} = NULL WHERE list_contains(?, {cell})"  # noqa: S608
     return int(connection.execute(change, [codes]).fetchall()[0][0])
@@ -379,6 +384,7 @@ def _questions(column: InspectedColumn, connection: "DuckDBPyConnection") -> Ite
     least, largest = connection.execute(query).fetchall()[0]
     query = f"SELECT x, sum(n) FROM {number} WHERE x IN {_MISSING} GROUP BY x ORDER BY x"  # noqa: S608
     for code, count in connection.execute(query).fetchall():
+        # A code for missing is far away: below all measurements, or above twice the largest.
         if least is not None and count > 1 and (code < 0 <= least or code > 2 * largest > 0):
             yield (
                 f"is {code:g} in '{name}' a code for missing? {count:,} cells hold it, the others "

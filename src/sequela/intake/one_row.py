@@ -15,7 +15,7 @@ from functools import lru_cache
 from itertools import permutations
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sequela.config import QuestionSettings, SignalSettings
 from sequela.datasets.catalog import DataSet
@@ -90,7 +90,7 @@ class Rows:
 
 
 def rows_of_model(
-    settings: SignalSettings | None, data_set: DataSet, words: Mapping[str, Any]
+    settings: SignalSettings | None, data_set: DataSet, words: Mapping[str, Sequence[str]]
 ) -> Rows | None:
     """Return the description of other data for a model, by its header; ``None`` for other data."""
     if not data_set.rows:
@@ -143,13 +143,14 @@ def described(path: Path, options: SignalSettings) -> SignalSettings:
             "written in another way (leading zeros, capitals or an ending .0), and their patients "
             "may be in two sets: write each id in one way"
         )
+    # Only the form of the cells is recorded: new data may have another separator.
     cells = [f"{k}={v}" for k in _OF_CELLS if (v := getattr(table.form, k)) != getattr(PLAIN, k)]
     form = (*dict.fromkeys((*form, *cells)),)
     classes = _checked_classes(settings, values)
     return settings.model_copy(update={"classes": classes, "format": form})
 
 
-def with_task(records: Mapping[str, object], settings: SignalSettings) -> dict[str, Any]:
+def with_task(records: Mapping[str, object], settings: SignalSettings) -> dict[str, object]:
     """Add to settings of records the task: to predict the label of a row from its other cells."""
     classes = _classes_of(settings).names
     name = re.sub("[^a-z0-9]+", "-", str(settings.label).lower()).strip("-")
@@ -382,6 +383,7 @@ def _why_not(column: InspectedColumn) -> str:
     if column.distinct <= 1 and column.filled in {0, column.rows}:
         return "all cells are equal" if column.filled else "all cells are blank"
     if column.kind is Kind.INTEGER and column.unique and column.rows > _LISTED:
+        # Whole numbers without a gap count the rows.
         consecutive = float(column.most) - float(column.least) + 1 == column.rows
         if consecutive or _NUMBERED.fullmatch(column.name):
             return "numbers of rows or people"
@@ -424,6 +426,7 @@ class _EventTable:
                 raise DataError(f"{self.path}: a person must still decide: {_by_option(doubt)}")
         options = [option for option in options if not option.startswith((_KEY, _SHEET))]
         in_file = dict(self.inspection.form)
+        # New data may have a declared decimal mark that few cells seemed to show between thousands.
         if f"decimal={in_file.get('thousands')}" in options:
             del in_file["thousands"]
         if not is_csv(self.path):  # numbers of other files have one form
@@ -572,6 +575,7 @@ class _EventTable:
             yield "moment", f"'{AGE}'", age, f"{age} IS NOT NULL"
         for text, place in _classes_of(settings).numbers.items() if labelled else ():
             where = f"{_cell(str(settings.label))} = {_text(text)}"
+            # After the prediction, and before the person's next row a second later (``_PEOPLE``).
             outcome = f"'{(ALIVE, EXPIRED)[place]}'"
             yield "moment + INTERVAL 500 MILLISECOND", outcome, "NULL", where
 
@@ -584,5 +588,6 @@ class _EventTable:
         if kind is Kind.NUMBER:
             return f"CASE WHEN {value} IS NULL THEN {word} ELSE '{code}' END", value, "true"
         days, dated = f"(epoch(moment) - epoch({value})) / 86400", f"'{code}//{_DAYS}'"
+        # A date after the prediction was not known at that time.
         is_past = f"coalesce({value} <= moment, true)"
         return f"CASE WHEN {value} IS NULL THEN {word} ELSE {dated} END", days, is_past

@@ -68,6 +68,7 @@ class Opening:
     @property
     def key(self) -> tuple[str, str, str]:
         """The identity of an entry: repeating a command on a model adds no entry."""
+        # Looking at the same numbers again teaches nothing new, so it is not another evaluation.
         return (self.held_out, self.predictions, self.command)
 
 
@@ -125,6 +126,7 @@ def open_held_out(run: Run, command: Command) -> Openings:
             refused[whose] = error
     if len(refused) == len(ledgers(run)):
         raise next(iter(refused.values()))
+    # Counted after the entry was written, so that the sentence includes this evaluation.
     counts = openings(run, opening)
     unwritten = [f"This evaluation could not be added to the log {whose}." for whose in refused]
     return replace(counts, damage=(*counts.damage, *unwritten))
@@ -156,6 +158,7 @@ def openings(run: Run, this: Opening | None = None) -> Openings:
 
 def ledgers(run: Run) -> dict[str, Path]:
     """Return the log in the parent folder of the run, and the user's log, by name."""
+    # A log in the parent survives the deletion of a run, and counts all runs of a project.
     parent = run.path.resolve().parent
     while (parent / FOLDS).exists():
         parent = parent.parent
@@ -185,7 +188,6 @@ def read(path: Path) -> tuple[list[Opening], str]:
 
 
 def _write(path: Path, opening: Opening) -> None:
-    """Add an entry at the end of a log, unless it is there."""
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         if opening.key in {entry.key for entry in read(path)[0]}:
@@ -213,7 +215,6 @@ def _ids(predictions: Predictions, kind: str) -> list[str]:
 
 
 def _digest(ids: Iterable[str]) -> str:
-    """Compute the SHA-256 of hashed ids in any order."""
     return _sha256("\n".join(sorted(ids)).encode())
 
 

@@ -36,6 +36,7 @@ def verify(run: Run, *, intervals: bool = False) -> None:
     if intervals in checked:
         return
     for folder in run.runs:
+        # The bootstrap takes most of the time, and is needed only by `sequela verify`.
         numbers = summarise_parts(
             folder.predictions,
             folder.settings,
@@ -109,7 +110,6 @@ def same_words(run: Run) -> bool:
 
 
 def _facts(run: RunFolder) -> dict[str, dict[str, object]]:
-    """Return facts on cost and training from other files, by file."""
     facts: dict[str, dict[str, object]] = {}
     if (run.path / COST).exists():
         cost = run.json(COST)
@@ -165,6 +165,7 @@ def differences(
 
 def _same(stated: object, computed: object) -> bool:
     numbers = (int, float)
+    # NaN is equal to nothing, but files hold null in its place, so this compares as expected.
     if not isinstance(stated, numbers) or not isinstance(computed, numbers):
         return bool(stated == computed)
     return math.isclose(stated, computed, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)

@@ -58,7 +58,7 @@ def front_matter(entry: Entry) -> str:
     }
     card: dict[str, object] = {
         "license": "other",
-        "license_name": "not-chosen-yet",
+        "license_name": "not-chosen-yet",  # only a person can choose it
         "library_name": "sequela",
         "tags": ["sequela", "medical", "ehr" if data.sfreq is None else "eeg", entry.name],
         "datasets": [data.name],
@@ -70,14 +70,14 @@ def front_matter(entry: Entry) -> str:
     return json.dumps(card, indent=1, ensure_ascii=False) + "\n"
 
 
-def _result(metric: Metric, test: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a result for the Hub, its interval in the name and in the arguments."""
-    result = {"type": metric.hub, "value": test[metric.key], "name": metric.heading}
+def _result(metric: Metric, test: Mapping[str, Any]) -> dict[str, object]:
+    name, interval = metric.heading, dict[str, object]()
     if ci := test.get(f"{metric.key}_ci"):
+        # The Hub shows no field for an interval, but it shows the name.
         low, high = (number(bound, metric.table) for bound in ci)
-        result["name"] += f" (95 % interval {low} to {high})"
-        result["args"] = {"interval": list(ci), "level": 0.95}
-    return result
+        name += f" (95 % interval {low} to {high})"
+        interval = {"args": {"interval": list(ci), "level": 0.95}}
+    return {"type": metric.hub, "value": test[metric.key], "name": name} | interval
 
 
 def _content(entry: Entry) -> dict[str, object]:
@@ -111,13 +111,11 @@ def _with_interval(estimate: Estimate | None) -> str:
 
 
 def _share(point: Mapping[str, Any], name: str) -> str:
-    """Write a number at a threshold with its interval, or a dash."""
     ci = point.get(f"{name}_ci")
     return number(point.get(name)) + (f" {within(*ci)}" if ci else "")
 
 
 def _open(question: str) -> Markup:
-    """Mark a question that only a person can answer."""
     return Markup(f"**Open: {markdown(question)}**")  # noqa: S704 - escaped
 
 
@@ -132,17 +130,18 @@ def markdown(value: object) -> str:
     """
     if isinstance(value, Markup):
         return value
+    # Names of data come from strangers.
     text = _SIGNS.sub(lambda sign: _WRITTEN.get(sign[0], f"\\{sign[0]}"), _one_line(str(value)))
     return Markup(_BEGINS.sub(r"\\\g<0>", text))  # noqa: S704 - escaped
 
 
 def _one_line(text: str) -> str:
+    # A line break would end a table's row or a command, and other control signs may hide text.
     line = "".join(" " if unicodedata.category(sign)[0] == "C" else sign for sign in text)
     return re.sub(" {2,}", " ", line)
 
 
 def _templates() -> Environment:
-    """Open the templates, which escape all values as Markdown."""
     environment = open_templates(finalize=markdown, keep_trailing_newline=True)
     environment.filters["with_interval"] = _with_interval
     environment.globals |= {"share": _share, "open": _open}

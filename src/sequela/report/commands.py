@@ -43,7 +43,6 @@ def commands(folders: Sequence[Run]) -> list[str]:
 
 
 def _runs(study: Study, first: RunSettings, *, quick: bool) -> list[RunSettings]:
-    """Return the runs of a study, with each default model."""
     runs: list[RunSettings] = []
     for question, default in product(study.questions(first.data), DEFAULTS.values()):
         runs += study.runs(
@@ -58,7 +57,6 @@ def _runs(study: Study, first: RunSettings, *, quick: bool) -> list[RunSettings]
 
 
 def _is_split_so(folder: Run, *, quick: bool) -> bool:
-    """Return ``True`` if the study uses this number of folds on these data."""
     settings = folder.settings
     rarer = min(folder.data.counts) if settings.cohort else None
     study = study_of(folder)
@@ -72,7 +70,6 @@ def _split_seed(settings: RunSettings) -> str:
 
 
 def _lines(folder: Run) -> list[str]:
-    """Return the command of one run; for an ensemble, the commands of its members first."""
     settings, members = folder.settings, members_of(folder.settings)
     if not members:
         return [_train(settings, folder.repeats, folder.seeds)]
@@ -88,6 +85,7 @@ def _lines(folder: Run) -> list[str]:
             _train(member_settings, folder.repeats, folder.seeds)
             + f" --out {shlex.quote(outs[-1])}"
         )
+    # Members first: the folders that their commands write are the arguments of the last command.
     mean = settings.model_settings["mean"]
     flags = f"--out {shlex.quote(folder.path.name)}"
     if mean != "arithmetic":
@@ -98,6 +96,7 @@ def _lines(folder: Run) -> list[str]:
 
 def _train(settings: RunSettings, repeats: int, seeds: int) -> str:
     """Return the command of one run, with a note if no option sets some of its settings."""
+    # Only settings that differ from the defaults are options, so that the command stays readable.
     usual = training_of(settings.model, {})
     changes = {
         name: value
@@ -121,6 +120,7 @@ def _train(settings: RunSettings, repeats: int, seeds: int) -> str:
         TrainingSettings.model_construct(**changes),
         CohortSettings.model_construct(**{n: v for n, v in sayable.items() if n not in aims}),
     )
+    # The command is checked: options that give other settings than the run's are noted at its end.
     plain = run_settings(settings.model, settings.data, options, settings.signals)
     if "declared" in sayable:  # the reader needs the file of the task
         sayable = {**sayable, "task": f"{sayable['task']}.toml"}
@@ -146,7 +146,6 @@ def _train(settings: RunSettings, repeats: int, seeds: int) -> str:
 
 
 def _records(settings: RunSettings) -> dict[str, Any]:
-    """Return the settings of the records that differ from the study of the data."""
     cohort = settings.cohort
     if not cohort:
         return {}
@@ -163,12 +162,12 @@ def _records(settings: RunSettings) -> dict[str, Any]:
     }
 
 
-def _option(name: str, value: Any) -> str:
-    """Return one option of ``sequela train``; it is repeated for each value of a list."""
+def _option(name: str, value: object) -> str:
     flag = f" {_OPTIONS[name]}"
     if isinstance(value, (list, tuple)):
         return "".join(f"{flag} {shlex.quote(str(item))}" for item in value)
     if isinstance(value, bool):
         return flag if value else flag.replace("--", "--no-")
+    # The shortest text that reads back as the same number; :g would round a learning rate.
     text = repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
     return f"{flag} {shlex.quote(text)}"

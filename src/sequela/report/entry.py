@@ -90,6 +90,7 @@ class Entry(Released):
     @property
     def value(self) -> float:
         """Its value of that metric on the test set, which may be hidden on the page."""
+        # The order of models must not depend on which numbers are hidden on this page.
         return self.run.test.get(self.metric.key) or 0.0
 
     @property
@@ -123,6 +124,7 @@ def panel(entry: Entry) -> dict[str, object]:
             pictures.append(picture(figure, name, run_figure.title))
             notes.append(run_figure.note)
     parts = entry.run.first.metrics.parts
+    # The gap between both shows over-fitting; over folds it would mix models.
     is_single = len(entry.run.runs) == 1 and not (entry.two or entry.timed)
     is_shown = is_single and not isinstance(entry.test.confusion, Hidden)
     fit = [parts.train["accuracy"], parts.held_out["accuracy"]] if is_shown else []

@@ -2,10 +2,10 @@
 
 import base64
 import hashlib
+from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -25,6 +25,8 @@ def write_page(template: str, out: Path, **values: object) -> Path:
     # The policy names the checksum of our script, so a browser runs no other one.
     script = _asset("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    # Pages show names from foreign files, so nothing but our own script may run: a page that is
+    # opened from a mail has no server to protect it.
     text = render(
         template,
         style=Markup(_asset("style.css") + css()),  # noqa: S704 - files of the package
@@ -44,14 +46,21 @@ def render(template: str, **values: object) -> str:
 
 
 @cache
-def open_templates(*, autoescape: bool = True, **further: Any) -> Environment:
+def open_templates(
+    *,
+    autoescape: bool = True,
+    finalize: Callable[..., object] | None = None,
+    keep_trailing_newline: bool = False,
+) -> Environment:
     """Open the templates of pages and cards, in which an undefined value is an error."""
     environment = Environment(
         loader=PackageLoader("sequela.report"),
         autoescape=autoescape,  # noqa: S701 - else the caller escapes the text
         trim_blocks=True,
+        # A misspelt value would otherwise be an empty place on a page that people trust.
         undefined=StrictUndefined,
-        **further,
+        finalize=finalize,
+        keep_trailing_newline=keep_trailing_newline,
     )
     environment.filters |= {
         "capital": lambda text: text[:1].upper() + text[1:],

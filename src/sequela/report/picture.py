@@ -5,7 +5,6 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
 from urllib.parse import quote
 
 from markupsafe import Markup
@@ -15,8 +14,9 @@ from sequela.figures.figure import Figure
 
 WIDE = 1090  # pixels of a picture as wide as a page
 HALF = 510  # pixels of a picture half as wide
+# The narrowest phones have 320 pixels, less the margins.
 NARROW = 290  # pixels of a picture on a phone, without its axis
-_DIGITS = 4
+_DIGITS = 4  # more than a reader can see in the picture
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,6 @@ def as_link(rows: Sequence[Mapping[str, object]]) -> str:
     return "data:text/csv;charset=utf-8," + quote(written.getvalue(), safe=" ,:;()/.+")
 
 
-def _cell(value: Any) -> Any:
+def _cell(value: object) -> object:
     value = as_json(value)
     return f"{value:.{_DIGITS}g}" if isinstance(value, float) else value

@@ -5,7 +5,6 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -57,6 +56,7 @@ def share(
     smallest = smallest_shown(run.data, hide_below)
     if out.exists():
         raise OutputError(f"{out}: exists already: name a new folder with --out")
+    # Moved at the end, so that an error leaves nothing half published.
     with writing(out), scratch(out.with_name(f".{out.name}.work")) as work:
         work.mkdir(parents=True)
         # The model may be refused, so it comes before the evaluation on the test set.
@@ -72,7 +72,6 @@ def share(
 
 
 def _write(run: Run, out: Path, hide_below: int) -> Iterator[str]:
-    """Write page, card, numbers, and files without single people; yield what is left out."""
     build([run], out / PAGE, hide_below)
     build_card(run, out / CARD, hide_below)
     public = Released(run, hide_below)
@@ -136,7 +135,6 @@ def _remove_files_with_ids(run: Run, out: Path) -> Iterator[str]:
 
 
 def _ids(run: Run) -> set[bytes]:
-    """Return the ids of examples, subjects and groups that are too long to occur by chance."""
     predictions = [folder.predictions for folder in run.runs]
     ids = [np.concatenate([p.example_id, p.subject_id, p.group_id]) for p in predictions]
     distinct = np.unique(np.concatenate(ids)).tolist()
@@ -144,16 +142,15 @@ def _ids(run: Run) -> set[bytes]:
 
 
 def _numbers(run: Run) -> set[bytes]:
-    """Return numbers of a run other than ids, such as its parameters."""
     records = [run.settings.model_dump(mode="json"), run.environment, run.facts, run.test, run.data]
     cost = [run.first.json(COST)] if (run.first.path / COST).exists() else []
     leaves = _leaves(as_json([*records, *cost]))
+    # Names of users may hold an id on purpose, so their digits excuse no id.
     texts = [str(leaf) for place, leaf in leaves if place[-1] not in _NAMES_OF_USERS]
     return {number.encode() for number in re.findall(r"\d+", " ".join(texts))}
 
 
-def _leaves(value: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Yield each number or text, and the names under which it is."""
+def _leaves(value: object, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:
     if isinstance(value, Mapping):
         for key, entry in value.items():
             yield from _leaves(entry, (*place, key))

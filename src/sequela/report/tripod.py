@@ -70,6 +70,7 @@ class Checklist:
 def checklist(entry: Entry) -> Checklist:
     """Fill the checklist of a run from its folder alone."""
     values = _values(entry)
+    # Only what the run folder proves is filled in; the rest is for a person.
     answers = (
         Answer(item, *(_template(text).render(values) for text in (item.answer, item.open)))
         for item in ITEMS
@@ -99,5 +100,4 @@ def _values(entry: Entry) -> dict[str, object]:
 
 @cache
 def _template(text: str) -> Template:
-    """Return a template, whose result is escaped where it is shown."""
     return open_templates(autoescape=False).from_string(text)

@@ -24,13 +24,15 @@ from sequela.serving.model_facts import (
     TrainingStatistics,
 )
 
-_BINS = 10
-_LEAST_SHARE = 1e-4
+_BINS = 10  # tenths, as in credit scoring, where the index comes from
+_LEAST_SHARE = 1e-4  # in place of 0, whose logarithm is infinite
 _MOVED = 0.25  # population stability index above which a distribution has changed (Siddiqi 2006)
 _FEWEST_EXAMPLES = 100  # number of examples below which the distribution is not compared
+# A deviation this many times larger or smaller: a wrong unit or gain, not other people.
 _SPREAD = 2.0
-_CODES_APART = 0.1
-_NAMED = 5
+_CODES_APART = 0.1  # a change of a share of patients that a sentence reports
+_NAMED = 5  # codes or measurements in sentences, the furthest from training first
+# Measurements from which a mean is compared: its error is below a fifth of a deviation.
 _VALUES = 30
 
 
@@ -39,6 +41,7 @@ def probability_shares(predictions: Predictions) -> ProbabilityShares | None:
 
     It is ``None`` for too few recordings or patients for two bins of ten.
     """
+    # A bin holds at least ten recordings or patients on average, so that its share reveals nobody.
     bins = min(_BINS, len(np.unique(predictions.group_id)) // SMALLEST_CELL)
     if bins < 2:  # noqa: PLR2004 - one bin has no distribution
         return None
@@ -50,6 +53,7 @@ def probability_shares(predictions: Predictions) -> ProbabilityShares | None:
 
 def training_statistics(data: Mapping[str, Any]) -> TrainingStatistics:
     """Describe the training data of a run on records."""
+    # Shares of rare codes would reveal few patients in a published file.
     patients, sequences = data["parts"]["train"]["subjects"], data["sequences"]
     return TrainingStatistics(
         codes={
@@ -63,7 +67,6 @@ def training_statistics(data: Mapping[str, Any]) -> TrainingStatistics:
 
 
 def _counts(probabilities: NDArray[np.float32], ends: NDArray[np.floating]) -> NDArray[np.int64]:
-    """Count probabilities in bins: int64 (class, bin)."""
     return np.stack(
         [
             np.bincount(np.searchsorted(end, column, "right"), minlength=len(end) + 1)
@@ -102,6 +105,8 @@ class Drift:
     def see_signal(self, signal: NDArray[np.float32]) -> None:
         """Count samples (example, channel, time) in µV."""
         self._add(
+            # Sums of ones, of samples and of squares give mean and deviation of any amount of data
+            # in one pass. Double precision keeps their difference exact enough.
             n=np.full(signal.shape[1], signal.shape[0] * signal.shape[2], np.float64),
             sum=signal.sum((0, 2), dtype=np.float64),
             squares=np.einsum("ect,ect->c", signal, signal, dtype=np.float64),
@@ -118,6 +123,7 @@ class Drift:
             n=np.bincount(channels, minlength=size).astype(np.float64),
             sum=np.bincount(channels, numbers, minlength=size).astype(np.float64),
         )
+        # A patient with a code in each of ten stays counts once, as in the statistics of training.
         subjects, subject = np.unique(sequences.subject_id, return_inverse=True)
         self.patients += len(subjects)
         of_step = np.repeat(subject, sequences.lengths)  # (step,)
@@ -156,10 +162,11 @@ class Drift:
         return {**statistics, "records": self._records(self.about.takes)}
 
     def _channels(self, signal: SignalFacts) -> list[dict[str, float]]:
-        """Return mean and deviation of each channel, here and in training, where it has these."""
+        # Its scaling is of median and interquartile range, which do not compare.
         if not self.examples or signal.preparation.standardise:
             return []
         scaling = signal.scaling
+        # Variance = E[x²] - E[x]²; rounding may make it negative for a flat channel.
         mean = self.sums["sum"] / self.sums["n"]
         std = np.sqrt(np.maximum(self.sums["squares"] / self.sums["n"] - mean**2, 0))
         rows = zip(mean.tolist(), std.tolist(), scaling.mean, scaling.std, strict=True)
@@ -167,7 +174,6 @@ class Drift:
         return [dict(zip(names, row, strict=True)) for row in rows]
 
     def _records(self, records: RecordsFacts) -> dict[str, object]:
-        """Return lengths, shares of patients with a code, and means of measurements."""
         training, scales = records.training, records.values
         patients = max(self.patients, 1)
         codes = {

@@ -38,6 +38,7 @@ INTENDED = (
     "training data ({title}). Evaluate it before any use on other people or devices."
 )
 TOLERANCE = 1e-5  # largest difference of two probabilities
+# Enough to find a wrong operator, few enough for seconds.
 EXAMPLES = 1000  # examples of a run on which a file is compared with it
 _AT_ONCE = 100  # examples that are predicted at once
 
@@ -64,6 +65,7 @@ def write_export(
             except DataError as error:
                 words = "ONNX Runtime refuses its graph: does it loop over steps in Python?"
                 raise RunError(f"{folder.path} cannot be exported: {words}") from error
+        # Written so that NaN, which is not comparable, is refused too.
         if not difference <= TOLERANCE:
             raise RunError(
                 f"{folder.path}: the exported model differs from the run by {difference:.1e} in "
@@ -85,6 +87,7 @@ def _compare(model: ServedModel, folder: RunFolder, data: Examples) -> tuple[int
     """
     predictions = folder.predictions
     rows = np.flatnonzero(predictions.split != "tuning")  # predicted by the stored model
+    # Evenly over the run, as the first rows may be of few people.
     rows = rows[np.linspace(0, len(rows) - 1, min(EXAMPLES, len(rows))).astype(np.int64)]
     differences = []
     for piece in np.split(rows, range(_AT_ONCE, len(rows), _AT_ONCE)):
@@ -176,7 +179,6 @@ def names_of_few(folder: RunFolder) -> str | None:
 
 
 def _signal_facts(folder: RunFolder, model: TrainedModel) -> dict[str, Any]:
-    """Describe the signals that a model reads."""
     signal = model_facts.SignalFacts(
         unit="µV",
         **{name: model.header[name] for name in ("sfreq", "n_chans", "n_times", "scaling")},
@@ -190,7 +192,6 @@ def _signal_facts(folder: RunFolder, model: TrainedModel) -> dict[str, Any]:
 
 
 def _record_facts(folder: RunFolder, model: TrainedModel) -> dict[str, Any]:
-    """Describe the hospital records that a model reads, with its fitted featurisers."""
     header, cohort, table = model.header, folder.settings.cohort, folder.settings.signals
     rows: dict[str, Any] = {}
     if table:  # with one row per patient
@@ -225,9 +226,11 @@ _FACTS = {Modality.EEG: _signal_facts, Modality.RECORDS: _record_facts}
 
 
 def _calibration(tuning: Predictions) -> model_facts.Calibration:
+    # Times to an event have many classes that are intervals: one temperature has no meaning there.
     if tuning.horizons:
         return model_facts.Calibration(temperature=1.0, conformal=None)
     sets = fit_conformal(tuning)
+    # JSON has no infinity; without a cutoff all sets hold all classes.
     cutoff = sets.cutoff if np.isfinite(sets.cutoff) else None
     return model_facts.Calibration(
         temperature=fit_temperature(tuning).value,
@@ -236,7 +239,6 @@ def _calibration(tuning: Predictions) -> model_facts.Calibration:
 
 
 def _fingerprint(split: Split) -> model_facts.Fingerprint:
-    """Return fingerprints of the sets, under numbers instead of hashed ids."""
     if split.content is None:
         return model_facts.Fingerprint(sha256="", key=split.key, marks=None, seen=[])
     parts = [*split.ids.values()]

@@ -101,7 +101,7 @@ class RecordsFacts(_Facts):
     same_time: ClassVar = ""
     of_units: ClassVar = " (of {:,} patients)"
     keyed: ClassVar = True
-    task: dict[str, Any]
+    task: dict[str, object]
     settings: SequenceSettings
     vocabulary: list[str]
     channels: list[str]
@@ -110,7 +110,7 @@ class RecordsFacts(_Facts):
     tables: list[str]
     training: TrainingStatistics
     values: ChannelStatistics | None
-    rows: Mapping[str, Any] = {}
+    rows: Mapping[str, object] = {}
 
     @property
     def words(self) -> Vocabulary:
@@ -158,7 +158,7 @@ class Fingerprint(_Facts):
 
     sha256: str
     key: str
-    marks: dict[str, Any] | None
+    marks: dict[str, object] | None
     seen: list[Annotated[int, Field(ge=0)]]
 
 

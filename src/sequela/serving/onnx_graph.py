@@ -19,6 +19,8 @@ from sequela.runs.model import BaselineModel, TrainedModel
 from sequela.serving.model_facts import KEY, SEAL, ModelFacts, as_text
 
 OPSET = 20  # version of the operators, for ONNX Runtime 1.17 or later
+_Graph = Any  # the graph to which a function adds operators: torch has no public class of it
+_Value = Any  # a value of that graph, or of the traced one
 _TRACED = 3  # examples, steps and codes of the inputs that are traced
 
 
@@ -35,6 +37,7 @@ def graph_of(model: TrainedModel) -> onnx.ModelProto:
     shapes = model.shapes
     inputs = [
         torch.full(
+            # A size of 1 would be traced as broadcasting, which then holds for no other size.
             tuple(_TRACED if isinstance(size, str) else size for size in shape),
             _TRACED if name == "lengths" else 1,
             dtype=torch.int64 if name in ("codes", "lengths") else torch.float32,
@@ -64,37 +67,37 @@ def graph_of(model: TrainedModel) -> onnx.ModelProto:
             words = str(error).partition("\n")[0]
             raise ModelError(f"{model.leaves[0].name} cannot be exported: {words}") from error
         graph = onnx.load(folder / "model.onnx")
+    # The version of torch would change the bytes, and with them the checksum, of an equal model.
     graph.producer_name, graph.producer_version = "sequela", ""
     return graph
 
 
-def _last_size(g: Any) -> int:
-    """Return the size of the last axis of an operation's first input, as traced."""
+def _last_size(g: _Graph) -> int:
     return int(next(g.original_node.inputs()).type().sizes()[-1])
 
 
-def _product(g: Any, x: Any, matrix: NDArray[np.float64]) -> Any:
+def _product(g: _Graph, x: _Value, matrix: NDArray[np.float64]) -> _Value:
     """Add the product of (..., time) and a matrix, in double precision."""
+    # In float32, such sums could differ from the run by more than 1e-5.
     wide = g.op("Cast", x, to_i=onnx.TensorProto.DOUBLE)
     product = g.op("MatMul", wide, g.op("Constant", value_t=torch.from_numpy(matrix.copy())))
     return g.op("Cast", product, to_i=getattr(onnx.TensorProto, x.type().scalarType().upper()))
 
 
-def _rfft(g: Any, x: Any, *_: Any) -> Any:
-    """Add a Fourier transform of real numbers: (..., frequency, 2)."""
+def _rfft(g: _Graph, x: _Value, *_: _Value) -> _Value:
+    # The transform of unit vectors is the matrix of the transform: its rows are sines and cosines.
     turn = np.fft.rfft(np.eye(_last_size(g)))  # (time, frequency)
     last = g.op("Constant", value_t=torch.tensor([-1]))
     parts = [g.op("Unsqueeze", _product(g, x, part), last) for part in (turn.real, turn.imag)]
     return g.op("Concat", *parts, axis_i=-1)
 
 
-def _irfft(g: Any, x: Any, n: Any, *_: Any) -> Any:
-    """Add the inverse transform of a real spectrum to ``n`` samples."""
+def _irfft(g: _Graph, x: _Value, n: _Value, *_: _Value) -> _Value:
     n_times = int(n.node().t("value"))
     return _product(g, x, np.fft.irfft(np.eye(n_times // 2 + 1), n=n_times))
 
 
-def _unfold(g: Any, x: Any, _: Any, *window: Any) -> Any:
+def _unfold(g: _Graph, x: _Value, _: _Value, *window: _Value) -> _Value:
     """Add windows of the last axis: (..., time) to (..., window, size)."""
     size, step = (int(number.node().t("value")) for number in window)
     places = torch.arange(_last_size(g)).unfold(0, size, step)
@@ -102,7 +105,7 @@ def _unfold(g: Any, x: Any, _: Any, *window: Any) -> Any:
 
 
 # Operations that the exporter lacks. Segments are short, so matrices are fast.
-_OPERATIONS: dict[str, Callable[..., Any]] = {
+_OPERATIONS: dict[str, Callable[..., _Value]] = {
     "aten::unfold": _unfold,
     "aten::fft_rfft": _rfft,
     "aten::fft_irfft": _irfft,

@@ -44,6 +44,7 @@ class Overlap:
         nothing = np.zeros(0, np.bool_)
         if stored.marks is None:
             return cls(None, nothing, PLAIN, "as the model has no fingerprints")
+        # Codes can be guessed without a key, samples of EEG cannot.
         how = named(stored.key) if about.takes.keyed else PLAIN
         if how is None:
             why = "as the key of the fingerprints is missing (name its file with SEQUELA_KEY)"

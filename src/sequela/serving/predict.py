@@ -74,6 +74,7 @@ def predict(
     path, times = (None if place is None else Path(place) for place in (path, times))
     if not isinstance(model, ServedModel):
         model = load(model, trust_code=trust_code)
+    # Before the data are read, so that a wrong name is an error at once.
     require_outputs(out, [path, times, Path(model.name)])
     scoring = _SCORING[model.facts.kind]
     scoring.check(settings, times)
@@ -88,8 +89,7 @@ def predict(
 def _write(
     scored: PredictionTable, notes: Sequence[str], unknown: dict[str, float] | None
 ) -> Predicted:
-    """Write the table and the list, and report on them."""
-    report: dict[str, Any] = {
+    report: dict[str, object] = {
         "scored": scored.examples,
         "not_scored": dict(scored.unscored.most_common()),
         "known_groups": len(scored.trained),
@@ -109,7 +109,6 @@ def _write(
 
 
 def _format_of(model: ServedModel, path: Path | None, data: str | None) -> DataSet:
-    """Return the format of the data: the given one, else from the path, else as in training."""
     name = data or model.facts.training.name
     if data is None and path is not None:
         name = "signals" if is_recording(path) else _SCORING[model.facts.kind].format_of(path, name)
@@ -124,8 +123,8 @@ def _format_of(model: ServedModel, path: Path | None, data: str | None) -> DataS
 
 
 def _overlap(model: ServedModel, name: str) -> Overlap:
-    """Return the fingerprints of a model, with ids for a run folder and the same data set."""
     overlap = Overlap.of(model.facts)
+    # Ids are comparable only within one data set: patient 12 is somebody else elsewhere.
     if name != model.facts.training.name or not Path(model.name).is_dir():
         return overlap
     from sequela.runs.folder import RunFolder
@@ -134,7 +133,6 @@ def _overlap(model: ServedModel, name: str) -> Overlap:
 
 
 def _counted(scored: PredictionTable, count: int) -> Iterator[str]:
-    """Yield sentences on scored examples, on others, and on known examples."""
     overlap, takes = scored.overlap, scored.model.facts.takes
     reason = overlap_in_words(scored.model, names=overlap.hash_of_ids is not None)
     yield f"{scored.out}: {scored.examples:,} examples"

@@ -54,6 +54,7 @@ def require_outputs(out: Path, inputs: Sequence[Path | None]) -> None:
     for path in (out, listed_path(out)):
         require_file(path, ".parquet", ".csv")
         sources = [source.resolve() for source in inputs if source and source.exists()]
+        # Resolved, as a link or another spelling may name the same file.
         if path.resolve() in sources:
             raise SettingError(f"--out {out}: would replace the input {path}: name another file")
 
@@ -168,6 +169,7 @@ class PredictionTable:
         batch = pa.record_batch(columns, schema=self.schema)
         self._rows.append(batch)
         self.examples += len(ids)
+        # Each batch as a row group of its own would make a large file.
         if sum(batch.num_rows for batch in self._rows) >= _ROWS:
             self._flush()
         self.drift.say(probabilities)
@@ -215,6 +217,8 @@ class PredictionTable:
                     is_trained = pc.is_in(table["group"], trained)
                     count += self._list_trained(table.filter(is_trained))
                     split = pc.if_else(is_trained, "train", "held_out")
+                    # Without ids, a group that is too short to be recognised may be of the training
+                    # set: its split is unknown, not held_out.
                     if not self.overlap.hash_of_ids:
                         is_compared = pc.is_in(table["group"], comparable)
                         is_certain = pc.or_(is_trained, is_compared)
@@ -239,7 +243,6 @@ class PredictionTable:
         }
 
     def _list_trained(self, table: pa.Table) -> int:
-        """List the examples of a table, all of the model's data, and return their number."""
         reason = overlap_in_words(self.model, names=self.overlap.hash_of_ids is not None)
         for row in table.select(["id", "group", "subject"]).to_pylist():
             self._list_row("known", row["id"], row["group"], row["subject"] or "", "", reason)

@@ -53,6 +53,7 @@ def score(
     the finished share, or ``None`` if it is unknown.
     """
     reads, overlap, name = scored.model.records, scored.overlap, data_set.name
+    # Names of tables mean something only in the data set of the training.
     tables = tuple(reads.tables) if name == scored.model.facts.training.name else ()
     progress(None)
     table = rows_of_model(_described(reads.rows, signals), data_set, reads.words.to_dict())
@@ -82,6 +83,7 @@ def score(
         scored.recognise(called(overlap.names(np.unique(some.subject_id).astype(np.str_).tolist())))
     places = {key: place for place, key in enumerate(people)}
     keys = zip(sequences.subject_id.tolist(), sequences.prediction_time.tolist(), strict=True)
+    # Sequences are sorted by patient, but users expect the rows of their own table in its order.
     order = np.argsort([places.get(key, 0) for key in keys], kind="stable")  # that of the table
     _score_in_order(scored, sequences, order, called, progress)
     notes = [*located.notes]
@@ -101,7 +103,6 @@ def _score_in_order(
     called: Callable[[Iterable[str]], list[str]],
     progress: Callable[[float | None], None],
 ) -> None:
-    """Score sequences in an order, batch by batch, under the names of their subjects."""
     for batch in _batches(sequences, max(1, len(scored.model.records.channels))):
         rows = order[batch]
         subjects = sequences.subject_id[rows]
@@ -114,7 +115,6 @@ def _score_in_order(
 
 
 def _described(rows: Mapping[str, object], options: SignalSettings) -> SignalSettings | None:
-    """Return the description of a model's table of one row per patient, with other columns."""
     changes = options.model_dump(exclude_defaults=True)
     if changes and not rows:
         raise SettingError(f"--{min(changes)} is not for hospital records: leave it out")

@@ -23,7 +23,7 @@ from sequela.signals.folders import stretches_of
 
 _AT_ONCE = 512  # windows that are scored at once: more do not fit the cache of a core
 _FLAT = 1e-3  # range in µV below which a channel is flat
-_WEEK = 7 * 86_400
+_WEEK = 7 * 86_400  # seconds; a longer span with gaps is usually several recordings
 _MOST = 1_000_000  # largest term of the ratio of two rates, which is the length of the filter
 
 
@@ -53,6 +53,7 @@ class StoredRecording:
         in_training, n_chans = tuple(signal.channels), signal.n_chans
         units = zip(file.labels, file.units, strict=True)
         voltage = [label for label, unit in units if to_microvolts(unit)]
+        # Several channels at once need the model's order; one by one, all are scored.
         names = tuple(channels) or (in_training if n_chans > 1 else ()) or tuple(voltage)
         if not names:
             raise DataError(f"{file.path}: no channel is a voltage: expected signals in µV or mV")
@@ -188,9 +189,11 @@ def scan(
             f"{path}: has {file.seconds:g} s, but the model reads windows of {size / rate:g} s: "
             "expected a longer recording"
         )
+    # Half a window by default: an event at the border of two windows is whole in the one between.
     step = max(1, round((how.step or size / rate / 2) * rate))
     raw, spread = _levels(model, recording, place, step, progress)
     is_scored = ~np.isnan(raw).all(1)
+    # The highest channel decides, as a focal seizure shows in few channels.
     level = np.where(is_scored, np.nan_to_num(raw, nan=-1).max(1), np.nan)
     smoothed = _smoothed(level, max(1, round(how.smooth * rate / step)))
     times = (np.arange(len(raw), dtype=np.float64) * step + size / 2) / rate
@@ -259,15 +262,14 @@ def looked_for(model: ServedModel, name: str = "") -> str:
 
 
 def _threshold(model: ServedModel, threshold: float | None, place: int) -> float:
-    """Return the given threshold, else the chosen threshold of the model's second class."""
     if threshold is None:
+        # A stored threshold is for class 1 of two; the last one was chosen on the validation set.
         stored = model.facts.thresholds if place == 1 else ()
         return stored[-1].value if stored else 0.5
     return threshold
 
 
 def _smoothed(level: NDArray[np.float32], n: int) -> NDArray[np.float32]:
-    """Average over ``n`` windows around each, without unscored windows."""
     # Differences of cumulative sums, whose cost does not depend on n.
     is_scored = ~np.isnan(level)  # (window,)
     ends = np.pad(np.cumsum(np.where(is_scored, level, 0), dtype=np.float64), (1, 0))
@@ -287,7 +289,6 @@ def _events(
     step: float,
     how: Scanning,
 ) -> list[tuple[int, int]]:
-    """Find runs of windows at or above the threshold, joined over gaps, without short ones."""
     # Runs begin and end where the comparison changes; pairs of changes are their bounds.
     above = np.concatenate(([False], level >= threshold, [False]))  # NaN is not
     edges = np.flatnonzero(above[1:] != above[:-1]).reshape(-1, 2)
@@ -310,7 +311,9 @@ def _found(
 ) -> Found:
     first, last = event
     within = raw[first:last]
+    # The channel with the highest mean over the event: a single high window may be an artefact.
     strongest = int(np.nan_to_num(within).mean(0).argmax())
+    # Times are middles of windows; an event begins half a step before its first one.
     onset = max(0.0, float(times[first]) - step / 2)
     return Found(
         onset,
@@ -343,6 +346,7 @@ def table(scans: Sequence[Scan]) -> str:
 
 def rows(scan: Scan) -> Iterator[tuple[str, ...]]:
     """Yield the lines of one recording; one background line if no event was detected."""
+    # SzCORE's codes of event types: sz for a seizure, bckg for background.
     what = "sz" if scan.event == "seizure" else scan.event
     rest = ("n/a", f"{scan.seconds:.2f}")
     for event in scan.events:

@@ -32,6 +32,7 @@ def inputs_of(
             inputs[name] = _padded(np.where(mask, values, np.nan), lengths, np.nan)
         elif name == "gaps":
             days = np.diff(source.step_time, prepend=source.step_time[:1]) / _DAY
+            # The difference there is to the last step of another patient.
             days[source.step_offsets[:-1]] = 0  # the first of each example
             inputs[name] = _padded(days.astype(np.float32), lengths, 0)
         elif name == "static":

@@ -58,6 +58,7 @@ class OnnxModel:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = self.threads, 1
+        # Warnings about a graph are for its maker, not for those who use the model.
         options.log_severity_level = 4  # errors are raised
         onnxruntime.set_default_logger_severity(4)
         return onnxruntime.InferenceSession(
@@ -189,12 +190,13 @@ class ServedModel:
     def _check_probabilities(
         self, probabilities: NDArray[np.float32], count: int, names: Sequence[str]
     ) -> None:
-        """Raise a DataError unless each row has probabilities, which sum to 1."""
         if probabilities.shape != (count, len(self.classes)):
             raise DataError(
                 f"{self.name}: its output is {' x '.join(map(str, probabilities.shape))}; expected "
                 f"{count} x {len(self.classes)}; {_REMEDY}"
             )
+        # An extreme input overflows to NaN or infinity in the network: no comparison with NaN is
+        # true, so such rows are refused here.
         total = probabilities.sum(1, dtype=np.float64)  # (example,)
         valid = (probabilities >= 0).all(1) & (abs(total - 1) <= _ROUNDING)
         if not valid.all():
@@ -262,6 +264,7 @@ class ServedModel:
                 f"the signal is in {unit or 'no unit'}, but {self.name} reads {signal.unit}: "
                 "convert it"
             )
+        # Files round rates, such as 173.61 Hz to 173.6.
         if not abs(sfreq - signal.sfreq) <= _SAME_RATE * signal.sfreq:
             raise SettingError(
                 f"the signal has {sfreq:g} Hz, but {self.name} reads {signal.sfreq:g} Hz: "

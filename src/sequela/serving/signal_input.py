@@ -59,12 +59,15 @@ class ScoringShelf:
     def put(self, windows: Cut) -> None:
         """Add windows of one recording, in the order of time."""
         cut, _, _, whose, sfreq, place = windows
+        # A recording may come in pieces, between which its numbering goes on. Taken out and added
+        # again, it is the last to be forgotten.
         first = self._numbers.pop(whose.recording, 0) + 1
         self._numbers[whose.recording] = first - 1 + len(cut)
         if len(self._numbers) > _REMEMBERED:
             self._numbers.popitem(last=False)
         self._check(cut.shape[1], sfreq, place)
         is_next = self._windows and self._windows[-1].whose != whose
+        # Windows of one recording stay together, as they are recognised together.
         if self._size >= _NUMBERS and (is_next or self._size >= 4 * _NUMBERS):
             self.flush()
         self._cut.append(cut)
@@ -173,7 +176,6 @@ def score(
 def _own(
     windows: ScoringShelf, path: Path, settings: SignalSettings, progress: OnProgress
 ) -> list[str]:
-    """Score custom recordings with the model's channels and length of windows."""
     signal = windows.scored.model.signal
     described = declared(path, settings.model_copy(update={"window": settings.window or 1.0}))
     unnamed = all(name == "signal" or name.startswith("channel ") for name in signal.channels)
@@ -207,7 +209,6 @@ def _own(
 def _published(
     windows: ScoringShelf, data_set: DataSet, path: Path, progress: OnProgress
 ) -> list[str]:
-    """Score recordings in a published or registered format."""
     n_times = windows.scored.model.signal.n_times
     recordings = data_set.open(path)[0]
     cutter = Cutter(SignalSettings(), n_times)

@@ -23,8 +23,7 @@ from sequela.signals.seizure_lists import SOURCES as LISTS
 from sequela.signals.window_classes import Event
 
 Span = tuple[float, float]
-SOURCES = (*LISTS, BIDS, ANNOTATIONS)
-"""Sources of known events other than a table."""
+SOURCES = (*LISTS, BIDS, ANNOTATIONS)  # sources of known events other than a table
 _RATE = 10  # hz of the masks of events: the precision of SzCORE's event scoring
 _NOTHING = ("bckg", "n/a")
 _SEIZURES = ("sz", "seiz")  # the start of the names of seizures, in BIDS and in annotations
@@ -50,7 +49,7 @@ def truth(how: str, paths: Sequence[Path], event: str = SEIZURE) -> list[list[Sp
 
 
 def _is(event: Event, name: str) -> bool:
-    """Return ``True`` if an annotation is an event of a class."""
+    # Annotations of one event differ between sites: sz, SEIZURE, seizure left temporal.
     label = event.label.casefold()
     return label == name.casefold() or (name == SEIZURE and label.startswith(_SEIZURES))
 
@@ -60,6 +59,7 @@ def _spans(place: Path, events: Sequence[Event], file: EdfFile) -> list[Span]:
     for event in events:
         if event.label in _NOTHING:
             continue
+        # Such an event would change the sensitivity without a word.
         if event.duration is None or not 0 <= event.onset < file.seconds:
             raise DataError(
                 f"{place}: an event begins at {event.onset:g} s, lasts {event.duration or 'n/a'} "
@@ -114,11 +114,13 @@ def scores(truths: Sequence[Sequence[Span]], scans: Sequence[Scan]) -> list[Scor
     # Counts are summed before the rates are computed: each event weighs the same.
     counts = {"event": np.zeros(3, int), "sample": np.zeros(3, int)}
     for spans, scan in zip(truths, scans, strict=True):
+        # Masks of tenths of a second, in which SzCORE counts overlap.
         size = math.ceil(scan.seconds * _RATE)
         detected = [(event.onset, event.onset + event.duration) for event in scan.events]
         masks = [Annotation(list(events), _RATE, size) for events in (spans, detected)]
         for by, scoring in (("event", EventScoring(*masks)), ("sample", SampleScoring(*masks))):
             counts[by] += np.array([scoring.refTrue, scoring.tp, scoring.fp], int)
+    # Gaps cannot hold false alarms, and would make the rate look better.
     days = sum(scan.seconds - scan.recording.gaps for scan in scans) / _DAY
     return [
         Scores(by, int(events), int(detected), int(false), days)

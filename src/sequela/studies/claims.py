@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -48,6 +48,7 @@ class Claim(BaseModel):
 
     @model_validator(mode="after")
     def _can_hold(self) -> "Claim":
+        # An exact value has probability 0, so no data could ever support the claim.
         if self.relation == "about" and not self.margin:
             raise ValueError("a number that is about a value needs a margin")
         return self
@@ -60,7 +61,7 @@ class _Claims(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _with_shared_keys(cls, tables: dict[str, Any]) -> dict[str, Any]:
+    def _with_shared_keys(cls, tables: dict[str, object]) -> dict[str, object]:
         shared = {key: value for key, value in tables.items() if key != "claim"}
         claims = tables.get("claim")
         if not isinstance(claims, list) or not all(isinstance(claim, dict) for claim in claims):
@@ -71,6 +72,7 @@ class _Claims(BaseModel):
 def read(path: Path) -> tuple[Claim, ...]:
     """Read the claims of a file."""
     claims = opened.declaration(path, _Claims, "a declaration of claims in TOML").claim
+    # Verdicts by split and question are joined by id: of two equal ids, one would be lost.
     ids = [claim.id for claim in claims]
     if twice := sorted({name for name in ids if ids.count(name) > 1}):
         raise DataError(f"{path}: '{twice[0]}' names two claims; name each once")
@@ -81,5 +83,5 @@ def to_toml(claims: Sequence[Claim]) -> str:
     """Format claims as a file that :func:`read` reads."""
     import tomlkit
 
-    tables: list[dict[str, Any]] = [claim.model_dump(mode="json") for claim in claims]
+    tables: list[dict[str, object]] = [claim.model_dump(mode="json") for claim in claims]
     return tomlkit.dumps({"claim": tables})

@@ -23,11 +23,12 @@ from sequela.studies.claims import Claim, read
 from sequela.studies.study import Question, Study, StudyKeys
 
 SUFFIX = ".toml"
+Settings = dict[str, Any]  # by name, as a table in TOML has them
 _EXPECTED = "a study in TOML (docs/extending.md)"
 
 
 _Records = Annotated[
-    dict[str, Any], Field(validation_alias=AliasChoices("records", "asked"))  # asked until 0.2.0
+    Settings, Field(validation_alias=AliasChoices("records", "asked"))  # asked until 0.2.0
 ]
 
 
@@ -75,7 +76,7 @@ class StudyFile(StudyKeys):
     splits: tuple[SplitUnit, ...] = ()
     models: tuple[str, ...] = ()
     """Networks and baseline models."""
-    training: dict[str, dict[str, Any]] = field(default_factory=dict)
+    training: dict[str, Settings] = field(default_factory=dict)
     """Changes to how a network is trained."""
     families: tuple[ModelFamily, ...] = ()
     claims: str | tuple[Claim, ...] = ()
@@ -91,7 +92,7 @@ def read_study(path: Path) -> Study:
         _check_names(file)
         return _study(file, path)
     except (SettingError, UnknownNameError) as error:
-        raise type(error)(f"{path}: {error}") from None
+        raise type(error)(f"{path}: {error}") from None  # the file, and no traceback
 
 
 def shipped(name: str) -> Study:
@@ -101,9 +102,9 @@ def shipped(name: str) -> Study:
 
 
 def _with_tasks(file: StudyFile, path: Path) -> StudyFile:
-    """Return the study with the tasks that files in its folder declare."""
-
-    def read(task: str, records: Mapping[str, Any]) -> dict[str, Any]:
+    # A task file replaces the name of a task by its content, so that a run folder holds the
+    # question itself and can be opened without the file.
+    def read(task: str, records: Mapping[str, Any]) -> Settings:
         if not task.endswith(SUFFIX):
             return {}
         from sequela.cohort.task_files import read_task
@@ -111,7 +112,7 @@ def _with_tasks(file: StudyFile, path: Path) -> StudyFile:
         name, declared = read_task(path.parent / task)
         return {"task": name, "records": {"declared": declared, **records}}
 
-    cohorts: dict[str, Any] = {
+    cohorts: Settings = {
         key: tuple(
             cohort.model_copy(update=read(cohort.task, cohort.records))
             for cohort in getattr(file, key)
@@ -127,14 +128,16 @@ def _study(file: StudyFile, path: Path) -> Study:
     if file.task and data:
         cohorts, data = tuple(StudyCohort(data=data_set, task=file.task) for data_set in data), ()
     networks = [name for name in file.models if name in MODELS]
+    # A file states only its changes: all other settings come from the registered network.
     usual = {name: MODELS[name].training.model_dump() for name in networks}
-    as_stated: dict[str, Any] = {key.name: getattr(file, key.name) for key in fields(StudyKeys)}
+    as_stated: Settings = {key.name: getattr(file, key.name) for key in fields(StudyKeys)}
     first = (*data, *(cohort.data for cohort in cohorts))[0]
     signals = SignalSettings.of(**file.signals)
     return Study(
         **as_stated,
         data=data,
         cohorts=tuple(cohort.question for cohort in cohorts),
+        # Without a preference, the first data set that is present gives the main result.
         primary=_preferred(file.primary) or tuple(((data_set, ""), 1) for data_set in data),
         hindsight=_preferred(file.hindsight),
         records=_records(file, cohorts),
@@ -159,11 +162,10 @@ def _preferred(cohorts: tuple[StudyCohort, ...]) -> tuple[tuple[Question, int], 
 
 def _records(
     file: StudyFile, cohorts: tuple[StudyCohort, ...]
-) -> Mapping[str | Question, Mapping[str, Any]]:
-    """Return the settings of each data set, and further ones of a question."""
+) -> Mapping[str | Question, Mapping[str, object]]:
     of_task = {cohort.data: {"task": file.task, **file.records} for cohort in cohorts}
     settings = of_task if file.task else file.records
-    by_question: dict[str | Question, Mapping[str, Any]] = {}
+    by_question: dict[str | Question, Mapping[str, object]] = {}
     by_question.update((name, cohort) for name, cohort in settings.items())
     return by_question | {cohort.question: cohort.records for cohort in cohorts if cohort.records}
 
@@ -185,6 +187,7 @@ def _check_names(file: StudyFile) -> None:
     for task, records in tasks:
         if task and task not in TASKS and "declared" not in records:
             raise unknown_name("task", task, TASKS)
+    # A misspelt model would otherwise be trained with its usual settings, without a word.
     for name in set(file.training) - set(file.models):
         raise SettingError(f"key 'training.{name}': it is not one of the models of the study")
     SignalSettings.of(**file.signals)

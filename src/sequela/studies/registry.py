@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sequela.config import CohortSettings, TrainingSettings
 from sequela.datasets import catalog
@@ -24,6 +24,7 @@ def _check(name: str, study: Study) -> None:
             f"study '{name}' runs nothing: name its data or cohorts, and models in training "
             "or reference_models"
         )
+    # A wrong name is an error now, and not after hours of training.
     for question in [*study.cohorts, *((data_set, "") for data_set in study.data)]:
         catalog.lookup(question[0])
         study.cohort_of(question)
@@ -50,6 +51,7 @@ def planned_leak(run: "Run") -> str:
     """
     if run.metrics.split.leaks:
         return "row"
+    # Simultaneous recordings of one session are nearly copies, in training and test set alike.
     if run.settings.split == "recording" and run.data.unit == "session":
         return "recording"
     return "hindsight" if (run.data.task or {}).get("hindsight") else ""
@@ -61,6 +63,7 @@ def study_of(run: "Run") -> Study:
     Other runs get a new study without claims.
     """
     question, data = question_of(run), run.data
+    # A study that a user registers for the same data replaces the one that ships with the package.
     for study in reversed(STUDIES.values()):
         if question[0] in study.data or question in study.cohorts:
             return study
@@ -70,14 +73,14 @@ def study_of(run: "Run") -> Study:
     return Study(name, heading, families=families)
 
 
-def training_of(model: str, changes: Mapping[str, Any]) -> TrainingSettings:
+def training_of(model: str, changes: Mapping[str, object]) -> TrainingSettings:
     """Return the training settings of a model in its study, or else of its entry, with changes."""
     in_studies = (study.training[model] for study in STUDIES.values() if model in study.training)
     usual = MODELS[model].training if model in MODELS else TrainingSettings()
     return TrainingSettings.of(**{**next(in_studies, usual).model_dump(), **changes})
 
 
-def records_of(data: str, changes: Mapping[str, Any]) -> CohortSettings:
+def records_of(data: str, changes: Mapping[str, object]) -> CohortSettings:
     """Return the settings of a data set in its study, with a user's changes; see ``Study.ask``.
 
     A task may be the path of a file that declares it.

@@ -60,9 +60,11 @@ def reproduce(
     _check(studies, root, processes)
     _check_out(out)
     jobs: list[PoolJob] = []
+    # The lock keeps a second process from continuing the same study at the same time.
     with held(out), scratch(out / WORK) as work:  # records of patients: no longer than needed
         with writing(out):
             make_folder(work)
+        # A stable sort below keeps this order among equals.
         for name in sorted(studies, key=list(STUDIES).index, reverse=True):  # the longest first
             study = STUDIES[name]
             seeds = (seed, split_seed)
@@ -73,7 +75,7 @@ def reproduce(
         for run_plan in runs:
             _check_same_study(out, run_plan)
             run_plan.check_free()
-        unseal(out)
+        unseal(out)  # the manifest would be wrong while files change
         with writing(out):
             for name in studies:
                 _declare(out, STUDIES[name])
@@ -96,7 +98,6 @@ def reproduce(
 
 
 def _late(run_plan: PlannedRun) -> tuple[bool, bool]:
-    """Return the place of a run in the order of training; runs that only show a leak are last."""
     cohort, is_control = run_plan.settings.cohort, run_plan.folds == 0
     if cohort is not None:
         leaks = declared_task(cohort.task, cohort.declared).leaks
@@ -126,13 +127,13 @@ def _declaration(study: str) -> str:
 
 
 def _declare(out: Path, study: Study) -> None:
-    """Write the claims before training, or raise a RunError if the study began with others."""
     path = out / _declaration(study.name)
     if not study.claims:
         return
     if not path.exists():
         with whole(path) as partial:
             partial.write_text(to_toml(study.claims), encoding="utf-8")
+    # Claims that change after training could be fitted to the results: they are declared before.
     elif read(path) != study.claims:
         raise RunError(
             f"{path}: the study was begun with other claims than it has now; choose another --out"
@@ -145,6 +146,7 @@ def _check_same_study(out: Path, run_plan: PlannedRun) -> None:
         return
     begun = RunFolder(first).settings
     difference, remedy = "", ""
+    # The options are not stored, so a quick study is recognised by its few epochs.
     if begun.training.epochs < settings.training.epochs:
         difference, remedy = "that is quick", "add --quick"
     elif begun.training.epochs > settings.training.epochs:
@@ -184,6 +186,7 @@ def _jobs(
     sizes = {question: flow.subjects for question, flow in flows.items()}
     primary = study.primary_of(sizes) if flows else questions[0]
     hindsight = study.hindsight_of(sizes) if flows else questions[0]
+    # Folds need the number of events, which is known for records only after the cohort is built.
     jobs = []
     for question in questions:
         flow = flows.get(question)
@@ -224,7 +227,7 @@ def _flows(
 
 
 def _together(run_plan: Iterable[PlannedRun]) -> Iterator[tuple[PlannedRun, ...]]:
-    """Group runs that read the same sequences into one process; runs on signals stay alone."""
+    # Reading sequences takes minutes: one process does it for all its models.
     alike: dict[object, list[PlannedRun]] = {}
     for run in run_plan:
         cohort = run.settings.cohort

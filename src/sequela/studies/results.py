@@ -11,6 +11,7 @@ from sequela.studies.registry import STUDIES, planned_leak, question_of, study_o
 from sequela.studies.study import Question, Study
 from sequela.studies.verdicts import default_model, inflation, judge_study
 
+# From the strictest unit to the one that leaks: the honest result comes first on the page.
 _SPLITS = ("subject", "session", "recording", "site", "time", "row")
 
 
@@ -27,7 +28,9 @@ def in_order(folders: Sequence[Run]) -> list[Run]:
     """Sort runs by study and question; baseline models last, then leaks."""
     studies = list(STUDIES)
 
-    def place(run: Run) -> tuple[Any, ...]:
+    def place(run: Run) -> tuple[object, ...]:
+        # Earlier entries decide first. The path is the last: without it, equal runs would come in
+        # the order of the file system, and the page would have other bytes on another machine.
         settings, question, study = run.settings, question_of(run), study_of(run)
         models = [*study.training, *study.reference_models]
         return (
@@ -51,7 +54,7 @@ def results(folders: Sequence[Run], hide_below: int | None = None) -> dict[str, 
     A study's primary question has the study's own name, other questions have separate names. Runs
     that leak by their split form separate studies. Numbers that must not be shown are null.
     """
-    studies: dict[str, Any] = {}
+    studies: dict[str, dict[str, object]] = {}
     for study, runs in by_study(folders):
         cohorts = cohorts_of(study, runs)
         # Runs that leak by their split are studies of their own: nobody takes them for results.
@@ -82,6 +85,7 @@ def cohorts_of(study: Study, runs: Sequence[Run]) -> dict[str, list[Run]]:
     sizes = {
         question: runs_of_question[0].metrics.data for question, runs_of_question in grouped.items()
     }
+    # Where people are not identified, each example counts as one.
     primary = study.primary_of(
         {question: d.subjects or d.examples for question, d in sizes.items()}
     )
@@ -94,18 +98,21 @@ def cohorts_of(study: Study, runs: Sequence[Run]) -> dict[str, list[Run]]:
 
 def _content(
     study: Study, runs: Sequence[Run], hide_below: int | None, cohort: Sequence[Run]
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return one study of ``results.json``; the first run represents its data and split."""
     plain = [run for run in cohort if not run.settings.training.class_weights]
     honest = {run.settings.model: run for run in plain if not planned_leak(run)}
     first = runs[0]
     data = Released(first, hide_below).metrics.data
-    content: dict[str, Any] = {
+    content: dict[str, object] = {
         "data": data,
         "split": first.describe_split(),
         **{n: data[n] for n in ("subjects", "examples", "recordings") if n in data},
     }
-    content |= {"models": {}, "floors": {}, "default": {}, "weighted": {}, "hindsight": {}}
+    kinds: dict[str, dict[str, object]] = {
+        kind: {} for kind in ("models", "floors", "default", "weighted", "hindsight")
+    }
+    content |= kinds
     for run in runs:
         model, released = run.settings.model, Released(run, hide_below)
         kind = "models" if model in study.training else "floors"
@@ -115,7 +122,7 @@ def _content(
             kind = "hindsight"
         elif run.settings.training.class_weights:
             kind = "weighted"
-        content[kind][model] = {
+        kinds[kind][model] = {
             **run.facts,
             "test": released.test,
             "report_2019": study.reported.get(model, {}),
@@ -128,11 +135,12 @@ def _content(
     return {name: value for name, value in content.items() if value != {}}
 
 
-def _inflation(honest: Run | None, run: Run, hide_below: int | None) -> dict[str, Any]:
+def _inflation(honest: Run | None, run: Run, hide_below: int | None) -> dict[str, object]:
     """Return how much a planned leak inflates the score, where both scores may be shown."""
     if honest is None or not planned_leak(run):
         return {}
     key = headline(run.data.classes, run.test).key
+    # The difference and one score would reveal the hidden score by subtraction.
     if any(isinstance(Released(side, hide_below).test[key], Hidden) for side in (honest, run)):
         return {}
     difference = inflation(honest, run)

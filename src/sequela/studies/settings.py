@@ -1,7 +1,6 @@
 """The settings of a run from the user's options; defaults are as in the studies of the report."""
 
 from pathlib import Path
-from typing import Any
 
 from sequela import config
 from sequela.config import (
@@ -68,8 +67,7 @@ def run_settings(
     return RunSettings.of(model=model, data=data, **values)
 
 
-def _of_run(options: Options) -> dict[str, Any]:
-    """Return the options of a run that its settings hold; folds are planned apart from them."""
+def _of_run(options: Options) -> dict[str, object]:
     changes = options.run.changes
     return {name: v for name, v in changes.items() if name != "folds" and v is not None}
 
@@ -147,8 +145,7 @@ def _cohort(
     return None
 
 
-def _records(records: CohortSettings) -> dict[str, Any]:
-    """Return the given settings of records; a label file with its whole path."""
+def _records(records: CohortSettings) -> dict[str, object]:
     changes = records.changes
     if "labels" in changes:
         changes["labels"] = str(Path(changes["labels"]).resolve())

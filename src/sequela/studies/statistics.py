@@ -59,6 +59,7 @@ class Estimand:
     def scale(self, claim: Claim) -> "Scale":
         """Return the format of the number."""
         metric = named(claim.metric)
+        # A difference of percentages is in points: "10 % more" could be read as a ratio.
         if self.points or (self.models > 1 and metric.points):
             return Scale("+.0f", 100, " points")
         form = self.form or ("+.2f" if self.models > 1 else metric.form)
@@ -92,8 +93,12 @@ def _pair(fold: Fold, part: str) -> tuple[Predictions, Predictions]:
 
 def _level(claim: Claim, fold: Fold, part: str, share_: float | None) -> Statistic:
     predictions = fold[0].predictions.part(part)
+    # Accuracy and loss depend on the share of class 1. A report on data with another share is
+    # compared at its own: both classes keep their mean, and only the weights of the two means
+    # change.
     if share_ is None:
         return statistic_of(claim.metric, predictions)
+    # AUROC does not change with the prevalence; other metrics have no such mean.
     if claim.metric not in _OF_EXAMPLES:
         raise unknown_name(
             "metric that can be weighted to a prevalence", claim.metric, _OF_EXAMPLES
@@ -116,6 +121,8 @@ def at_prevalence(predictions: Predictions, counts: Sequence[int], share_: float
     Computation 14).
     """
     score = predictions.score.astype(np.float64)
+    # Bayes' theorem in odds: only the prior odds differ between the two populations, and the
+    # likelihood ratio, which the model has learnt, stays.
     odds = share_ / (1 - share_) * counts[0] / counts[1]
     moved = odds * score / (odds * score + 1 - score)
     return replace(predictions, probabilities=np.stack([1 - moved, moved], axis=1))
@@ -129,6 +136,8 @@ def _change(claim: Claim, fold: Fold, part: str, _: float | None) -> Statistic:
 def _recall_change(claim: Claim, fold: Fold, part: str, _: float | None) -> Statistic:
     before, after = _pair(fold, part)
     places = [before.classes.index(name) for name in claim.classes]
+    # Both models see the same examples, so one ratio over their difference is paired: what is hard
+    # for both cancels, and the interval is narrower than that of two separate recalls.
     among = np.isin(before.label, places).astype(np.float64)
     change = (_correct(after) - _correct(before)) * among
     return ratio(change, among, before.group_index)
@@ -152,6 +161,9 @@ def _gap_change(_: Claim, fold: Fold, part: str, __: float | None) -> Statistic:
 def _held_out_over_training(_: Claim, fold: Fold, part: str, __: float | None) -> Statistic:
     """Return test over training: a model under-fits if a larger one does better on unseen data."""
     small, large = fold
+    # Under-fitting shows in the training accuracy of the small model, which the large one exceeds
+    # even on unseen groups. The training accuracy is a constant, as the training set is not
+    # resampled.
     unseen = statistic_of("accuracy", large.predictions.part(part))
     return _moved(unseen, -small.metrics.parts.train["accuracy"])
 
@@ -171,8 +183,10 @@ def asymmetry(confusion: Values) -> Values:
 def _asymmetry_change(_: Claim, fold: Fold, part: str, __: float | None) -> Statistic:
     tables = []
     for predictions in _pair(fold, part):
+        # One confusion matrix for each group: a resample is then a weighted sum of these matrices.
         n, k = len(np.unique(predictions.group_id)), len(predictions.classes)
         table = np.zeros((n, k, k))
+        # Unlike +=, it adds every repeat of an index.
         np.add.at(table, (predictions.group_index, predictions.label, predictions.predicted), 1)
         tables.append(table)
     before, after = tables
@@ -199,7 +213,9 @@ def _recall_at_half(_: Claim, fold: Fold, part: str, share_: float | None) -> St
 
 def _smaller_recall(_: Claim, fold: Fold, part: str, __: float | None) -> Statistic:
     (run,) = fold
+    # The second operating point is the threshold chosen on the validation set; the first is 0.5.
     recalls = _recalls(run.predictions.part(part), run.test.operating_points[1].threshold)
+    # The smaller one is taken in each resample, as either class may be the worse one by chance.
     return Statistic(lambda w: recalls(w).min(axis=1), recalls.n_groups)
 
 

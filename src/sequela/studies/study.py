@@ -12,7 +12,7 @@ from sequela.studies.claims import Claim
 
 Question = tuple[str, str]
 """A data set and its task; no task where the data set has its own classes."""
-_FEWEST_FOLDS = 2
+_FEWEST_FOLDS = 2  # each example is tested once, also in a quick study
 _QUICK = {"resamples": 200, "rounds": 50}
 """Settings of the runs of a quick study, which has no refit and no teacher."""
 _OF_THE_TASK = ("hours", "from_icu", "declared")
@@ -30,18 +30,19 @@ class StudyKeys:
     name: Annotated[str, Field(min_length=1)]
     title: str = ""
     heading: str = ""
-    signals: Mapping[str, Any] = field(default_factory=dict)
+    signals: Mapping[str, object] = field(default_factory=dict)
     rooted: str = ""
     default: bool = False
     controls: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     quick_epochs: _Positive = 4
+    # A longer memory would still hold the random first weights.
     quick_average: Annotated[float, Field(ge=0, lt=1)] = 0.98
     report: str = "the report"
     citation: str = ""
     reported: Mapping[str, Mapping[str, int | float | str]] = field(default_factory=dict)
     reported_columns: tuple[str, ...] = ()
-    few: _Count = 200
-    very_few: _Count = 50
+    few: _Count = 200  # one test set of fewer has wide intervals, so all examples are tested
+    very_few: _Count = 50  # about 10 events in a fifth of the data
     folds: _Count = 5
     repeats: _Positive = 1
     seeds: _Positive = 1
@@ -153,6 +154,7 @@ class Study(StudyKeys):
         before the data are read, as for recordings: they are few. One split is enough to show the
         effect of a leak. A quick study has as few folds as possible.
         """
+        # A test set is a fifth of the data, or a similar part: enough with `few` events in it.
         if self.shows_leak(split) or (rarer or 0) >= self.few * self.folds:
             return 0
         return _FEWEST_FOLDS if quick else self.folds
@@ -171,6 +173,8 @@ class Study(StudyKeys):
         usual = {"task": "in-hospital", **self.records.get(data, {})}
         stated = {**self.records.get((data, changes.get("task", usual["task"])), {}), **changes}
         settings = {**usual, **stated}
+        # Times such as 24 hours of observation belong to the study's own task. Under another task
+        # they would silently change its question.
         if settings["task"] != usual["task"]:
             settings = {n: v for n, v in settings.items() if n in stated or n not in _OF_THE_TASK}
         # Imported here: a run on recordings needs no task.
@@ -218,6 +222,8 @@ class Study(StudyKeys):
         models = [*reversed(tuple(self.training)), *self.reference_models]
         if default and default not in models:
             models.append(default)
+        # The slowest come first, so that no core waits at the end for one long run: a study lists
+        # its models from simple to large, and hindsight and weighted runs follow their model.
         for model in models:
             for split in self.splits:
                 if model not in self.controls.get(split, (model,)):
@@ -239,7 +245,7 @@ class Study(StudyKeys):
 
     def _training(self, model: str, *, quick: bool) -> TrainingSettings:
         usual = MODELS[model].training if model in MODELS else TrainingSettings()
-        training = self.training.get(model, usual)
+        training = self.training.get(model, usual)  # a default model may not be in the study
         if not quick:
             return training
         epochs = min(training.epochs, self.quick_epochs)
@@ -250,7 +256,6 @@ class Study(StudyKeys):
     def _controls(
         self, name: str, settings: RunSettings, kinds: Sequence[str]
     ) -> dict[str, RunSettings]:
-        """Return runs with weighted classes and with hindsight, if the study has them."""
         controls = {}
         models_of = {kind: self.controls.get(kind, ()) for kind in kinds}
         if settings.model in models_of.get("weighted", ()):

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sequela.config import Options
 from sequela.errors import SettingError
@@ -25,9 +25,9 @@ def train(
     resume: bool = False,
     trust_code: bool = False,
     on_default: Callable[[Default], None] = lambda _: None,
-    progress: "Callable[[PlannedRun], AbstractContextManager[Any]] | None" = None,
+    progress: "Callable[[PlannedRun], AbstractContextManager[object]] | None" = None,
     options: Options | None = None,
-    **settings: Any,
+    **settings: object,
 ) -> "Run":
     """Train one model and write a run folder, as ``sequela train`` does: see its help.
 
@@ -79,7 +79,6 @@ def train(
 
 
 def _check(model: str | None, data: str | None, out: Path | str | None, *, resume: bool) -> None:
-    """Raise a SettingError if a name is missing, or does not go with the continued run."""
     if not resume and None in (model, data) and (model, out) != (None, None):
         missing = "MODEL" if model is None else "--data"
         raise SettingError(

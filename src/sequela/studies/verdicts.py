@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.resources import files
-from typing import Any
 
 import numpy as np
 
@@ -90,9 +89,9 @@ class Verdict:
             return self.reason
         return f"{self.measured}. Claimed: {self.claimed}. {self.reason}"
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return the verdicts for ``results.json``."""
-        record: dict[str, Any] = {
+        record: dict[str, object] = {
             "id": self.claim.id,
             "claim": self.claim.claim,
             "verdict": self.verdict,
@@ -117,6 +116,7 @@ class _Tested:
     @classmethod
     def on(cls, claim: Claim, runs: Sequence[Run]) -> "_Tested":
         """Measure the number; at both ends of the report's prevalence if the data's differs."""
+        # Without a stated prevalence the range is 0 to 1, which every data set is within.
         counts, (low, high) = runs[0].data.counts, claim.prevalence
         shares = (None,) if low <= counts[1] / sum(counts) <= high else (low, high)
         form, folds = number_of(claim), list(zip(*(run.runs for run in runs), strict=True))
@@ -150,6 +150,8 @@ class _Tested:
         if interval is None:
             return OPEN
         least, most = self.bounds
+        # The whole interval must be within the bounds. An interval that only includes the claimed
+        # value does not support it: few data would support every claim.
         if least < interval.low and interval.high < most:
             return SUPPORTED
         return CONTRADICTED if interval.high < least or most < interval.low else OPEN
@@ -169,6 +171,9 @@ class _Tested:
             p_values = [measured.p_value(bound) for bound in bounds]
             if len(bounds) == 1:
                 p_value = p_values[0]
+            # Two one-sided tests (Schuirmann 1987): the number is within both bounds if each test
+            # rejects, so the larger p-value counts. Half of a two-sided p-value is that of the
+            # nearer side.
             elif bounds[0] < measured.value < bounds[1]:
                 p_value = max(p_values) / 2
             else:
@@ -186,6 +191,7 @@ class _Tested:
                 outside = not interval.low <= claim.value <= interval.high
             if prevalence is not None:
                 text += f" at a prevalence of {100 * prevalence:.0f} %"
+            # The interval may be within the margin though the value is outside.
             if claim.relation == "about" and outside and self._answer(interval) == OPEN:
                 text += " (the claimed value is outside)"
             words.append(text)
@@ -201,6 +207,7 @@ def judge_study(study: Study, cohorts: Sequence[Sequence[Run]]) -> list[Verdict]
     cohorts_as_reported = (
         runs for runs in further if question_of(runs[0]) == study.reported_question
     )
+    # The report's question may leak by its split, as the report did; hindsight is our own control.
     reported = [run for run in next(cohorts_as_reported, []) if planned_leak(run) != "hindsight"]
     by_row, as_reported = (
         {verdict.claim.id: verdict for verdict in judge(study.claims, runs)} if runs else {}
@@ -239,7 +246,7 @@ def _by_model(runs: Iterable[Run], *leaks: str) -> dict[str, Run]:
     }
 
 
-def measured_reruns(study: str, data: Mapping[str, Any]) -> dict[str, list[str]]:
+def measured_reruns(study: str, data: Mapping[str, object]) -> dict[str, list[str]]:
     """Return the verdicts of reruns by claim, where this version measured them on these data.
 
     ``benchmarks/verdicts.py`` measures them and writes the file.
@@ -248,6 +255,7 @@ def measured_reruns(study: str, data: Mapping[str, Any]) -> dict[str, list[str]]
     measured = json.loads(path.read_text(encoding="utf-8"))
     record = measured["studies"].get(study, {})
     alike = all(record.get(name) == data[name] for name in SAME_DATA)
+    # Another version may judge otherwise.
     return record["verdicts"] if alike and measured["version"] == __version__ else {}
 
 
@@ -260,6 +268,7 @@ def judge(claims: Sequence[Claim], runs: Mapping[str, Run]) -> list[Verdict]:
         if not reason
     ]
     # All claims that can be tested are one family: the chance of any false verdict stays at 0.05.
+    # Claims that cannot be tested are not in the family, as they give no chance of a false verdict.
     corrected = holm([tested_claim.p_value for tested_claim in tested]).tolist()
     settled = iter(
         [_verdict(tested_claim, runs, p) for tested_claim, p in zip(tested, corrected, strict=True)]
@@ -288,6 +297,7 @@ def tally(verdicts: Sequence[Verdict]) -> str:
 
 def _verdict(tested: _Tested, runs: Mapping[str, Run], p_value: float) -> Verdict:
     claim, answer, measured = tested.claim, tested.answer, tested.in_words()
+    # Both are needed: the interval gives the direction, and the corrected p-value the certainty.
     verdict = _SETTLED.get(answer, UNKNOWN) if p_value < LEVEL else UNKNOWN
     if claim.statistic == "change":
         before, after = (_level(runs[name], claim.metric) for name in claim.models)
@@ -328,6 +338,7 @@ def _why_untestable(claim: Claim, runs: Mapping[str, Run]) -> str:
 
 def _no_recurrence(_: Claim, runs: Sequence[Run]) -> str:
     steps = runs[0].data.sequences and runs[0].data.sequences.steps_distribution
+    # Without a second step a recurrent network is a plain one.
     if not steps or (single := steps.share_of_one) <= 0.5:  # noqa: PLR2004
         return ""
     return (
@@ -338,6 +349,7 @@ def _no_recurrence(_: Claim, runs: Sequence[Run]) -> str:
 
 def _one_class_predicted(_: Claim, runs: Sequence[Run]) -> str:
     for run in runs:
+        # Such models have the same accuracy, the share of the class, and no difference to test.
         held_out = [fold.predictions.part("held_out") for fold in run.runs]
         if len(np.unique(np.concatenate([predictions.predicted for predictions in held_out]))) > 1:
             return ""
@@ -386,7 +398,7 @@ class Rival:
         if ratio is None:
             return words
         times = number(ratio, ".1f"), number(1 / ratio, ".1f")
-        if "1.0" in times:
+        if "1.0" in times:  # 0.95 to 1.05 times, after rounding
             return f"{words}, with about as many operations"
         if ratio > 1:
             return f"{words}, with 1/{number(ratio, '.2g')} of its operations"
@@ -401,6 +413,7 @@ def compared_with(run: Run, rivals: Mapping[str, Run]) -> tuple[Compared, list[R
     for (kind, rival_run), row in zip(rivals.items(), rows, strict=True):
         if row.difference is None or row.corrected_p is None:
             continue
+        # The comparison is of the rival minus the first run; a Rival states the opposite direction.
         gap, p_value = row.difference, row.corrected_p
         theirs, ours = rival_run.facts.operations, run.facts.operations
         compared.append(
@@ -430,7 +443,7 @@ def improvements(study: Study, runs: Sequence[Run]) -> list[str]:
     return sentences
 
 
-def default_model(study: Study, runs: Sequence[Run]) -> dict[str, Any] | None:
+def default_model(study: Study, runs: Sequence[Run]) -> dict[str, object] | None:
     """Compare the default model with a study's own models, from evaluated runs on one question.
 
     The record is that of ``results.json``, with the best of the networks and of the baseline models
@@ -441,7 +454,7 @@ def default_model(study: Study, runs: Sequence[Run]) -> dict[str, Any] | None:
     if not (study.default and plain):
         return None
     name = default_for(next(iter(plain.values())).data).model
-    default = plain.pop(name, None)
+    default = plain.pop(name, None)  # it must not be its own rival
     qualifier = "other " if name in study.training else ""
     kinds = {
         f"the best of the {qualifier}models of {study.report}": study.training,
@@ -469,7 +482,6 @@ def default_model(study: Study, runs: Sequence[Run]) -> dict[str, Any] | None:
 
 
 def _value(run: Run) -> float:
-    """Return the value of the deciding metric, of which a higher one is better."""
     return float(run.test.get(headline(run.data.classes, run.test).key) or 0.0)
 
 
@@ -502,8 +514,10 @@ def inflation(honest: Run, leaking: Run) -> Inflation | None:
                 joined([fold.predictions.part("held_out") for fold in run.once])
                 for run in (leaking, honest)
             )
+            # Folds predict every example once, so the leaking test set is among them.
             honest_test = honest_test.where(np.isin(honest_test.example_id, test.example_id))
             paired = honest_test.n_examples == test.n_examples
+            # The interval of different examples is wider, as nothing cancels between the two runs.
             if paired:
                 rng = np.random.default_rng(leaking.settings.seed)
                 how = bootstrap_of(leaking.first)
@@ -518,7 +532,6 @@ def inflation(honest: Run, leaking: Run) -> Inflation | None:
 
 
 def _over_folds(honest: Run, leaking: Run, metric: str) -> Difference:
-    """Compare two runs with the same folds; the interval includes the variation of training."""
     # Both have the same folds and seeds, so each model is paired with the one of its fold: the
     # variation of training is part of the interval, that of the split is not.
     theirs = {fold.place: fold for fold in judged(honest.runs)}
@@ -532,8 +545,10 @@ def _over_folds(honest: Run, leaking: Run, metric: str) -> Difference:
 
 
 def _renamed(ours: Predictions, theirs: Predictions) -> Predictions:
-    """Return predictions with the ids of others for the same stays, predicted at another time."""
     if ours.n_examples != theirs.n_examples:
         return ours
+    # Ids include the time of prediction, which hindsight moves to the end of the stay. The order of
+    # stays is that of the cohort in both runs, so group and label confirm that the rows belong
+    # together.
     same = (ours.group_id == theirs.group_id) & (ours.label == theirs.label)
     return replace(ours, example_id=theirs.example_id) if same.all() else ours

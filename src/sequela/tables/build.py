@@ -29,8 +29,8 @@ from sequela.tables.rows import prepared
 from sequela.tables.shards import write_shards
 from sequela.tables.tables import Tables, check_names, read_tables, shown
 
+# The start of the name of a release that is part of another one (``published.toml``).
 DEMO = "the demo of "
-"""The start of the name of a release that is part of another one (``published.toml``)."""
 
 
 def build(
@@ -53,9 +53,11 @@ def build(
     with _new_folder(out) as (new, work):
         opened = open_engine(engine, work, master)
         try:
+            # A misspelt name fails here, before hours of reading.
             check_names(source, allow_set_aside)
             with opened.translated(shown(root)):
                 read = read_tables(source, root, opened, tables, changed)
+                # Only a folder can hold an earlier split and log; a database has neither.
                 folder = root if isinstance(root, Path) else None
                 allowed = frozenset(map(str.lower, allow_set_aside))
                 account = _write(source, read, opened, new, seed, folder, allowed)
@@ -89,7 +91,9 @@ def _write(
     for _, descriptions in surveys:
         words |= descriptions
     events = list(chain.from_iterable(table.events(i) for i, table in enumerate(rows)))
+    # A bound that decides the number of buckets: a used row gives one event a fact at most.
     expected = sum(count.used * len(t.table.facts) for count, t in zip(counts, rows, strict=True))
+    # A MEDS data set comes with its own split. A new one would move test subjects into training.
     existing = read_splits(root) if root else None
     split = partial(_split, seed=seed, existing=existing)
     shards = write_shards(events, expected, engine, out, split)
@@ -135,6 +139,7 @@ def _reasons(source: Source, places: Collection[str]) -> dict[str, str]:
         usual = "not declared by this source, or not selected"
         if place in declared:
             usual = "declared, but not there"
+        # The reasons are listed by the table's name alone, while files have folders and endings.
         reasons[place] = published.get(Path(place).name.split(".")[0].lower(), usual)
     return reasons
 
@@ -144,6 +149,7 @@ def _split(ids: NDArray[np.int64], seed: int, existing: dict[int, int] | None) -
     split = split_of(ids, seed)
     if existing is None:
         return split
+    # Subjects that the split does not list get a part by their hash, as in a new data set.
     pairs = zip(ids.tolist(), split.tolist(), strict=True)
     return np.array([existing.get(subject, by_hash) for subject, by_hash in pairs], np.int8)
 
@@ -151,14 +157,17 @@ def _split(ids: NDArray[np.int64], seed: int, existing: dict[int, int] | None) -
 @contextmanager
 def _new_folder(out: Path) -> Iterator[tuple[Path, Path]]:
     """Make a folder that becomes ``out`` on success, and one for the engine; else remove both."""
+    # A build does not mix its files with others: an old shard would be read as events.
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise SettingError(f"--out {out} is there and not empty: name a new folder, or empty it")
+    # The scratch folder is on the disk of ``out``: renaming across disks copies, and may fail.
     near = next(folder for folder in out.absolute().parents if folder.is_dir())
     with writing(out), scratch_beside(near / out.name) as work:
         new, spilled = work / "new", work / "spilled"
         for folder in (new / "data", new / "metadata", spilled):
             folder.mkdir(parents=True)
         yield new, spilled
+        # The data reach the disk before the name: a power cut leaves all or nothing.
         settle(new)
         make_folder(out.parent)
         new.replace(out)

@@ -40,6 +40,8 @@ def events_of(
     located = data_set.locate(root)
     if is_built(name, located.path):
         if not data_set.declares:
+            # A hospital's own declaration is next to its raw tables, not in a built folder, so only
+            # the names of published sources can be checked here.
             check_names(source_of(name), tables)
         return located
     source = source_of(name, located.path, rows)
@@ -47,6 +49,7 @@ def events_of(
         source = without_outcomes(source)
     check_names(source, tables)
     out = folder / name
+    # All that changes the events is in this record: any difference builds them again.
     made_from: dict[str, object] = {
         "files": _files(located.path),
         "tables": [*tables],
@@ -56,8 +59,10 @@ def events_of(
     }
     if not _is_made_from(out, made_from):
         shutil.rmtree(out, ignore_errors=True)
+        # Without outcomes many rows may lack a time, which else means a wrong column.
         aside = () if labelled else [table.name for table in source.tables]
         build(source, located.path, out, tables=tables or None, allow_set_aside=aside)
+        # This file is written last: an interrupted build has none, and is made again.
         with whole(out / _MADE_FROM) as partial:
             partial.write_text(json.dumps(made_from) + "\n", encoding="utf-8")
     return Located(out, located.origin, source.notes)
@@ -68,6 +73,7 @@ def is_built(name: str, root: Path) -> bool:
     if not (root / ACCOUNT).is_file():
         return False
     built_from = read_account(root).get("source", "another source")
+    # "meds" reads any data set of the standard, whatever source it was built from.
     if name not in {"meds", built_from}:
         raise SettingError(
             f"{root} was built from {built_from}, but the data set asked for is {name}"
@@ -87,6 +93,7 @@ def _files(root: Path) -> list[list[object]]:
     """List name, size and time of each file, to notice changes without reading them."""
     files = [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.is_file())
     states = [(file, file.stat()) for file in files]
+    # Size and time change with any usual edit, while a checksum of 30 GB would take minutes.
     return [[str(file.absolute()), state.st_size, state.st_mtime_ns] for file, state in states]
 
 
@@ -101,6 +108,8 @@ def _code_digest(source: Source) -> str:
     codes = [getattr(function, "__code__", None) for function in functions]
     files = {Path(code.co_filename) for code in codes if code}
     here = Path(__file__).parent
+    # The code and the declarations of this package, and the file of a registered source: an edited
+    # rule makes old events stale.
     for file in sorted({*here.glob("*.[pt]*"), *(here / "declared").glob("*.[pt]*"), *files}):
         total.update(file.name.encode() + b"\0" + file.read_bytes())
     return total.hexdigest()

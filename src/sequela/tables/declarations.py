@@ -21,10 +21,10 @@ from sequela.datasets.catalog import DataSet, lookup
 from sequela.formats.csv_files import PLAIN, Format
 from sequela.tables.declared.expressions import expression, total
 
+# A column in the template of a code; the word after ``|`` replaces a blank.
 PLACEHOLDER = re.compile(r"\{(?P<column>\w+)(?:\|(?P<blank>[^}]*))?\}")
 
-Frame: TypeAlias = nw.LazyFrame[Any]
-"""The rows of a table, in any engine."""
+Frame: TypeAlias = nw.LazyFrame[Any]  # the rows of a table, in any engine
 Frames = Mapping[str, Frame]
 Prepare = Callable[[Frame, Frames], Frame]
 Batches = Iterator[tuple[str, pa.RecordBatchReader | list[Path]]]
@@ -36,13 +36,14 @@ def _checked(text: str) -> str:
 
 
 def _alike(take: Mapping[str, str]) -> Mapping[str, str]:
+    # A total makes one row of a key, in which a column of single rows has no one value.
     if len({total(text)[0] != "" for text in take.values()}) > 1:
         raise ValueError("either all columns are totals (min, max, count) or none")
     return take
 
 
-Bound = int | float
-"""A bound of a column: a whole number stays one, also in a message."""
+# A union of both, since pydantic would turn 3 into 3.0 if only floats were allowed.
+Bound = int | float  # a bound of a column: a whole number stays one, also in a message
 Filled = Annotated[str, Field(min_length=1)]
 Expression = Annotated[str, AfterValidator(_checked)]
 if TYPE_CHECKING:
@@ -52,9 +53,9 @@ else:  # a file holds texts
 """A condition on rows: an expression as in ``tables.toml``, or one of narwhals."""
 
 FIRST_TIME = datetime(1700, 1, 1)
+# The last supported time: MIMIC shifts births to 1800 and stays to 2210; nanoseconds go to April
+# 2262.
 LAST_TIME = datetime(2261, 12, 31, 23, 59, 59)
-"""The last supported time: MIMIC shifts births to 1800 and stays to 2210; nanoseconds go to April
-2262."""
 
 
 class Kind(StrEnum):
@@ -104,12 +105,14 @@ class Fact:
 
     def needs(self) -> tuple[str, ...]:
         """Return the columns that must not be blank for a row to give this event."""
+        # A column with a word for its blanks is never missing, so only the others are needed.
         parts = [m["column"] for m in PLACEHOLDER.finditer(self.code) if m["blank"] is None]
         timed = [self.time] if self.time and not self.static_where_blank else []
         return tuple(dict.fromkeys([*parts, *timed]))
 
     def computed(self) -> list[str]:
         """Return the time and the value, where they are expressions and not columns."""
+        # The name of a column is an identifier; everything else is an expression to compute.
         return [text for text in (self.time, self.value) if text and not text.isidentifier()]
 
 
@@ -134,8 +137,7 @@ class Check:
     among: Condition | None = None
 
 
-MOST_BLANK = 0.5
-"""The share of the rows in which a column that is never blank may be so."""
+MOST_BLANK = 0.5  # the share of the rows in which a column that is never blank may be so
 
 
 def never_blank(*columns: str, show: str) -> tuple[Check, ...]:
@@ -154,15 +156,11 @@ def never_blank(*columns: str, show: str) -> tuple[Check, ...]:
 
 @dataclass(frozen=True)
 class Join:
-    """Columns taken from another table; they are blank where that is missing.
-
-    Attributes:
-        on: A column in both, or own column to theirs.
-        take: New column to an expression over the other table's, or ``min``, ``max`` or ``count``.
-    """
+    """Columns taken from another table; they are blank where that is missing."""
 
     table: Filled
-    on: Filled | dict[str, str]
+    on: Filled | dict[str, str]  # a column in both, or own column to theirs
+    # New column to an expression over the other table's, or ``min``, ``max`` or ``count``.
     take: Annotated[Mapping[str, str], AfterValidator(_alike)]
 
     @property
@@ -243,56 +241,43 @@ class People:
 
 @dataclass(frozen=True)
 class Stays:
-    """The table with one row a hospital stay, or a stay in a unit.
-
-    Attributes:
-        id: Column that identifies a stay.
-        subject: Column of its subject.
-        visit: Column of the hospital stay, as an integer, if this is a table of stays in a unit.
-        gives: Column that each row of another table gets from its stay, in order, to an expression
-            over the columns of this one and over earlier ones, such as those of ``subject``.
-    """
+    """The table with one row a hospital stay, or a stay in a unit."""
 
     table: Filled
-    id: Filled
-    subject: Filled
+    id: Filled  # column that identifies a stay
+    subject: Filled  # column of its subject
+    # Column of the hospital stay, as an integer, if this is a table of stays in a unit.
     visit: Filled | None = None
+    # Column that each row of another table gets from its stay, in order, to an expression over the
+    # columns of this one and over earlier ones, such as those of ``subject``.
     gives: Mapping[str, Expression] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Source:
-    """One published data set of hospital events.
+    """One published data set of hospital events."""
 
-    Attributes:
-        name: As in the catalogue of data sets.
-        stays_in_order: Whether the order of one subject's stays is known.
-        reads: Function that reads tables which are not CSV files: root to pairs of a table and its
-            batches or Parquet files; ``None`` where that root holds CSV files after all.
-        reads_unlabelled: The same for data without outcomes, whose file may be missing.
-        later: Columns that are blank, or absent, in data without outcomes.
-        not_read: Published tables that are left out on purpose, with the reason.
-        dated_by_row: Whether each row carries the time it became available, so that its family of
-            codes need not.
-        ways: Function that returns the source read in another way, where there are several.
-        shared: Name to the function for what ``prepare`` of several tables reads under this name,
-            computed once, in order; ``None`` where its tables are absent.
-        title: Name of the data on pages and cards, where it differs from the catalogue's.
-        notes: Sentences on what is read and what is not.
-    """
-
-    name: str
+    name: str  # as in the catalogue of data sets
     tables: tuple[Table, ...]
-    stays_in_order: bool = True
+    stays_in_order: bool = True  # whether the order of one subject's stays is known
+    # Function that reads tables which are not CSV files: root to pairs of a table and its batches
+    # or Parquet files; ``None`` where that root holds CSV files after all.
     reads: Callable[[Path], Batches | None] | None = None
+    # The same for data without outcomes, whose file may be missing.
     reads_unlabelled: Callable[[Path], Batches | None] | None = None
+    # Columns that are blank, or absent, in data without outcomes.
     later: frozenset[str] = frozenset()
+    # Published tables that are left out on purpose, with the reason.
     not_read: Mapping[str, str] = field(default_factory=dict)
+    # Whether each row carries the time it became available, so that its family of codes need not.
     dated_by_row: bool = False
+    # Function that returns the source read in another way, where there are several.
     ways: "Callable[..., Source] | None" = None
+    # Name to the function for what ``prepare`` of several tables reads under this name, computed
+    # once, in order; ``None`` where its tables are absent.
     shared: Mapping[str, Callable[[Frames], Frame | None]] = field(default_factory=dict)
-    title: str = ""
-    notes: tuple[str, ...] = ()
+    title: str = ""  # name of the data on pages and cards, where it differs from the catalogue's
+    notes: tuple[str, ...] = ()  # sentences on what is read and what is not
 
     @property
     def data_set(self) -> DataSet:
@@ -302,6 +287,7 @@ class Source:
 
 def without_outcomes(source: Source) -> Source:
     """Return the source for people without known outcomes: columns of these may be absent."""
+    # A file without outcomes would fail the check that they are not blank.
     excused = {f"blank {column}" for column in source.later}
     tables = tuple(
         replace(
@@ -323,6 +309,7 @@ def filled(template: str) -> nw.Expr:
             pieces.append(nw.lit(literal))
         column = nw.col(match["column"]).cast(nw.String)
         blank = match["blank"]
+        # ``concat_str`` is null if one part is null, so a blank column gives no code.
         pieces.append(column if blank is None else nw.coalesce(column, nw.lit(blank)))
         end = match.end()
     if literal := template[end:]:

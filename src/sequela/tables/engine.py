@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, Literal, TypeAlias, TypeVar
 
 import narwhals as nw
 import pyarrow as pa
@@ -43,31 +43,27 @@ from sequela.tables.declared.expressions import MOST_NUMBER
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection, DuckDBPyRelation
+    from pyspark.sql import Column, DataFrame, SparkSession
 
 Check = Callable[[BinaryIO | None], str]
 
 ENGINES = ("duckdb", "spark")
-MEMORY_LIMIT = "3GB"
-"""DuckDB's memory limit outside of builds; more goes to the work folder."""
+MEMORY_LIMIT = "3GB"  # DuckDB's memory limit outside of builds; more goes to the work folder
+# DuckDB's memory limit by stage of a build: reading files and spreading events; joining tables, and
+# spreading again; the last retry. More is compressed in the work folder.
 LIMITS = ("800MB", "1500MB", "3GB")
-"""DuckDB's memory limit by stage of a build: reading files and spreading events; joining tables,
-and spreading again; the last retry. More is compressed in the work folder."""
+# DuckDB's memory limit once the tables are dropped: it shrinks the cache.
 LIMIT_AFTER_DROP = "100MB"
-"""DuckDB's memory limit once the tables are dropped: it shrinks the cache."""
-SPREAD_ROWS = 1 << 18
-"""The least number of rows in memory while parts are written."""
+SPREAD_ROWS = 1 << 18  # the least number of rows in memory while parts are written
+# The number of rows of each part in memory while many parts are written.
 SPREAD_ROWS_OF_PART = 1 << 14
-"""The number of rows of each part in memory while many parts are written."""
+# Bytes that DuckDB reads at once; its 32 MB leave the processor's cache and cost a third.
 CSV_BUFFER = 4_000_000
-"""Bytes that DuckDB reads at once; its 32 MB leave the processor's cache and cost a third."""
+# DuckDB's message about a row that is longer than the buffer.
 TOO_LONG = "The Parallel CSV Reader currently does not support a full read"
-"""DuckDB's message about a row that is longer than the buffer."""
-PIPES = Path("/dev/fd")
-"""The folder in which a pipe has a name that DuckDB can open."""
-PIPE_BYTES = 1 << 20
-"""Size of a pipe; the usual 64 KB wake the other end at every turn."""
-NO_NULL = "\x01\x02"
-"""The text of a NULL cell for DuckDB: a value that does not occur."""
+PIPES = Path("/dev/fd")  # the folder in which a pipe has a name that DuckDB can open
+PIPE_BYTES = 1 << 20  # size of a pipe; the usual 64 KB wake the other end at every turn
+NO_NULL = "\x01\x02"  # the text of a NULL cell for DuckDB: a value that does not occur
 # Text is converted only where it is exactly that value: casts of DuckDB round 1.5, take
 # 9007199254740993 through a double, and read 1_000, 0x10, inf, 24:00 and times of other zones.
 FORMS = {
@@ -100,10 +96,8 @@ SPARK_SQL = {
     "spark.sql.timestampType": "TIMESTAMP_NTZ",
     "spark.sql.parquet.mergeSchema": "true",
 }
-TASKS_A_CORE = 4
-"""Tasks of Spark for each core."""
-AT_ONCE = 4
-"""Parts that are sorted at once, of some 250 MB of memory each; fewer on fewer cores."""
+TASKS_A_CORE = 4  # tasks of Spark for each core
+AT_ONCE = 4  # parts that are sorted at once, of some 250 MB of memory each; fewer on fewer cores
 WRONG_KIND = "sequela: a value of another kind in"
 NO_FOLDER = "a worker of Spark does not see {}; name one in --out that all do"
 SPARK_FAULTS = {
@@ -114,7 +108,7 @@ SPARK_FAULTS = {
     "Python worker exited|ExecutorLost|OutOfMemoryError": "a process of Spark was killed, probably "
     "because memory was short: give the workers more, or let each run fewer tasks at a time",
 }
-JAVA = 17
+JAVA = 17  # the oldest Java that Spark 4 runs on
 QUIET = """rootLogger.level = fatal
 rootLogger.appenderRef.console.ref = console
 appender.console.type = Console
@@ -190,7 +184,8 @@ class DuckDBEngine:
         kept.
         """
         # A separate connection reads it in parallel with others: see ``keep_all``.
-        place, how = path, "auto"
+        place = path
+        how: Literal["auto", "none"] = "auto"
         if PIPES.is_dir():  # the file is decompressed once, by the check of ``keep_all``
             ends = self._pipes[path] = os.pipe()
             place, how = PIPES / str(ends[0]), "none"
@@ -200,14 +195,21 @@ class DuckDBEngine:
                 fcntl.fcntl(ends[0], fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         else:
             place = utf8_copy(path, form, self._work)
-        more = {"buffer_size": CSV_BUFFER, "compression": how}
-        relation = csv_texts(self._connection.cursor(), place, header, form, **more)
+        relation = csv_texts(
+            self._connection.cursor(),
+            place,
+            header,
+            form,
+            buffer_size=CSV_BUFFER,
+            compression=how,
+        )
         self._read[str(path)] = kinds, form
         columns = [typed_text(name, kind, str(path), form) for name, kind in kinds.items()]
         return nw.from_native(relation.project(", ".join(columns)))
 
     def read_batches(self, name: str, batches: pa.RecordBatchReader) -> Frame:
         """Keep a table that comes in batches, under ``name``."""
+        # A stream can be read only once, so it becomes a table before any query.
         self._connection.register("batches", batches)
         with self._translated():
             self._connection.table("batches").create(name)
@@ -258,6 +260,7 @@ class DuckDBEngine:
 
             def create() -> None:
                 try:
+                    # See ``in_one_piece``: equal texts become equal numbers.
                     self._create(name, frames[name])
                 finally:
                     if read is not None:  # else the check might wait
@@ -273,6 +276,7 @@ class DuckDBEngine:
 
             return checked(create, check)
 
+        # Reading needs the least memory, since rows are compressed as they come.
         self._limit(LIMITS[0])
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             proofs = dict(zip(frames, pool.map(keep, frames), strict=True))
@@ -305,6 +309,7 @@ class DuckDBEngine:
     def _spread(self, frame: Frame, folder: Path) -> None:
         """Write rows partitioned by their part, with more memory if the hash tables need it."""
         folder.parent.mkdir(exist_ok=True)
+        # The lowest limit comes first: what DuckDB holds is missing in the system's cache of files.
         for limit in LIMITS:
             self._limit(limit)
             try:
@@ -330,6 +335,7 @@ class DuckDBEngine:
 
     def close(self) -> None:
         """Release all resources."""
+        # Files that were checked but never read have pipes that are still open.
         for end in chain.from_iterable(self._pipes.values()):
             os.close(end)
         self._connection.close()
@@ -338,6 +344,7 @@ class DuckDBEngine:
         for name in self._kept:
             self._connection.execute(f'DROP TABLE "{name}"')
         self._kept.clear()
+        # Users know the place; the engine's message names only its own plan.
         self._limit(LIMIT_AFTER_DROP)
 
     def _limit(self, memory: str) -> None:
@@ -357,11 +364,13 @@ class DuckDBEngine:
 
     def _problem(self, message: str) -> str | None:
         """Return a report of a bad CSV file in one line; ``None`` if it is about something else."""
+        # ``typed_text`` raised this error, with the column, the file and the value in it.
         if match := re.search(r"(\w+) of (.*?) holds: (.*)", message, re.DOTALL):
             column, path, value = match.groups()
             if path in self._read:
                 kinds, form = self._read[path]
                 return wrong_kind(Path(path), column, value, kinds[column], form)
+        # DuckDB knows only the name of the pipe, and the user only that of the file.
         for path, (read, _) in self._pipes.items():
             message = message.replace(f"file = {PIPES / str(read)}\n", f"file = {path}\n")
         return csv_problem(message)
@@ -378,8 +387,8 @@ class SparkEngine:
 
     def __init__(self, work: Path, master: str | None = None) -> None:
         self._work = work
-        self._kept: dict[str, Any] = {}
-        self._wrong: dict[str, tuple[Any, Mapping[str, Kind], Path, Format]] = {}
+        self._kept: dict[str, DataFrame] = {}
+        self._wrong: dict[str, tuple[DataFrame, Mapping[str, Kind], Path, Format]] = {}
         self._owned = True
         self.session = self._started(master)
         # Spark's default is 200 tasks for each join and for a kept table, however small it is.
@@ -387,7 +396,7 @@ class SparkEngine:
         for name, value in (SPARK_SQL | {"spark.sql.shuffle.partitions": str(tasks)}).items():
             self.session.conf.set(name, value)
 
-    def _started(self, master: str | None) -> Any:
+    def _started(self, master: str | None) -> "SparkSession":
         check_java()
         with extra("spark", "--engine spark"):
             from pyspark.sql import SparkSession
@@ -396,6 +405,7 @@ class SparkEngine:
                 raise SettingError("a Spark session runs here already: leave --master out")
             self._owned = False
             return running.newSession()
+        # Workers need the Python in which this package is installed, not the first one in PATH.
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         builder = SparkSession.builder.appName("sequela").master(master or "local[*]")
         for name, value in self._settings(local=(master or "local").startswith("local")).items():
@@ -427,6 +437,8 @@ class SparkEngine:
         for option in ("escape", "quote"):
             reader = reader.option(option, form.quote)
         copy = utf8_copy(path, form, self._work)
+        # A task reads a part of a file, from one line end to another: impossible within gzip, and
+        # wrong where a row has line ends of its own.
         in_one_task = str(copy).lower().endswith(".gz") or self._has_long_rows(copy, form.quote)
         texts = reader.csv(str(copy), sep=form.separator, header=True, multiLine=in_one_task)
         texts = texts.select(*kinds)
@@ -438,11 +450,14 @@ class SparkEngine:
         """Return whether a row of a CSV file may be on two lines: a line has an open quote."""
         from pyspark.sql import functions as f
 
+        # An odd number of quotation marks leaves a quote open, so the row goes on in the next line.
         line = f.col("value")
         quotes = f.length(line) - f.length(f.replace(line, f.lit(quote)))
         return not self.session.read.text(str(path)).filter(quotes % 2 == 1).isEmpty()
 
-    def _typed(self, texts: Any, place: Path, kinds: Mapping[str, Kind], form: Format) -> Frame:
+    def _typed(
+        self, texts: "DataFrame", place: Path, kinds: Mapping[str, Kind], form: Format
+    ) -> Frame:
         """Convert columns of text; a value of another kind stops the pass that meets it."""
         from pyspark.sql import functions as f
 
@@ -459,7 +474,8 @@ class SparkEngine:
             columns.append(f.coalesce(value, f.when(text.isNotNull(), stop)).alias(name))
             first = f.first(f.when(value.isNull(), text), ignorenulls=True)
             wrong.append(first.alias(name))
-        self._wrong[str(place)] = texts.select(*wrong) if wrong else None, kinds, place, form
+        if wrong:
+            self._wrong[str(place)] = texts.select(*wrong), kinds, place, form
         frame: Frame = nw.from_native(texts.select(*columns))
         return frame
 
@@ -479,6 +495,7 @@ class SparkEngine:
 
     def keep(self, frame: Frame, name: str) -> Frame:
         """See ``DuckDBEngine``."""
+        # Spark computes a frame anew for each use, unless it is persisted.
         rows = self._kept[name] = frame.to_native().persist()
         try:
             rows.count()
@@ -486,8 +503,8 @@ class SparkEngine:
             message = str(error)
             if match := re.search(rf"{WRONG_KIND} (.*?)(?: SQLSTATE|$)", message, re.MULTILINE):
                 search, kinds, place, form = self._wrong[match[1]]
-                row = search.first().asDict()
-                column, value = next(pair for pair in row.items() if pair[1] is not None)
+                (row,) = search.head(1)
+                column, value = next(p for p in row.asDict().items() if p[1] is not None)
                 raise DataError(wrong_kind(place, column, value, kinds[column], form)) from None
             if re.search("GZIP|ZipException|EOFException|Unexpected end of input", message):
                 raise DataError(f"{name}: not a readable gzip file; fetch it again") from error
@@ -523,22 +540,26 @@ class SparkEngine:
         folder = self._work.parent
 
         def in_task(key: tuple[pa.Scalar, ...], table: pa.Table) -> pa.Table:
+            # Events without a subject have no part; ``write_shards`` reports those.
             number = key[0].as_py() or 0
             try:
                 if not folder.is_dir():
                     raise SettingError(NO_FOLDER.format(folder.parent))
                 with staying(folder):  # a task of a killed driver must not make it again
                     result: object = work(number, in_one_piece(table.drop_columns(["part"])))
+            # An error that leaves a task becomes a long Java trace, so it is returned.
             except (SequelaError, OSError) as error:
                 result = error
             return pa.table({"part": pa.array([number], "int64"), "done": [pickle.dumps(result)]})
 
         rows = nw.concat(frames).with_columns(part=part).to_native()
+        # ``repartitionById`` gives each part its own task; a hash may join several.
         groups = rows.repartitionById(count, rows["part"].cast("int")).groupBy("part")
         parts = groups.applyInArrow(in_task, "part bigint, done binary").collect()
         self._forget()
         results = [pickle.loads(row["done"]) for row in sorted(parts)]  # noqa: S301 # from our tasks
         for result in results:
+            # The first error counts: later parts often fail for the same reason.
             if isinstance(result, Exception):
                 raise result
         return results
@@ -579,6 +600,7 @@ Engine: TypeAlias = DuckDBEngine | SparkEngine
 def checked(keep: Callable[[], object], check: Callable[[], str]) -> str:
     """Keep the table of a file while the file is checked, and return the result of the check."""
     with ThreadPoolExecutor(1) as thread:
+        # The engine reads while the file is checked, since decompression takes as long as both.
         proof = thread.submit(check)
         try:
             keep()
@@ -588,7 +610,7 @@ def checked(keep: Callable[[], object], check: Callable[[], str]) -> str:
         return proof.result()
 
 
-def _spark_value(text: Any, kind: Kind, form: Format) -> Any:
+def _spark_value(text: "Column", kind: Kind, form: Format) -> "Column":
     """Convert text to its kind; null for other text, or values out of bounds."""
     from pyspark.sql import functions as f
 
@@ -596,6 +618,7 @@ def _spark_value(text: Any, kind: Kind, form: Format) -> Any:
     for pattern, replacement in form.replaced(kind):
         trimmed = f.regexp_replace(trimmed, pattern, replacement.replace("\\", "$"))
     number = f.split(trimmed, "[.]")[0] if kind is Kind.INTEGER else trimmed
+    # ``try_cast`` alone would accept the forms that the pattern excludes: see ``FORMS``.
     value = f.when(trimmed.rlike(f"^{FORMS[kind]}$"), number).try_cast(SPARK_TYPES[kind])
     if kind is Kind.NUMBER:
         return f.when(f.abs(value) <= MOST_NUMBER, value)
@@ -622,7 +645,9 @@ def csv_texts(
     path: Path,
     header: Sequence[str],
     form: Format = PLAIN,
-    **more: Any,
+    *,
+    buffer_size: int | None = None,
+    compression: Literal["auto", "none"] | None = None,
 ) -> "DuckDBPyRelation":
     """Read a CSV file in UTF-8 as text, with blanks as empty texts.
 
@@ -639,7 +664,8 @@ def csv_texts(
         escapechar=form.quote,
         na_values=NO_NULL,
         allow_quoted_nulls=False,
-        **more,
+        buffer_size=buffer_size,
+        compression=compression,
     )
 
 
@@ -739,6 +765,7 @@ def in_one_piece(table: pa.Table) -> pa.Table:
     for name in texts_of(table.schema):
         place = table.column_names.index(name)
         table = table.set_column(place, name, table[name].dictionary_encode())
+    # Each part comes with a dictionary of its own; with a joint one, equal texts are equal numbers.
     return table.unify_dictionaries().combine_chunks()
 
 

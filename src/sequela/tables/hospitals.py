@@ -14,8 +14,8 @@ from sequela.tables.declarations import Source
 from sequela.tables.odbc import is_odbc
 from sequela.tables.postgres import in_schema, is_address
 
+# Options of ``sequela build``, and the data set that each is for.
 WAYS = {"codes": "omop", "sets": "physionet2012"}
-"""Options of ``sequela build``, and the data set that each is for."""
 
 
 def hospitals() -> list[str]:
@@ -32,6 +32,7 @@ def source_of(name: str, place: Path | str | None = None, rows: object = None) -
     if entry.rows:
         of_rows: Source = loaded(entry.rows)(place, rows)
         return of_rows
+    # The declaration is next to the data, so it is read from there and not from the catalogue.
     if entry.declares:
         if not isinstance(place, Path):
             raise SettingError(
@@ -61,6 +62,7 @@ def source_read_so(
     options = {option: value for option, value in ways.items() if value}
     if not options:
         return source
+    # An option of another data set is refused: ignored, it would look as if it had worked.
     for option in options:
         if WAYS[option] != name:
             written = f"--{option.replace('_', '-')}"
@@ -110,6 +112,7 @@ def build(
     from sequela.tables.build import build as build_source
 
     place, origin = place_of(name, None if root is None else str(root), schema)
+    # ``Path`` has turned :// into :/. Two letters before the colon are an address, one is a drive.
     if re.match(r"\w\w+:/", str(out)):
         raise SettingError(f"--out {out} is an address; expected a folder")
     ways = {way: options.pop(way) for way in WAYS if way in options}
@@ -135,6 +138,7 @@ def check(
     from sequela.tables.build import build as build_source
     from sequela.tables.built_events import is_built
 
+    # A folder that ``build`` wrote is checked as MEDS data, whatever it was built from.
     source = source_of("meds" if isinstance(root, Path) and is_built(name, root) else name, root)
     with temporary() as folder:
         out = folder / "events"

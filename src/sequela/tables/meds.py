@@ -1,4 +1,4 @@
-"""Any data set in the Medical Event Data Standard, version 0.4, as input.
+"""A data set in the Medical Event Data Standard, version 0.4, as input.
 
 Its split and its descriptions of codes are kept. The hospital stay of an event is its ``visit_id``,
 or ``hadm_id`` as in some other data sets; further columns are not read.
@@ -35,6 +35,7 @@ def read(root: Path) -> Batches:
         with parquet_of(path):
             schema = lossless(path, pq.read_schema(path))
         for name in VISITS:
+            # Stays are compared for equality, so a float or a text could match the wrong one.
             if name in schema.names and schema.field(name).type != pa.int64():
                 kind = schema.field(name).type
                 raise DataError(
@@ -63,6 +64,7 @@ def _check_version(root: Path) -> None:
             raise
         words = " ".join(str(error).split())
         raise DataError(f"{path}: not a JSON object ({words})") from error
+    # Before version 1.0 a minor version of the standard may change its columns.
     if version is not None and not str(version).startswith(VERSION + "."):
         raise DataError(
             f"{path}: MEDS version {version}; expected {VERSION}: convert the data set with the "
@@ -94,6 +96,7 @@ def events(frame: Frame, _: Frames) -> Frame:
         nw.col("time").cast(nw.Datetime("us")),
         nw.col("code").cast(nw.String()),
         nw.col("numeric_value").cast(nw.Float64()),
+        # ``hadm_id`` is MIMIC's name for the hospital stay, which some converters keep.
         visit_id=nw.coalesce(*(nw.col(name).cast(nw.Int64()) for name in VISITS)),
     )
 

@@ -44,10 +44,9 @@ WIDER = {
     pa.float32(): (pa.float64(), pa.int32(), pa.int64(), pa.uint32(), pa.uint64()),
 }
 SPLITS = (standard.train_split, standard.tuning_split, standard.held_out_split)
-TRAIN_SHARE = 0.8
-"""The share of the subjects in the training set."""
+TRAIN_SHARE = 0.8  # the share of the subjects in the training set
+# The share of the subjects in the validation set; the others are in the test set.
 TUNING_SHARE = 0.1
-"""The share of the subjects in the validation set; the others are in the test set."""
 
 
 def hashed(subject_ids: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
@@ -56,6 +55,7 @@ def hashed(subject_ids: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
     It is the finalizer of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
     """
     with np.errstate(over="ignore"):  # the products are meant modulo 2^64
+        # The constant is 2^64 divided by the golden ratio, which spreads neighbouring seeds.
         state = subject_ids.astype(np.uint64) + np.uint64(seed + 1) * np.uint64(0x9E3779B97F4A7C15)
         state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -69,6 +69,8 @@ def split_of(subject_ids: NDArray[np.int64], seed: int) -> NDArray[np.int8]:
         >>> [SPLITS[part] for part in split_of(np.array([10006, 10011, 10013]), seed=0)]
         ['tuning', 'held_out', 'held_out']
     """
+    # The hash is a share of its range. A subject's part depends on its id and the seed alone, so
+    # that new subjects move nobody.
     share = hashed(subject_ids, seed) / 2.0**64
     bounds = (TRAIN_SHARE, TRAIN_SHARE + TUNING_SHARE)
     return np.searchsorted(bounds, share, side="right").astype(np.int8)
@@ -81,6 +83,7 @@ def read_splits(root: Path) -> dict[int, int] | None:
         return None
     with parquet_of(path):
         table = pq.ParquetFile(path).read(["subject_id", "split"])
+    # A split with other names has other parts, which need not be these three.
     if not set(table["split"].to_pylist()) <= set(SPLITS):
         return None
     pairs = zip(table["subject_id"].to_pylist(), table["split"].to_pylist(), strict=True)
@@ -136,6 +139,7 @@ def schema_of(file: Path) -> pa.Schema:
                 )
             continue
         kind, required = read.field(name).type, READ[name]
+        # Doubles are common among other writers, and are read as they are (``Events.numbers``).
         if kind != required and not (kind == pa.float64() and required == pa.float32()):
             raise DataError(
                 f"{file}: column '{name}' is {kind}; MEDS 0.4 requires {required}, which cannot "
@@ -157,6 +161,7 @@ def write_codes(root: Path, codes: list[tuple[str, int]], words: Mapping[str, st
     ``words`` map a code, or its first two parts (``LAB//50801``), to a description.
     """
     names = [code for code, _ in codes]
+    # A code has a unit after its item (``LAB//50801//mmHg``), and one description fits all units.
     described = [words.get(n) or words.get("//".join(n.split("//")[:2])) for n in names]
     table = pa.table(
         {
@@ -194,6 +199,7 @@ def lossless(path: Path, schema: pa.Schema) -> pa.Schema:
         index = schema.get_field_index(name)
         if index < 0 or (kind := schema.field(index).type) == required:
             continue
+        # A wider type fits only if each value does; a narrower type always fits.
         wider = kind in WIDER.get(required, ())
         if _holds(path, name, required) if wider else _is_narrower(name, kind, required):
             schema = schema.set(index, schema.field(index).with_type(required))
@@ -202,6 +208,7 @@ def lossless(path: Path, schema: pa.Schema) -> pa.Schema:
 
 def _is_narrower(name: str, kind: pa.DataType, required: pa.DataType) -> bool:
     """Return whether all values of one type are values of the required one."""
+    # A column without any value has the null type, which subjects and codes must not have.
     if pa.types.is_null(kind):
         return name not in {"subject_id", "code"}
     if required == pa.string():
@@ -210,6 +217,7 @@ def _is_narrower(name: str, kind: pa.DataType, required: pa.DataType) -> bool:
         return any(is_kind(text) for is_kind in kinds)
     if required == pa.int64():
         return bool(pa.types.is_integer(kind))
+    # float32 holds whole numbers exactly up to 2^24, so 16 bits always fit.
     if required == pa.float32():
         return kind in (pa.float16(), pa.int8(), pa.int16(), pa.uint8(), pa.uint16())
     return kind in (pa.timestamp("s"), pa.timestamp("ms"))
@@ -225,6 +233,7 @@ def _holds(path: Path, name: str, required: pa.DataType) -> bool:
         except pa.ArrowInvalid:
             return False
         same = pc.equal(column, back)
+        # NaN is not equal to itself, but survives the cast.
         if pa.types.is_floating(column.type):
             same = pc.or_(same, pc.is_nan(column))
         if not pc.all(same, min_count=0).as_py():
@@ -247,6 +256,7 @@ def validate(files: Iterable[Path]) -> None:
             words = " ".join(str(error).split())
             raise DataError(f"{path}: not MEDS 0.4 data: {words}") from error
         metadata = shard.metadata
+        # The statistics of each row group count its nulls, so no column is read.
         for group in range(metadata.num_row_groups):
             for column in range(metadata.num_columns):
                 chunk = metadata.row_group(group).column(column)

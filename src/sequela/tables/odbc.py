@@ -31,10 +31,11 @@ if TYPE_CHECKING:
 PREFIX = "odbc:"
 SCHEMA = "schema"  # our own key of a connection string
 HARMLESS = ("dsn", "driver", "server", "servername", "host", "port", "database", "dbq", SCHEMA)
+# A value in braces may hold ``;`` and ``=``; ``}}`` stands for one brace (ODBC's specification).
 _PAIR = re.compile(r"\s*([^=;]+?)\s*=\s*(\{(?:[^}]|\}\})*\}|[^;{]*)\s*(?:;|$)")
+# Parts of the names of keys whose value is a secret, in any driver's words.
 _SECRET = re.compile("pw|pass|secret|token|key|cred")
-_LEAST = 4
-"""The characters from which the value of an unknown key is hidden in messages."""
+_LEAST = 4  # the characters from which the value of an unknown key is hidden in messages
 _ERROR = re.compile(r"State: (\w*), Native error: -?\d+, Message: (.*)", re.DOTALL)
 _OF_VALUES = "22"  # SQL states about a value, which the server quotes
 _TOO_LONG = "too large to be written into the allocated buffer"
@@ -43,14 +44,12 @@ _HINTS = {
     "Can't open lib": "; install the driver: `odbcinst -q -d` lists those that are there",
     "libodbc": "; install the driver manager (Debian: unixodbc)",
 }
+# Words of drivers that refuse access, in contrast to a query that they do not understand.
 _FORBIDDEN = re.compile("permission|denied|privilege|authorized", re.IGNORECASE)
 PASSWORD = "SEQUELA_ODBC_PASSWORD"  # noqa: S105 (is the name of a variable)
-MOST_TEXT = 8192
-"""Bytes of a value, where a driver knows no limit; a longer one is an error."""
-BATCH = 65_535
-"""The most rows of a batch."""
-LOGIN_SECONDS = 15
-"""How long a database may take to accept a connection."""
+MOST_TEXT = 8192  # bytes of a value, where a driver knows no limit; a longer one is an error
+BATCH = 65_535  # the most rows of a batch
+LOGIN_SECONDS = 15  # how long a database may take to accept a connection
 # A database refuses what it does not know.
 SESSION = (
     "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",  # standard SQL
@@ -101,8 +100,10 @@ def _secrets(pairs: Iterable[tuple[str, str]]) -> list[str]:
     values = {os.environ.get(PASSWORD, "")}
     for key, value in pairs:
         is_harmless = key.lower() in HARMLESS or key.lower() == "uid"
+        # An unknown key may hold a secret; hiding 1 or Yes would black out the message.
         if _SECRET.search(key.lower()) or (not is_harmless and len(value) >= _LEAST):
             values |= {value, value.strip("{}").replace("}}", "}")}
+    # A short secret may be part of a longer one, whose rest would then be shown.
     return sorted(filter(None, values), key=len, reverse=True)
 
 
@@ -144,6 +145,7 @@ class OdbcDatabase(DuckDBFile):
         Raises:
             DataNotFoundError: If no table is in the named schema.
         """
+        # Databases differ in how they list tables: the first query that works decides.
         columns = self._first_of(_LISTS)[1].read_all().to_pydict().values()
         tables = [(schema or "", name) for schema, name in zip(*columns, strict=True)]
         tables = [(schema, name) for schema, name in tables if schema.lower() not in _SYSTEM]
@@ -181,9 +183,11 @@ class OdbcDatabase(DuckDBFile):
                 f"{self.place} has {name} in several schemas ({', '.join(schemas)}): "
                 f"choose one with --schema {schemas[0]}, or with Schema={schemas[0]} in --root"
             )
+        # Some databases list only a user's own tables, so a name that is not listed is tried too.
         names = tables[0] if tables else (self._schema or "", name)
         places = [".".join(_quoted(n, marks) for n in names if n) for marks in self._marks]
         number, rows = self._first_of([f"SELECT * FROM {place} WHERE 1 = 0" for place in places])  # noqa: S608
+        # The marks that worked are those of this database, so no others are tried again.
         self._marks = [self._marks[number]]
         return places[number], rows.read_all()
 
@@ -208,6 +212,7 @@ class OdbcDatabase(DuckDBFile):
                 return number, self._rows(query)
             except DataError as error:
                 errors.append(error)
+        # A refusal explains more than the syntax errors of queries meant for other databases.
         raise next(filter(_refused, errors), errors[0])
 
     def _rows(
@@ -232,7 +237,7 @@ class OdbcDatabase(DuckDBFile):
                 query,
                 batch_size=most or BATCH,
                 max_text_size=MOST_TEXT,
-                max_bytes_per_batch=1 << 25,
+                max_bytes_per_batch=1 << 25,  # 32 MB: wide rows come in smaller batches
                 map_schema=exact,
                 fetch_concurrently=False,  # else the error of a lost connection is lost too
             )
@@ -242,6 +247,7 @@ class OdbcDatabase(DuckDBFile):
                 for batch in reader:
                     yield batch
                     if most is not None:
+                        # The reader is closed early: a driver would send the whole table.
                         return
 
         return pa.RecordBatchReader.from_batches(reader.schema, batches())
@@ -253,6 +259,7 @@ class OdbcDatabase(DuckDBFile):
             yield
         except self._refusal as error:
             self._error = kind(f"{self.place} is not readable: {self._words(str(error))}")
+            # The driver's own exception may quote the connection string, with its password.
             raise self._error from None
 
     def _words(self, error: str) -> str:

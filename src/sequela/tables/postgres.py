@@ -30,6 +30,7 @@ SESSION = (
     "SET TIME ZONE 'UTC'",
     "SET DATESTYLE = 'ISO, YMD'",
 )
+# ``information_schema`` lacks materialized views, so the tables are listed from ``pg_class``.
 COLUMNS = """
     SELECT n.nspname, c.relname, a.attname, n.nspname = ANY (current_schemas(false))
     FROM pg_class c
@@ -51,6 +52,7 @@ def in_schema(address: str, schema: str | None) -> str:
     """Return the address of a database whose tables are looked for in one schema."""
     if schema is None:
         return address
+    # The name becomes part of an address, in which other signs have a meaning.
     if not re.fullmatch(r"\w+", schema):
         raise SettingError(
             f"--schema {schema!r} is not a name of a schema: letters, digits and '_'"
@@ -88,6 +90,7 @@ class Database(DuckDBFile):
         self._in_named = "search_path" in unquote(parts.query)
         self.place = database_of(address)
         self._refusal: type[Exception] = dbapi.Error
+        # In seconds. Without a limit, a wrong host may keep the user waiting for minutes.
         patience = "" if "connect_timeout" in parts.query else "connect_timeout=10"
         joint = "&" if parts.query else "?"
         with self._explained("cannot be reached"):
@@ -95,6 +98,7 @@ class Database(DuckDBFile):
             self._cursor = self._database.cursor()
             for statement in SESSION:
                 self._cursor.execute(statement)
+        # From here on all reads are in one transaction, and so in one snapshot.
         self._database.adbc_connection.set_autocommit(False)
 
     def _find(self, name: str) -> "tuple[str, DuckDBPyRelation, Sequence[Path]] | None":
@@ -105,6 +109,7 @@ class Database(DuckDBFile):
         with self._explained("cannot be read"):
             self._cursor.execute(COLUMNS, (name,))
             rows = self._cursor.fetchall()
+        # Tables on the search path are those that a user's own queries see.
         preferred = [row for row in rows if row[3]] or ([] if self._in_named else rows)
         places = list(dict.fromkeys((schema, relation) for schema, relation, *_ in preferred))
         if not places:
@@ -127,6 +132,7 @@ class Database(DuckDBFile):
         for column in rows.columns:
             kind = kinds.get(column.lower())
             if kind is not None:
+                # Dates become timestamps first, so that both have one form as text.
                 cast = "::timestamp::text" if kind is Kind.TIME else "::text"
                 texts.append(f"{quoted(column)}{cast} AS {quoted(column)}")
         with self._explained(f"does not give {place}"):
@@ -160,10 +166,12 @@ class Database(DuckDBFile):
 def _secrets(address: str) -> list[str]:
     """Return all forms of the password in an address or the environment, longest first."""
     parts = urlsplit(address)
+    # The last @ ends the user and the password; an earlier one should have been escaped.
     user = address.partition("://")[2].rpartition("@")[0]
     if re.search("[/?#@]", user) and "password=" not in user:
         raise SettingError("--root: write '@' in a password as %40 (and ':' as %3A, '/' as %2F)")
     written = user.partition(":")[2]
     forms = {written, unquote(written), os.environ.get("PGPASSWORD", "")}
     forms |= {*parse_qs(parts.query).get("password", [])}
+    # A short form may be part of a longer one, whose rest would then be shown.
     return sorted(filter(None, forms), key=len, reverse=True)

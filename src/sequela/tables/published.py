@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO, TypedDict
 
 from sequela.errors import DataError
 from sequela.formats.csv_files import PLAIN, Format, utf8
@@ -22,25 +22,25 @@ EXPECTED = "a table as it was published"
 AS_STATED = "SHA-256 as published"
 NOT_STATED = "no published checksum"
 CHANGED = "changed after its publication, as declared by --changed"
+# The share of tables with a release's number of rows from which on it is that release.
 LIKE_RELEASE = 0.5
-"""The share of tables with a release's number of rows from which on it is that release."""
 
 _CHUNK = 1 << 20
 _FILE = Path(__file__).with_name("published.toml")
 
 
+class _Facts(TypedDict, total=False):
+    columns: dict[str, str]  # table to the names of its columns, in their order
+    rows: dict[str, dict[str, int]]  # release to the number of rows of each table
+
+
 @dataclass(frozen=True)
 class Publication:
-    """The files of a data set, and the facts about their publication.
-
-    Attributes:
-        sums: The list of checksums in their folder, if there is one.
-        changed: Lower-case names of tables that were changed on purpose.
-    """
+    """The files of a data set, and the facts about their publication."""
 
     source: str
-    sums: Sums | None
-    changed: frozenset[str]
+    sums: Sums | None  # the list of checksums in their folder, if there is one
+    changed: frozenset[str]  # lower-case names of tables that were changed on purpose
 
     @classmethod
     def at(cls, root: Path, source: str, changed: Collection[str]) -> "Publication":
@@ -63,6 +63,7 @@ class Publication:
         last = b"\n"
         with utf8(path, EXPECTED, form) as stream:
             while chunk := stream.read(_CHUNK):
+                # A text has no zero bytes; an interrupted copy often ends in them.
                 if b"\0" in chunk:
                     raise DataError(
                         f"{path}, line {_line_of(path, form, 0)}: a byte that is zero; expected "
@@ -99,6 +100,7 @@ class Publication:
         if name.lower() in self.changed:
             return
         published = _facts(self.source).get("columns", {}).get(stem_of(name), "").split()
+        # Absent and additional columns are checked elsewhere; here only the order counts.
         expected_order = [column for column in published if column in names]
         order = [column for column in names if column in published]
         for column, expected in zip(order, expected_order, strict=True):
@@ -130,6 +132,7 @@ class Publication:
 
 def is_open(source: str, rows: Mapping[str, int]) -> bool:
     """Return ``True`` if all tables have the rows of a release under an open licence."""
+    # One table of the full release makes the data restricted, so all must have the open counts.
     counts = {stem_of(name): count for name, count in rows.items()}.items()
     published = _facts(source).get("rows", {})
     return any(counts <= published.get(release, {}).items() for release in _facts("open"))
@@ -141,6 +144,7 @@ def _stated(sums: Sums, path: Path) -> str:
     return next((n for n in (name, name.removesuffix(".gz")) if n in sums.sha256_of), "")
 
 
+# The file is read again for the message alone, since counting lines would slow each build.
 def _line_of(path: Path, form: Format, byte: int | None = None) -> int:
     """Count the lines up to the first byte of this value, or to the last line."""
     line = 1
@@ -158,5 +162,6 @@ def stem_of(table: str) -> str:
 
 
 @cache
-def _facts(name: str) -> Any:
-    return tomllib.loads(_FILE.read_text(encoding="utf-8")).get(name, {})
+def _facts(name: str) -> _Facts:
+    facts: _Facts = tomllib.loads(_FILE.read_text(encoding="utf-8")).get(name, {})
+    return facts

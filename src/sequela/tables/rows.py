@@ -36,10 +36,9 @@ _REASON = "reason to set aside"
 _CODE = "described code"
 _WORDS = "words of the code"
 NO_FACT = "holds none of the declared facts"
+# The share of a table's rows that may be set aside for reasons that are not usual.
 MOST_ASIDE = 0.05
-"""The share of a table's rows that may be set aside for reasons that are not usual."""
-FEW_FACTS = 2
-"""The joins of a table with more facts are done once and kept, not once for each fact."""
+FEW_FACTS = 2  # the joins of a table with more facts are done once and kept, not once for each fact
 
 
 @dataclass(frozen=True)
@@ -75,6 +74,7 @@ class TableRows:
             for number, name in enumerate(self.table.notes)
         }
         notes = {name: n for name, n in totals.items() if n}
+        # A join on a key that occurs twice multiplies rows, which the sum of all reasons shows.
         joined = used + sum(aside.values())
         if joined != self.rows_read:
             raise DataError(
@@ -113,6 +113,7 @@ class TableRows:
 
     def events(self, number: int) -> Iterator[Frame]:
         """Yield the events of each fact: MEDS columns, ``visit_id`` and the ``table`` number."""
+        # A condition with a blank column is undecided, and such a row is not set aside.
         used = _where(self.frame, [~holds(where) for where in self.table.aside.values()])
         blank_time = nw.lit(None, nw.Datetime("us"))
         for fact in self.table.facts:
@@ -121,7 +122,7 @@ class TableRows:
                 subject_id="subject_id",
                 time=nw.col(fact.time) if fact.time else blank_time,
                 code=filled(fact.code),
-                numeric_value=value.cast(nw.Float32()),
+                numeric_value=value.cast(nw.Float32()),  # the type of MEDS 0.4
                 visit_id="visit_id",
                 table=nw.lit(number, nw.Int32()),
             )
@@ -130,6 +131,8 @@ class TableRows:
         """Return the reason that a row is set aside; null for a row that is used."""
         # Built from the inside out: the last condition that is added is tested first.
         reason = nw.lit(NO_FACT if self.table.facts else self.table.unused)
+        # A column that each fact needs explains why its row gives no event; one that only some
+        # facts need does not.
         shared = [set(fact.needs()) for fact in self.table.facts]
         needed = set.intersection(*shared) if shared else set()
         for column in sorted(needed, reverse=True):
@@ -152,12 +155,14 @@ class TableRows:
                 codes = rows.select(**{_CODE: filled(template), _WORDS: nw.col(column)}).unique()
                 described = codes.collect("pyarrow").to_native().to_pylist()
             pairs = {(row[_CODE], row[_WORDS]) for row in described}
+            # Sorted, so that each engine picks the same words for a code that has several.
             for code, text in sorted(pair for pair in pairs if None not in pair):
                 words.setdefault(code, text)
         return words
 
     def check_share(self, counts: TableAccount, allowed: Collection[str]) -> None:
         """Check that few rows were set aside: otherwise the columns are probably wrong."""
+        # Few published rows are set aside for unusual reasons; many mean a wrong column.
         table = self.table
         usual = {*table.usual, NO_FACT}
         reasons = {why: rows for why, rows in counts.set_aside.items() if why not in usual}
@@ -196,7 +201,7 @@ class TableRows:
             f"{check.remedy}"
         )
 
-    def _first(self, row: Mapping[str, Any], words: str = "the first is ") -> str:
+    def _first(self, row: Mapping[str, object], words: str = "the first is ") -> str:
         """Name in brackets the line of the file with the first of these values, if it is there."""
         line = line_of(self.file, row, self.table.format)
         return f" ({words}line {line})" if line else ""
@@ -216,6 +221,7 @@ def prepared(source: Source, tables: Tables, engine: Engine) -> list[TableRows]:
         read = frames[table.name]
         frame = table.prepare(read, frames) if table.prepare else read
         if "visit_id" not in frame.collect_schema().names():
+            # The events of all tables are concatenated, so each table needs this column.
             frame = frame.with_columns(visit_id=nw.lit(None, nw.Int64()))
         if table.prepare and len(table.facts) > FEW_FACTS:
             frame = engine.keep(frame, f"prepared {table.name}")
@@ -231,6 +237,7 @@ def _check_ranges(table: Table, tables: Tables) -> int:
         tables.files.get(table.name),
         out_of_range(table),
     )
+    # One query counts all columns, since each pass reads the whole table.
     outside = _sums({f"outside {column}": where for column, (where, _) in ranges.items()})
     (counts,) = rows.select(rows=nw.len(), **outside).collect("pyarrow").to_native().to_pylist()
     for column, (where, expected) in ranges.items():
@@ -251,9 +258,10 @@ def _check_ranges(table: Table, tables: Tables) -> int:
 def out_of_range(table: Table) -> dict[str, tuple[nw.Expr, str]]:
     """Return for each column with bounds the rows outside of them, and the bounds in words."""
     kinds = {name: BOUNDS[kind] for name, kind in table.columns.items() if kind in BOUNDS}
+    bounds: dict[str, tuple[object, object]] = {**kinds, **table.ranges}
     return {
         c: ((nw.col(c) < least) | (nw.col(c) > most), f"{least} to {most}")
-        for c, (least, most) in (kinds | dict[str, Any](table.ranges)).items()
+        for c, (least, most) in bounds.items()
     }
 
 
@@ -283,4 +291,5 @@ def conditions_of(fact: Fact) -> list[Condition]:
 
 def holds(condition: Condition) -> nw.Expr:
     """Return the condition, false where it cannot be decided because a column is blank."""
+    # SQL has three truth values: a filter and its negation both drop unknown rows.
     return nw.coalesce(expression(condition), nw.lit(value=False))

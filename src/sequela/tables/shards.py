@@ -26,7 +26,7 @@ from sequela.tables.declarations import Frame
 from sequela.tables.engine import Engine
 from sequela.tables.meds_events import EVENT_COLUMNS, SCHEMA, SPLITS
 
-BUCKET_EVENTS = 2_500_000
+BUCKET_EVENTS = 2_500_000  # sorted in some 250 MB
 ROW_GROUP = 122_880  # rows that a reader takes at once; DuckDB reads several side by side
 
 Split = Callable[[NDArray[np.int64]], NDArray[np.int8]]
@@ -34,18 +34,13 @@ Split = Callable[[NDArray[np.int64]], NDArray[np.int8]]
 
 @dataclass(frozen=True)
 class Shards:
-    """The written shards.
+    """The written shards."""
 
-    Attributes:
-        ids: int64 (subject,), sorted.
-        split: int8 (subject,), index in ``SPLITS``.
-        made_counts: (number of the table, code) to the number of events from its rows.
-        kept_counts: The same to the number of events on disk, duplicates counted once.
-    """
-
-    ids: NDArray[np.int64]
-    split: NDArray[np.int8]
+    ids: NDArray[np.int64]  # int64 (subject,), sorted
+    split: NDArray[np.int8]  # int8 (subject,), index in ``SPLITS``
+    # (number of the table, code) to the number of events from its rows.
     made_counts: Counter[tuple[int, str]]
+    # The same to the number of events on disk, duplicates counted once.
     kept_counts: Counter[tuple[int, str]]
     files: tuple[Path, ...]
 
@@ -97,9 +92,11 @@ def _write_bucket(number: int, table: pa.Table, out: Path, split: Split) -> Shar
     table, codes = _with_numbered_codes(table)
     rows, copies = distinct_rows(table)
     made_counts = _count(table, codes)
+    # A copy is counted as an event of its table and code, like the event that is kept.
     kept_counts = made_counts - _count(table.take(column_of(copies)), codes)
     # Subjects are whole in a bucket, so that their split and their shard can be decided here.
     subject = values_of(table["subject_id"])[rows]  # sorted
+    # The value before the first subject differs from it, so that the first one counts.
     first = np.flatnonzero(np.diff(subject, prepend=subject[:1] - 1))
     ids, counts = subject[first], np.diff(first, append=len(subject))
     part = split(ids)
@@ -116,6 +113,7 @@ def _write_bucket(number: int, table: pa.Table, out: Path, split: Split) -> Shar
 def _with_numbered_codes(table: pa.Table) -> tuple[pa.Table, list[str]]:
     """Return the table with codes as indices of the distinct ones, which are sorted, and these."""
     column = table["code"].combine_chunks()
+    # Indices of sorted codes are in the order of their texts, whatever order the engine has.
     order = pc.sort_indices(column.dictionary)
     place = np.empty(len(order), np.int32)
     place[values_of(order)] = np.arange(len(order), dtype=np.int32)
@@ -154,6 +152,7 @@ def _key(column: pa.ChunkedArray) -> NDArray[np.int64]:
     key = key.astype(np.int64)
     if not nulls.any():
         return key
+    # Nulls are below the smallest value, so they come first on every engine.
     return np.where(nulls, key[~nulls].min(initial=0) - 1, key)
 
 
@@ -167,6 +166,7 @@ def _write_rows(events: pa.Table, rows: NDArray[np.int64], path: Path) -> None:
 
 def _count(events: pa.Table, codes: list[str]) -> Counter[tuple[int, str]]:
     table = values_of(events["table"]).astype(np.int64)
+    # One number stands for the pair of table and code, so that a single count covers all pairs.
     counts = np.bincount(table * len(codes) + values_of(events["code"].combine_chunks().indices))
     present = np.flatnonzero(counts)
     numbers, places = np.divmod(present, len(codes))

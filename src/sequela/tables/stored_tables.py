@@ -51,39 +51,32 @@ TABLES = """
     SELECT table_schema, table_name FROM information_schema.tables
     WHERE lower(table_name) = $1 ORDER BY ALL
 """
-ROWS = 100_000
-"""The number of rows in a batch that an engine reads."""
+ROWS = 100_000  # the number of rows in a batch that an engine reads
 EXCEL = ".xlsx"
 _WORKBOOK = ("an Excel workbook (.xlsx)", "save it again, or as csv")
+# The place of a cell in the XML of a sheet: the letters of its column, the number of its row.
 _CELL = re.compile(rb'<(?:\w+:)?c\s[^>]*?\br="([A-Z]{1,3})([0-9]{1,7})"')
+# The number of cells of a sheet that are read even if most of them are blank.
 MOST_BLANKS = 10_000_000
-"""The number of cells of a sheet that are read even if most of them are blank."""
-MOST_EXACT = 1e15
-"""The first number that Excel may round: it keeps 15 digits."""
+MOST_EXACT = 1e15  # the first number that Excel may round: it keeps 15 digits
+# A text that may be a number with signs between its thousands.
 GROUPED = re.compile("[+-]?[0-9]{1,3}([.,][0-9]{3})+")
-"""A text that may be a number with signs between its thousands."""
+# What a sheet shows and calamine does not read, and its XML.
 LOST = {
     "cells with an error, such as #N/A": rb'<c [^>]*\bt="e"',
     "formulas without a stored value": rb"(?:</f>|<f\b[^>]*/>)(?:<v/>|<v></v>)?</c>",
     "merged cells": rb"<mergeCell ",
 }
-"""What a sheet shows and calamine does not read, and its XML."""
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A table in a store.
+    """A table in a store."""
 
-    Attributes:
-        place: The table, for the log.
-        full: The table with its store, for messages.
-        columns: Lower-case names of its columns.
-        scan: Function that reads columns by their kinds, text without outer spaces.
-    """
-
-    place: str
-    full: str
-    columns: Collection[str]
+    place: str  # the table, for the log
+    full: str  # the table with its store, for messages
+    columns: Collection[str]  # lower-case names of its columns
+    # Function that reads columns by their kinds, text without outer spaces.
     scan: Callable[[Mapping[str, Kind], Engine], Frame]
     files: Sequence[Path] = ()
 
@@ -152,6 +145,7 @@ class DuckDBFile:
         form = self._forms.get(stem_of(name), PLAIN)
         full = f"{self.place}, {place}"
         columns = [column.lower() for column in rows.columns]
+        # SQL ignores case, so two such columns cannot be told apart.
         if len(set(columns)) < len(columns):
             raise DataError(
                 f"{full}: two columns have one name in upper and in lower case; expected each once"
@@ -160,6 +154,7 @@ class DuckDBFile:
         def scan(kinds: Mapping[str, Kind], engine: Engine) -> Frame:
             typed = ", ".join(typed_text(n, kind, "the table", form) for n, kind in kinds.items())
             try:
+                # As text, so that the rules for csv files decide the kind here too.
                 texts = _as_text(self._selected(rows, place, kinds))
                 return engine.read_batches(name, texts.project(typed).to_arrow_reader(ROWS))
             except Exception as error:
@@ -179,6 +174,7 @@ class DuckDBFile:
         """Return the place of a table, its rows and its files."""
         with self._translated(self.place):
             places = self._connection.execute(TABLES, [name]).fetchall()
+            # ``main`` is DuckDB's usual schema; other schemas may hold copies.
             places = [names for names in places if names[0] == "main"] or places
             if len(places) > 1:
                 where = ", ".join(map(".".join, places))
@@ -217,6 +213,7 @@ class OtherFiles(DuckDBFile):
     def __init__(self, root: Path, files: Sequence[Path], source: Source) -> None:
         super().__init__(root, ":memory:")
         self._parquet = parquet_files(files, root)
+        # Workbooks are a hospital's own: no publisher of the catalogue uses them.
         self._excel = files if source.name == "tables" else ()
         self._forms = {
             stem_of(table.name): Format(date=table.format.date) for table in source.tables
@@ -259,6 +256,7 @@ def file_of(name: str, files: Collection[Path]) -> Path | None:
     stem = stem_of(name)
     names = {stem + suffix for suffix in SUFFIXES}
     places = [path for path in files if path.name.lower() in names]
+    # Where a csv file has a copy in Parquet, it is not clear which of them is newer.
     for folder in {path.parent for path in places[:1]}:
         parquet = (path for path in files if path.suffix.lower() == ".parquet")
         stored = {path if path.parent == folder else path.parent for path in parquet}
@@ -277,6 +275,7 @@ def parquet_files(files: Sequence[Path], root: Path) -> dict[str, list[Path]]:
         if path.suffix.lower() != ".parquet":
             continue
         names = {path.stem.lower()}
+        # A folder with the name of a table holds its parts, as Spark writes them.
         if path.parent != root:
             names.add(path.parent.name.lower().removesuffix(".parquet"))
         for name in names:
@@ -299,6 +298,7 @@ def sheets(files: Sequence[Path], sheet: str = "") -> dict[str, list[Path]]:
                 names = [sheet]
             for name in names:
                 table = path.stem if len(names) == 1 else name
+                # Names of sheets have spaces and other signs, which names of tables do not have.
                 tables.setdefault(re.sub(r"\W+", "_", table.lower()), []).append(path / name)
     return tables
 
@@ -341,7 +341,10 @@ def _check_part(path: Path, sheet: bytes) -> None:
     for cell in _CELL.finditer(sheet):
         cells += 1
         width, height = max(width, cell[1].rjust(3)), max(height, int(cell[2]))
+    # Letters of columns count A to Z, then AA: numbers to the base 26 without a zero.
     columns = functools.reduce(lambda total, letter: total * 26 + letter - 64, width.strip(), 0)
+    # A sparse table may have 20 times as many places as cells. A stray cell far away makes more,
+    # and each place takes memory.
     if columns * height > max(MOST_BLANKS, 20 * cells):
         raise DataError(
             f"{path}: a sheet reaches to column {width.decode().strip()} and row {height:,} with "
@@ -360,6 +363,7 @@ def _sheet(connection: "DuckDBPyConnection", places: Sequence[Path]) -> "DuckDBP
     written = [_cell(value) or "" for value in next(rows, [])]
     if not any(written):
         raise DataError(f"{place}: empty; expected a header and rows: delete the sheet, or fill it")
+    # A title above the table leaves most cells of row 1 blank.
     if 2 * sum(map(bool, written)) < len(written):
         raise DataError(f"{place}: expected the names of the columns in row 1: delete rows above")
     names, numeric, grouped = column_names(place, written), set[str](), set[str]()
@@ -369,6 +373,7 @@ def _sheet(connection: "DuckDBPyConnection", places: Sequence[Path]) -> "DuckDBP
             _check_cell(value, place, name)
             if isinstance(value, float):
                 numeric.add(name)
+            # 1.234 is ambiguous only next to real numbers in its column.
             elif isinstance(value, str) and GROUPED.fullmatch(value.strip()):
                 grouped.add(name)
             column.append(_cell(value))
@@ -391,6 +396,7 @@ def _check_cell(value: object, place: Path, name: str) -> None:
 
 
 def _cell(value: object) -> str | None:
+    # Excel stores each number as a double, so that a whole number has a fraction of zero.
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return str(value).strip() or None

@@ -40,20 +40,15 @@ DTYPES = {
 
 @dataclass(frozen=True)
 class Tables:
-    """The tables found under a root.
+    """The tables found under a root."""
 
-    Attributes:
-        frames: Table to its rows, with all declared columns.
-        places: Table to its place.
-        not_read: Tables that are present but not read, and own ones that are declared and absent.
-        files: Table to its file, where it was read from one.
-        proofs: The same tables to the state of their checksums.
-    """
-
-    frames: Mapping[str, Frame]
-    places: Mapping[str, str]
+    frames: Mapping[str, Frame]  # table to its rows, with all declared columns
+    places: Mapping[str, str]  # table to its place
+    # Tables that are present but not read, and own ones that are declared and absent.
     not_read: tuple[str, ...]
+    # Table to its file, where it was read from one.
     files: Mapping[str, Path] = field(default_factory=dict)
+    # The same tables to the state of their checksums.
     proofs: Mapping[str, str] = field(default_factory=dict)
     publication: Publication | None = None
 
@@ -82,6 +77,7 @@ def read_tables(
         for store in stores:
             opened.callback(store.close)
         for table in declared:
+            # The first store with the table counts: csv files, then others.
             stored = next(filter(None, (store.table(table.name) for store in stores)), None)
             if stored is not None:
                 check_columns(table, stored.columns, stored.full)
@@ -144,6 +140,7 @@ def typed_blanks(frame: Frame, table: Table) -> Frame:
     columns = {}
     for name, kind in table.columns.items():
         column = nw.col(name) if name in present else nw.lit(None, DTYPES[kind])
+        # An empty text would be a value of its own in codes and joins.
         if kind is Kind.TEXT and name in present:
             column = nw.when(column != "").then(column)
         columns[name] = column
@@ -205,6 +202,7 @@ def _read_batches(name: str, reader: pa.RecordBatchReader, engine: Engine) -> Fr
         batches = pa.RecordBatchReader.from_batches(reader.schema, watched())
         return engine.read_batches(name, batches)
     except Exception:
+        # The engine's own error hides the words of the reader's.
         if errors:
             raise errors[0] from None
         raise
@@ -216,6 +214,7 @@ def _declared(source: Source, only: Collection[str] | None) -> list[Table]:
         return list(source.tables)
     check_names(source, only)
     names = {name.lower() for name in only}
+    # Tables without facts describe codes or people, which the selected tables need.
     return [t for t in source.tables if t.required or not t.facts or t.name.lower() in names]
 
 

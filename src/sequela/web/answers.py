@@ -137,6 +137,7 @@ class Answers:
             predictions.append(prediction)
         answer = Predictions(notes=[*examples.notes], predictions=predictions)
         if examples.recording:
+            # The class of a recording is that of the mean, as in the evaluation.
             means = probabilities.mean(0, dtype=np.float64)
             of_classes = dict(zip(classes, means.tolist(), strict=True))
             most = classes[int(means.argmax())]
@@ -144,7 +145,6 @@ class Answers:
         return answer
 
     def _draw(self, view: Predictions, examples: BodyExamples) -> None:
-        """Add patients, or the lowest and highest value of each span of a channel."""
         if examples.patients:
             full = (patient.model_dump() for patient in examples.patients)  # with defaults
             view.patients = [Patient.model_validate(patient) for patient in full]
@@ -163,7 +163,6 @@ class Answers:
 
 
 def _attempt(answer: Callable[[], T]) -> T | Reply:
-    """Return an answer, or the problem that prevented it."""
     try:
         return answer()
     except Refusal as error:

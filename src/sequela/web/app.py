@@ -93,11 +93,14 @@ class Service:
             expected = f"one of {', '.join(self.kinds)}{reason}"
             raise Refusal(415, f"the media type is {kind or 'missing'}: expected {expected}")
         body = await request.body()
+        # A queue without an end would answer everybody after their timeout.
         if len(self.small) + len(self.large) >= self.limits.waiting:
             raise BUSY
         query = request.query_params.multi_items()
         job = Job(path, kind, query, body)
         reply = None
+        # A small body is answered at once, next to others; one that unpacks to many numbers gets no
+        # reply there, and is answered in the lane for large ones.
         if len(body) <= SMALL and kind != EDF:
             reply = await self.small.answer(job)
         reply = reply or await self.large.answer(job) or _ENDED

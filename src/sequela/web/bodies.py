@@ -141,13 +141,13 @@ class Bodies:
         )
 
     def _examples(self, arrays: Iterable[Array], ids: Sequence[str]) -> BodyExamples:
-        """Make examples of arrays (channel, sample), of several lengths if the model allows it."""
         arrays = list(arrays)
         lengths = np.array([array.shape[1] for array in arrays], np.int64)
         if lengths.max(initial=0) > self.longest:
             raise SettingError(
                 f"a segment has {lengths.max():,} samples: expected {self.longest:,} at most"
             )
+        # One long segment pads all others to its length: a small body could need all memory.
         if len(arrays) * self._n_chans * lengths.max(initial=0) > self.numbers:
             raise SettingError(
                 f"{len(arrays):,} segments of up to {lengths.max():,} samples: expected "
@@ -223,7 +223,6 @@ class Bodies:
         return self._windows(table[:, signals].T, notes)
 
     def _of_edf(self, body: bytes, _: Mapping[str, str]) -> BodyExamples:
-        """Read an EDF or BDF file with the channels and rate of the model."""
         signal = self.model.signal
         with temporary() as folder:
             path = folder / "recording.edf"
@@ -253,7 +252,6 @@ class Bodies:
             )
 
     def _windows(self, array: Array, notes: Sequence[str]) -> BodyExamples:
-        """Cut a recording (channel, sample) into consecutive segments."""
         self._check_count(array.shape[1])
         segments = cut_row(array.astype(np.float32), self._n_times, self._n_times)
         examples = self._examples(segments, _numbers(len(segments)))
@@ -299,7 +297,6 @@ def only(names: Iterable[str], expected: Sequence[str], kind: str) -> None:
 
 
 def _numbers_of_csv(body: bytes) -> tuple[NDArray[np.float64], list[str]]:
-    """Return float64 (row, column), and the names of the columns from the first line, if any."""
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -307,6 +304,7 @@ def _numbers_of_csv(body: bytes) -> tuple[NDArray[np.float64], list[str]]:
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
         raise DataError("the body has no line: expected numbers")
+    # Spreadsheets of some countries write semicolons; the first mark in this order that occurs.
     between = next((mark for mark in ",;\t" if mark in lines[0]), None)
     first = [cell.strip().strip('"') for cell in lines[0].split(between)]
     counted = first == _numbers(len(first), 0)  # as pandas names columns without names

@@ -84,11 +84,14 @@ class Guard:
     def _check(self, request: Request) -> None:
         headers, path = request.headers, request.url.path
         host = headers.get("host", "")
+        # A foreign page whose name resolves to 127.0.0.1 could read the answers of a local server
+        # (DNS rebinding); its requests carry that name.
         name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
         if self.hosts and name.lower() not in self.hosts:
             raise Refusal(421, f"wrong host name: expected {', '.join(sorted(self.hosts))}")
         if self.token and path not in _OPEN:
             token = headers.get("authorization", "").encode("latin-1")
+            # The time of this comparison reveals no correct beginning of a token.
             if not hmac.compare_digest(token, f"Bearer {self.token}".encode()):
                 raise Refusal(
                     401,
@@ -97,17 +100,19 @@ class Guard:
                     {"www-authenticate": "Bearer"},
                 )
         size = headers.get("content-length", "0")
+        # Refused before the body is read; a body that states no size is counted while it arrives.
         if size.isdigit() and int(size) > self.limits.bytes:
             raise Refusal(413, _TOO_LARGE.format(self.limits.bytes))
         if self.limits.rate and path.startswith("/v1/"):
             self._count(request.client.host if request.client else "")
 
     def _count(self, client: str) -> None:
-        """Count a request of a client in a bucket that fills at the rate, for up to two seconds."""
         now, most = time.monotonic(), max(2 * self.limits.rate, 1.0)
         remaining, then = self._allowance.pop(client, (most, now))
+        # A token bucket: it fills at the rate, and its size of two seconds allows short bursts.
         remaining = min(remaining + (now - then) * self.limits.rate, most)
         self._allowance[client] = (remaining - 1 if remaining >= 1 else remaining, now)
+        # The client that was silent longest is forgotten: its bucket is full by now.
         if len(self._allowance) > _CLIENTS:
             self._allowance.popitem(last=False)
         if remaining < 1:

@@ -16,7 +16,10 @@ from sequela.web.answers import Answers, Job, Reply
 Replies = list[Reply | None]
 _TOGETHER = 1_000_000  # most bytes of requests that are answered together
 _TOO_LARGE = 413
-_context: Any = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
+if sys.platform == "win32":
+    _context = multiprocessing.get_context("spawn")
+else:
+    _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload([__name__, "onnxruntime"])
 
 
@@ -31,6 +34,7 @@ class Process:
     def exchange(self, jobs: Sequence[Job]) -> Replies:
         """Return the replies to requests; ``None`` for each if the process ends before."""
         try:
+            # A process that was killed for its memory is replaced at the next request.
             if self._process is None or not self._process.is_alive():
                 self._pipe, theirs = _context.Pipe()
                 arguments = (theirs, self._answers, self._memory)
@@ -56,11 +60,13 @@ def _work(pipe: Connection, answers: Answers, memory: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):  # all processes may get them: the server ends it
         signal.signal(number, signal.SIG_IGN)
     if not answers.small and hasattr(os, "nice"):
+        # The process for large requests leaves the processor to small ones.
         os.nice(5)
     with suppress(ImportError, OSError):  # where the system has no such limit
         import resource
 
         data = int(Path("/proc/self/statm").read_text("ascii").split()[5])
+        # The limit comes on top of the process's own size, most of which is the model.
         most = data * resource.getpagesize() + memory
         resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     with suppress(EOFError, OSError):  # the server has ended
@@ -96,6 +102,7 @@ class Lane:
 
     def start(self) -> None:
         """Start to process requests."""
+        # An empty exchange starts the process, so that the first request does not wait for it.
         self._task = asyncio.create_task(self._run(self._exchange(())))
 
     async def stop(self) -> None:
@@ -126,6 +133,7 @@ class Lane:
             awaited: asyncio.Future[Any] = asyncio.gather(*answers, return_exceptions=True)
             first: set[asyncio.Future[Any]] = {work, awaited}
             await asyncio.wait(first, timeout=self._seconds, return_when=asyncio.FIRST_COMPLETED)
+            # Either the time is over, or all clients have gone: nobody would read the reply.
             if not work.done():
                 self._process.end()
             for answer, reply in zip(answers, await work, strict=True):

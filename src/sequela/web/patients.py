@@ -135,11 +135,12 @@ class Reader:
         return prediction_time, steps, list(unknown)
 
     def _unknown(self, codes: Iterable[str], name: str) -> dict[str, None]:
-        """Return the codes of unknown families; raise a DataError if most are such."""
         families = {code: family_of(code) for code in codes}
         strange = [
             c for c, f in families.items() if not f.declared and f.name not in self._families
         ]
+        # Some unknown codes are usual in another hospital; mostly unknown ones are another coding
+        # system, for which the prediction has no meaning.
         if len(strange) > len(families) / 2:
             raise DataError(
                 f"patient {name}: {len(strange)} of {len(families)} codes are of no known family, "
@@ -149,7 +150,6 @@ class Reader:
         return dict.fromkeys(strange)
 
     def _binned(self, term: str, value: float) -> str:
-        """Return the code of a measurement, with its bin if the model has bins."""
         if not self.settings.bins:
             return term
         channel = self._channel.get(term)
@@ -163,6 +163,7 @@ class Reader:
             ((_time(visit.time, name), visit) for visit in patient.visits), key=lambda v: v[0]
         )
         prediction_time = visits[-1][0] if patient.time is None else _time(patient.time, name)
+        # Later information leaks the outcome, and the model never had any in training.
         if visits[-1][0] > prediction_time:
             raise DataError(
                 f"patient {name}: a visit is after the time of the prediction ({prediction_time}): "

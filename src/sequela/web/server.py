@@ -41,6 +41,7 @@ def most_connections() -> int:
         import resource
 
         descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        # Without free descriptors the server could not open a file, nor answer anybody.
         if descriptors != resource.RLIM_INFINITY:
             return max(1, min(_MOST_CONNECTIONS, descriptors - _SPARE))
     return _MOST_CONNECTIONS
@@ -59,6 +60,7 @@ class Client(H11Protocol):
         self.opened = self.waits_since = self.loop.time()
         if len(self.connections) > _CONNECTIONS:
             clients: Iterable[Any] = self.connections
+            # Clients whose request is being answered stay.
             waiting = [c for c in clients if not c.working or c.cycle.more_body]
             waiting.sort(key=lambda c: (bool(c.cycle) and c.cycle.response_complete, c.opened))
             for client in waiting[: 1 + len(waiting) // 10]:
@@ -177,6 +179,7 @@ def serve(
     opened = address.listen()
     port = opened.getsockname()[1]
     host = f"[{address.host}]" if ":" in address.host else address.host
+    # A server of this machine only accepts the names of this machine, against DNS rebinding.
     app = application(
         Service(model, limits, batch),
         token=token,

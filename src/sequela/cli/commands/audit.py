@@ -47,6 +47,7 @@ def audit(
 
     from sequela.audit.finding import CHECKS
 
+    # A misspelt code would leave a check on, and its findings would look like an error of ours.
     for code in ignore or ():
         CHECKS.lookup(code)
     from sequela.report.pages.audit_page import audit as audit_all

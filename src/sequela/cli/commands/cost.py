@@ -90,6 +90,8 @@ def cost(
         model = _default(model, data, root)
     counted = None
     if ":" not in model and is_run(Path(model)):
+        # The folder holds the account of the trained network, which has one input: another shape
+        # would need the model.
         shape = (input_, steps, lengths, pad_to, codes)
         changed = any(option is not None for option in shape) or kwargs != "{}" or measure
         account = _of_run(Path(model), changed=changed or convention != "exact")

@@ -96,6 +96,7 @@ def describe(
     if file is None:
         print(text, end="")
         return
+    # An existing declaration may hold decisions of a person, which a proposal must not replace.
     if write and file.exists():
         raise OutputError(f"{file} is there already: edit it, or name another file with --out")
     with whole(file) as partly:
@@ -104,12 +105,12 @@ def describe(
 
 
 def _next_step(place: str, declaration: str, name: str, *, saved: bool) -> str:
-    """Return what to do with a written declaration."""
     from sequela.formats.opened import DECIDE
     from sequela.tables.tables import shown
 
     path = Path(place)
     lines = enumerate(declaration.splitlines(), start=1)
+    # A person must decide what no file states, such as a unit: these lines are named.
     marks = ", ".join(str(number) for number, line in lines if DECIDE in line)
     todo = f"decide what is marked {DECIDE} (lines {marks}), then " if marks else ""
     if not path.exists():

@@ -64,6 +64,7 @@ def evaluate(
     check_names(data=data)
     from json import dumps
 
+    # A run is a folder, so a file is somebody's table of predictions.
     if run.is_file():
         if page is not None:
             require_file(page, ".html")

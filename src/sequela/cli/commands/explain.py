@@ -63,7 +63,6 @@ def explain(
 
 
 def _lines(explanation: "Explanation", *, ids: bool) -> Iterator[str]:
-    """Yield the attributions of each example, and the importance of codes."""
     from sequela.cohort.split import SETS
 
     for place, explained in enumerate(explanation.examples, 1):

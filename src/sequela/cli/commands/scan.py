@@ -58,6 +58,7 @@ def scan(
     from sequela.serving.szcore import scores
     from sequela.serving.szcore import truth as known_events
 
+    # Scanning a night takes minutes, so a path that cannot be written is refused first.
     for path in (out, page):
         if path is not None:
             require_file(path)

@@ -65,7 +65,9 @@ def serve(
     limits = Limits(
         bytes=most_bytes, examples=most_examples, length=most_length, seconds=timeout, rate=rate
     )
+    # On this machine only its users can connect; from elsewhere anybody in the network could.
     needs_token = not address.local if token is None else token
+    # From a variable, not an option: other users see the arguments of all processes.
     access_token = token_of(
         environ.get("SEQUELA_TOKEN") if needs_token else None, required=needs_token
     )

@@ -49,6 +49,7 @@ def study(
     declared = read_study(options.pop("file"))
     if data is not None and data not in declared.data:
         raise unknown_name(f"data set of {file}", data, declared.data)
+    # The same file may be run twice in one process, as in a notebook.
     if STUDIES.get(declared.name) != declared:
         STUDIES.add(declared)
     run_studies((declared.name,), **options)
@@ -121,6 +122,7 @@ def _table(study: "Study", runs: Sequence["Run"]) -> tuple[str, Table]:
     for counted in ("operations", "leaking") if leaking else ("operations",):
         table.add_column(counted, justify="right", no_wrap=True)
     for run in results:
+        # A weighted run is a control with the operations of the model above it.
         weighted = run.settings.training.class_weights
         operations = run.facts.operations
         leak = None if weighted else leaking.get(run.settings.model)
@@ -135,7 +137,6 @@ def _table(study: "Study", runs: Sequence["Run"]) -> tuple[str, Table]:
 
 
 def _reported(study: "Study", run: "Run") -> str:
-    """Return the report's number of the column, or its accuracy."""
     reported = study.reported.get(run.settings.model, {})
     if "auroc" in run.test and "auroc" not in reported and "accuracy" in reported:
         return f"accuracy {reported['accuracy']}"

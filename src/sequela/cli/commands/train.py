@@ -97,6 +97,7 @@ def train_one(
                 console.print(line, markup=False, highlight=False)
         return RunProgress(console, run_plan)
 
+    # A table gets two default models: a simple one to read, and a stronger one to compare it with.
     seconds: list[str] = []
 
     def on_default(default: Default) -> None:

@@ -91,7 +91,6 @@ def tune_one(
 
 
 def _check(model: str, options: Options) -> None:
-    """Raise a SettingError for a request that a search does not do."""
     from sequela.models.defaults import AUTO
 
     if model == AUTO:

@@ -33,5 +33,6 @@ def verify(runs: list[Path], /) -> None:
                 console.print(f"{verified.path}: {line}")
             for line in verified.wrong:
                 console.print(f"WRONG: {line}")
+    # An error at the end gives the exit status 2, which a script or a continuous check can notice.
     if wrong:
         raise RunError(f"{wrong} finding(s): the runs are not as they were when finished")

@@ -29,7 +29,7 @@ class OperatorCall:
 
     name: str
     arguments: Mapping[str, Any]
-    result: Any
+    result: object
     weights: "Callable[[Tensor], bool]"
 
     def __getitem__(self, name: str) -> Any:
@@ -62,7 +62,7 @@ class OperatorCall:
         return any(are_weights) and not all(are_weights)
 
 
-def _tensors(values: Iterable[Any]) -> "list[Tensor]":
+def _tensors(values: Iterable[object]) -> "list[Tensor]":
     from torch import Tensor  # baseline models are counted without torch
 
     tensors: list[Tensor] = []

@@ -102,6 +102,7 @@ def function(op: OperatorCall) -> list[Layer] | None:
     """Count a function of each value; sums that also scale a tensor have no rule."""
     if op.name == "mul" and not op.has_tensor("other") and op["other"] == 1:
         return []  # the hinges of a network's summaries have a sign of 1 or -1
+    # The factor alpha is one multiplication more for each value, which no rule counts.
     if op.name in ("add", "sub", "rsub") and op["alpha"] != 1:
         return None
     weighted = op.weighted(*FACTORS.get(op.name, ()))
@@ -109,7 +110,6 @@ def function(op: OperatorCall) -> list[Layer] | None:
 
 
 def _form_of(op: OperatorCall) -> str:
-    """Return the name in ``FUNCTIONS`` of a function that has several forms."""
     match op.name:
         case "gelu" if op["approximate"] != "none":
             return "gelu (tanh)"
@@ -187,7 +187,6 @@ def accumulated(name: str) -> OperatorRule:
 
 
 def _length(op: OperatorCall) -> int:
-    """Return the length of the rows along ``dim``; a number alone is a row of one."""
     length: int = op["self"].shape[op["dim"]] if op["self"].dim() else 1
     return length
 
@@ -231,6 +230,7 @@ def fourier(op: OperatorCall) -> list[Layer] | None:
         row = Cost(Symbol("d", fourier_operations(n), f"operations, {how}"))
         work = Work.single(how, row, samples(full.numel() // n), unit="row")
         layers.append(Layer("Fourier transform", work))
+    # A normalised transform multiplies each value by 1/n or 1/sqrt(n).
     if op["normalization"]:
         layers.append(elementwise("mul", op.output.numel()))
     return layers
@@ -254,6 +254,7 @@ def renorm(op: OperatorCall) -> list[Layer] | None:
 def batch_norm(op: OperatorCall) -> list[Layer] | None:
     """Count a batch norm with stored statistics, or with statistics of the batch."""
     channels = op["input"].shape[1]
+    # Without stored statistics, the norm must compute them too.
     stored = op.arguments.get("running_mean") is not None
     if not stored or op.arguments.get("training", op.arguments.get("train", False)):
         return _norm_of_groups(op, "batch norm", channels, channels)

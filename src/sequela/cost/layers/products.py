@@ -101,7 +101,6 @@ def attention(out: "Tensor", query: "Tensor", key: "Tensor", mask: "Tensor | Non
 
 
 def _added(masks: "tuple[Tensor | None, ...]") -> int:
-    """Count the masks of numbers."""
     return sum(mask is not None and mask.is_floating_point() for mask in masks)
 
 

@@ -85,6 +85,7 @@ def recurrence(
 def recurrent(call: ModuleCall) -> dict[str, Layer] | None:
     """Count the layers of a recurrent network that reads (steps of all sequences, W)."""
     rnn, sequences = call.module, call.arguments["input"]
+    # An LSTM with projections has a further product in each step, which no formula here has.
     if rnn.proj_size:
         return None
     data = sequences.data if isinstance(sequences, PackedSequence) else sequences

@@ -46,6 +46,7 @@ class Audit:
         findings = {}
         for finding, effect in sorted(self.measured, key=lambda pair: pair[0].severity != "leak"):
             words, check = finding.in_words(smallest), check_named(finding.check)
+            # The key is the text: counts that differ between folds make different findings.
             findings[str(words)] = {  # folds find the same again
                 "code": check.code,
                 **words,
@@ -108,7 +109,7 @@ class Audit:
 
     def to_dict(self) -> Mapping[str, Any]:
         """Return the result for JSON; a run or folder has some keys more."""
-        record: dict[str, Any] = {
+        record: dict[str, object] = {
             "schema": SCHEMA,
             "summary": self.summary,
             "status": self.status,
@@ -134,14 +135,14 @@ class Audit:
 
 
 def audit(
-    *inputs: Any,
+    *inputs: object,
     y: Any = None,
-    groups: Any = None,
-    splits: Any = None,
+    groups: object = None,
+    splits: object = None,
     label: str | None = None,
     group: Sequence[str] = (),
     time: str | None = None,
-    predictions: Any = None,
+    predictions: object = None,
     page: Path | str | None = None,
     hide_below: int | None = None,
     root: Path | str | None = None,
@@ -196,10 +197,10 @@ def audit(
 
 
 def _audit_files(
-    inputs: Sequence[Any],
-    sources: Mapping[str, Any],
-    names: Mapping[str, Any],
-    splits: Any,
+    inputs: Sequence[object],
+    sources: Mapping[str, object],
+    names: Mapping[str, str | Sequence[str] | None],
+    splits: object,
     form: Sequence[str],
     ignored: Sequence[str],
 ) -> Audit:
@@ -215,6 +216,7 @@ def _audit_files(
     indices = None if "split" in (columns | separate) else splits
     data, words = read(inputs, columns, separate, indices, form)
     outcome, points = run_checks(data, ignored), tuple(data.open_points())
+    # An audit that checked nothing must not look like one that found nothing.
     if not outcome.titles:
         taken_for = "; ".join(source.taken_for for source in words)
         raise SettingError(
@@ -224,8 +226,9 @@ def _audit_files(
     return Audit(tuple(words), *outcome, open_points=points)
 
 
-def _audit_folder(path: Path, labels: Any, root: Path | None, ignored: Sequence[str]) -> Audit:
-    """Audit a run, each fold of one, or a folder of events with labels or of recordings."""
+def _audit_folder(
+    path: Path, labels: str | Path | None, root: Path | None, ignored: Sequence[str]
+) -> Audit:
     outcomes, by_design = list[AuditOutcome](), False
     if is_run(path):
         (run,) = named_runs([path])
@@ -245,8 +248,7 @@ def _audit_folder(path: Path, labels: Any, root: Path | None, ignored: Sequence[
     return Audit(sources, *outcome, looked_for=", ".join(outcome.titles), by_design=by_design)
 
 
-def _examples_of(path: Path, labels: Any, work: Path) -> Examples:
-    """Read a folder of events with labels, or of recordings, and split it."""
+def _examples_of(path: Path, labels: str | Path | None, work: Path) -> Examples:
     from sequela.signals.reading import is_declared
 
     files = [file.name.lower() for file in path.iterdir()]

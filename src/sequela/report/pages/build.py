@@ -72,6 +72,8 @@ def _refuse_mixture(folders: Sequence[Run]) -> None:
         # Each question has its own table; runs that leak on purpose are next to it.
         kind = (question_of(folder), settings.split, planned_leak(folder))
         same = first.setdefault(kind, folder)
+        # On another split the test examples differ, and one model may be trained on the test set of
+        # the other: the difference of their numbers has no meaning.
         if folder.split_ids != same.split_ids:
             raise RunError(
                 f"{folder.path} and {same.path} have different splits (by "
@@ -81,11 +83,11 @@ def _refuse_mixture(folders: Sequence[Run]) -> None:
 
 
 def _provenance(parts: Sequence[StudyPart]) -> dict[str, object]:
-    """Return what the foot of the page says of the evaluations, data and predictions."""
     groups, openings = list[Group](), list[Opening]()
     for part in parts:
         groups += part.groups
         openings += [Opening.of(run, "report") for run in part.runs]  # in the page's order
+    # With this checksum, a reader can verify which predictions a page shows.
     predictions = "\n".join(opening.predictions for opening in openings)
     return {
         "environment": parts[0].runs[0].environment,

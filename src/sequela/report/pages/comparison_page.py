@@ -37,6 +37,7 @@ def build_comparison(comparison: Comparison, out: Path, hide_below: int | None =
     """Write the page. The same runs give the same bytes on one machine."""
     comparison = released_comparison(comparison, hide_below)
     first, *rest = comparison.runs
+    # The figure shows corrected p-values, as the table does: uncorrected ones of many runs mislead.
     apart = {
         run.name: replace(run.difference, p_value=run.corrected_p)
         for run in rest

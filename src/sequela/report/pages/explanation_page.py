@@ -15,6 +15,7 @@ from sequela.report.picture import svg
 from sequela.runs.released import public
 from sequela.sequences.flat import CodeAt
 
+# An example may have some hundred codes: the table has the sum of all others in one row.
 _MOST = 12  # codes in each direction of a table, and in the picture of the importance
 _LISTED = 50
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,12 +78,10 @@ def build_external(validation: External, out: Path, hide_below: int | None = Non
 
 
 def _few(predictions: Predictions, smallest: int) -> bool:
-    """Return ``True`` if a class has too few examples to show numbers that reveal their count."""
     return has_small(np.bincount(predictions.label, minlength=len(predictions.classes)), smallest)
 
 
 def _few_of_a_half(validation: External, updated: Updated, smallest: int) -> bool:
-    """Return ``True`` if a class has too few examples in either half of the new people."""
     classes = len(validation.away.predictions.classes)
     evaluated, counts = (
         np.bincount(predictions.label, minlength=classes)
@@ -110,7 +108,6 @@ def _people(validation: External, smallest: int, *, few: bool) -> Iterator[Chara
 
 
 def _of_events(home: Side, away: Side) -> Iterator[Characteristic]:
-    """Yield the rows on the frequency of classes and the spread of predictions."""
     classes = home.everybody.classes
     for place, name in enumerate(classes):
         if place or len(classes) > 2:  # noqa: PLR2004 - of two classes, the second is enough
@@ -177,8 +174,7 @@ def _share(value: float | None) -> str:
     return number(None if value is None else float(value), ".1%").replace("%", " %")
 
 
-def _measures(validation: External, smallest: int) -> Iterator[dict[str, Any]]:
-    """Yield each metric on both sides; ``better`` where the interval excludes no difference."""
+def _measures(validation: External, smallest: int) -> Iterator[dict[str, object]]:
     counts_few = _counts_few(validation, smallest)
     for name in (*JUDGED, *CALIBRATED):
         home, away = validation.home.numbers.get(name), validation.away.numbers.get(name)
@@ -199,7 +195,6 @@ def _measures(validation: External, smallest: int) -> Iterator[dict[str, Any]]:
 
 
 def _counts_few(validation: External, smallest: int) -> bool:
-    """Return ``True`` if an accuracy reveals that a model is right or wrong for few people."""
     right = [
         predictions.predicted == predictions.label
         for predictions in (validation.home.predictions, validation.away.predictions)
@@ -207,8 +202,7 @@ def _counts_few(validation: External, smallest: int) -> bool:
     return has_small([[hits.sum(), (~hits).sum()] for hits in right], smallest)
 
 
-def _lines(validation: External) -> Iterator[dict[str, str]]:
-    """Yield observed over expected events and the slope for two classes, without intervals."""
+def _lines(validation: External) -> Iterator[dict[str, object]]:
     sides = (validation.home.predictions, validation.away.predictions)
     binary = all(len(np.unique(side.label)) == len(side.classes) == 2 for side in sides)  # noqa: PLR2004
     if sides[0].horizons or not binary or any(np.ptp(side.score) <= _FLAT for side in sides):

@@ -87,7 +87,7 @@ def _section(
 
 def _near(scan: "Scan", scored: ScoredRecording, event: "Found", name: str) -> Picture:
     read, rate = scan.recording.read, scan.recording.sfreq
-    first = max(0.0, event.onset - _BESIDE)
+    first = max(0.0, event.onset - _BESIDE)  # a reader compares an event with its surroundings
     last = min(scan.seconds, event.onset + min(event.duration, _LONGEST) + _BESIDE)
     begin, end = round(first * rate), min(round(last * rate), scan.recording.n_times)
     figure = near(scored, read(begin, end), scan.recording.names, (begin / rate, end / rate))

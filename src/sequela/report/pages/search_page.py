@@ -8,14 +8,14 @@ from markupsafe import Markup
 
 from sequela.analysis.tune import FILE
 from sequela.errors import RunError
-from sequela.figures.search import by_value, course, mattered
+from sequela.figures.search import SearchedRange, by_value, course, mattered
 from sequela.report.entry import Entry
 from sequela.report.page import write_page
 from sequela.report.picture import svg
 from sequela.runs.folder import RunFolder
 
 PAGE = "search.html"
-_DRAWN = 4
+_DRAWN = 4  # settings whose losses are drawn, the most important first
 _LISTED = 20
 _FEWEST = 2  # finished trials from which the course is drawn
 
@@ -27,6 +27,7 @@ def build_search(run: RunFolder, out: Path | None = None) -> Path:
         raise RunError(f"{run.path}: has no {FILE}: its settings were not searched")
     search, out = run.json(FILE), out or run.path / PAGE
     trials = search["trials"]
+    # A trial without a loss failed or was stopped early, so it has no rank.
     finished = sorted((t for t in trials if t["loss"] is not None), key=lambda t: t["loss"])
     first = trials[0] if trials[0]["loss"] is not None else None
     if first and any(search["defaults"][name] != value for name, value in first["values"].items()):
@@ -54,7 +55,6 @@ def build_search(run: RunFolder, out: Path | None = None) -> Path:
 
 
 def _drawn(search: Mapping[str, Any]) -> list[Markup]:
-    """Draw the loss at each value of the most important settings, or of the first ones."""
     shares = search["mattered"]
     names = sorted(search["space"], key=lambda name: -shares.get(name, 0.0))[:_DRAWN]
     return [
@@ -62,7 +62,7 @@ def _drawn(search: Mapping[str, Any]) -> list[Markup]:
     ]
 
 
-def _words(range_: Mapping[str, Any]) -> str:
+def _words(range_: SearchedRange) -> str:
     attributes = range_["attributes"]
     if "choices" in attributes:
         return ", ".join(map(str, attributes["choices"]))

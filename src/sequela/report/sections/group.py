@@ -42,6 +42,7 @@ class Group:
         for entry in (Entry(run, hide_below, study) for run in runs):
             is_weighted = entry.run.settings.training.class_weights
             kinds["leaking" if entry.leak else "weighted" if is_weighted else "plain"].append(entry)
+        # A page of control runs alone needs a main result too.
         for instead in ("weighted", "leaking"):
             if not kinds["plain"]:
                 kinds["plain"], kinds[instead] = kinds[instead], []
@@ -132,6 +133,7 @@ class Group:
     @property
     def best(self) -> Entry:
         """The run with the best number on the test set."""
+        # The best of several is optimistic: comparisons with it are corrected (Holm).
         return max(self.plain, key=lambda entry: entry.value)
 
     @property

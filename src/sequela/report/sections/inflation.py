@@ -111,7 +111,6 @@ def inflations(
 
 
 def _shown(entries: Sequence[Entry]) -> list[Entry]:
-    """Return the entries whose number may be shown."""
     return [e for e in entries if not isinstance(e.test[e.metric.key], Hidden | None)]
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from markupsafe import Markup
 
@@ -60,7 +59,7 @@ class StudyPart:
     tally: str
     as_reported: Group | None  # the report's own question, if it was run next to the main one
     improvements: list[str]
-    default_model: dict[str, Any] | None  # compared with the others
+    default_model: dict[str, object] | None  # compared with the others
     concluded: Row | None  # the default model, or else the best
     network: Row | None  # the best network of the report
     baseline: Row | None  # the best baseline model
@@ -148,12 +147,15 @@ class StudyPart:
             listed.append((main.tested, "Intervals of so few are unreliable."))
         if main.too_few:
             listed.append((main.too_few, f"{main.rarest}."))
+        # A network that a simpler model equals is not evidence for networks.
         if unbeaten:
             why = f"It is a baseline model with {plural(unbeaten.parameters, 'parameter')}."
             listed.append((f"No network is clearly better than {unbeaten.entry.title}", why))
+        # Without ids the split is by file or stay, so one patient may be trained on and tested.
         if main.data.subjects is None:
             why = f"A split by {main.first.settings.split} can put one patient into several sets."
             listed.append(("Patients are not identified", why))
+        # The caveat of the study is about the data themselves, so it limits every other statement.
         for worst in study.caveats[:1]:
             title, rest = listed.pop(0) if listed else (worst.removesuffix("."), "")
             listed.insert(0, (title, f"{rest} {worst}" if rest else ""))
@@ -181,7 +183,6 @@ def _derivations(main: Group) -> Iterator[tuple[Entry, Markup]]:
 
 
 def _as_reported(groups: Sequence[Group]) -> Group | None:
-    """Return the runs of the report's own question, if it was run next to the main one."""
     groups_as_reported = (
         g for g in groups[1:] if question_of(g.first) == g.study.reported_question
     )
@@ -189,7 +190,6 @@ def _as_reported(groups: Sequence[Group]) -> Group | None:
 
 
 def _imbalance(entry: Entry) -> dict[str, object]:
-    """Draw confusion matrices of a network at 0.5 and at the chosen threshold."""
     points = []
     for number, point in enumerate(entry.test.operating_points):
         matrix = None
@@ -201,11 +201,11 @@ def _imbalance(entry: Entry) -> dict[str, object]:
 
 
 def _panels(main: Group) -> list[dict[str, object]]:
-    """Draw the models of each family, then all others, as far as they have pictures."""
     families = [
         (f"{title}: baseline and improved", {baseline, improved})
         for title, baseline, improved in main.study.families
     ]
+    # A family is drawn together, as its question is the difference between two models.
     paired: set[str] = set().union(*(names for _, names in families))
     title_of_rest = "Other and baseline models" if main.study.training else "Models"
     families.append((title_of_rest, {entry.name for entry in main.plain} - paired))
@@ -220,7 +220,6 @@ def _panels(main: Group) -> list[dict[str, object]]:
 
 
 def _traces(main: Group) -> Picture | None:
-    """Draw an example of each class, where the data are signals that may be shown."""
     examples = main.best.traces
     if not examples.classes:
         return None

@@ -40,7 +40,7 @@ from sequela.report.picture import Picture, picture
 from sequela.runs.find import Run
 from sequela.runs.recipe import bootstrap_of, judged
 
-PROMISED = 0.9
+PROMISED = 0.9  # the usual level of conformal prediction: one set of ten may miss the class
 _SHORT = 0.1  # of the coverage of a class below which a page warns
 _BINARY = 2  # classes of a model with one probability
 _FLAT = 0.02  # all probabilities are nearly equal, so that a slope is meaningless
@@ -71,6 +71,7 @@ def ranked(entries: Sequence[Entry], what: str, prefix: str) -> list[Picture]:
 
     The legends show the numbers of the tables, also where these are means over folds.
     """
+    # A point reveals the four counts at its threshold, so it needs all of them shown.
     thresholds = {s.title: _thresholds(s.run) for s in entries if s.points_shown}
     run = entries[0].run
     areas_are = f"mean of {len(run.runs)} models" if run.of_many else ""
@@ -120,7 +121,6 @@ def confused(entry: Entry, prefix: str) -> Picture | None:
 
 
 def _thresholds(run: Run) -> float | list[float]:
-    """Return the chosen threshold, or the threshold of each model."""
     thresholds = [model.test.operating_points[1].threshold for model in run.runs]
     return thresholds if run.of_many else float(thresholds[0])
 
@@ -142,6 +142,8 @@ def calibrated(entry: Entry, what: str, prefix: str) -> Picture:
         "as trained": held_out(entry.run),
         "recalibrated (temperature)": recalibrated(entry.run, fit_temperature),
     }
+    # Isotonic curves of several classes are fitted one against the rest and then divided by their
+    # sum, which is no longer calibrated.
     if len(predictions["as trained"].classes) == _BINARY:
         predictions["recalibrated (isotonic)"] = recalibrated(entry.run, fit_isotonic)
     curves = {
@@ -158,6 +160,7 @@ def calibrated(entry: Entry, what: str, prefix: str) -> Picture:
 def scores(entry: Entry) -> dict[str, object]:
     """Return scores of the probabilities of a model; an undefined score is ``None``."""
     predictions = held_out(entry.run)
+    # A proper score and its parts come first: accuracy and AUROC do not notice wrong probabilities.
     brier = brier_score(predictions)
     line = None
     if len(predictions.classes) == _BINARY and np.ptp(predictions.score) > _FLAT:
@@ -242,6 +245,7 @@ def by_group(entry: Entry, prefix: str) -> dict[str, object] | None:
     if not any(row.value for row in rows):
         return None
     event = entry.data.outcome.many if entry.data.outcome else ""
+    # Ranking, calibration and workload: a model can be fair in one of them and unfair in another.
     metrics = (headline(entry.data.classes).name, "observed_minus_expected", "alarm_rate")
     return {
         "pictures": [
@@ -273,6 +277,7 @@ def alarms(entry: Entry) -> dict[str, float] | None:
     confusion = entry.test.operating_points[1].confusion
     if isinstance(confusion, Hidden):
         return None
+    # Natural frequencies are easier than rates (Gigerenzer and Hoffrage 1995).
     (_, false), (missed, true) = np.array(confusion) * 100 / np.sum(confusion)
     return {"false": false, "missed": missed, "true": true}
 
@@ -285,6 +290,7 @@ def content(entries: Sequence[Entry], best: Entry, prefix: str) -> Mapping[str, 
         return {"of_few": True, "best": best, "prefix": prefix, "subgroups": subgroups_}
     outcome = best.data.outcome
     what = outcome.label if outcome else "the most probable class is right"
+    # Curves of ten models cover each other: networks, and of the baseline models only the best one.
     baselines = [s for s in entries if not s.is_network]
     compared = (best, max(baselines, key=lambda s: s.value, default=best))
     curves = [s for s in entries if s.is_network or s in compared]

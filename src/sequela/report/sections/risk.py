@@ -19,6 +19,7 @@ from sequela.report.entry import Entry
 from sequela.report.picture import Picture, picture
 
 GROUPS = ("low risk", "middle risk", "high risk")
+# More points do not change the look of the curve, but each costs a bootstrap.
 _TIMES = 24  # times at which a curve of the observed share is computed
 _BINS = 5  # groups of equal size by predicted risk, for calibration
 _SHOWN = 3  # horizons whose calibration is drawn
@@ -78,6 +79,7 @@ def over_time(
     Where small counts are hidden, only the shares at the horizons are shown.
     """
     last = held_out.horizons[-1]
+    # At a fine time only one patient may have had the event, so the curve would reveal single days.
     fine = np.unique([*np.linspace(0, last, _TIMES), *held_out.horizons])
     times = fine if entry.smallest == 1 else np.array([0.0, *held_out.horizons])
     observed, predicted = {}, {}
@@ -85,6 +87,8 @@ def over_time(
         among = group_of == place
         if not among.any():
             continue
+        # Aalen and Johansen (1978): deaths of another cause are not censoring, which would count
+        # these patients as still at risk.
         shares = survival.incidence(held_out.outcomes, times, among=among)
         curve = estimates(shares, np.random.default_rng(entry.run.settings.seed))
         is_observed = _followed(held_out, among, times) > 0
@@ -105,6 +109,7 @@ def over_time(
 
 def calibrated(entry: Entry, held_out: Predictions, event: str, prefix: str) -> Picture:
     """Draw the observed share by fifths of the predicted risk, at up to three horizons."""
+    # First, middle and last horizon: a model may be calibrated early and not late.
     size = len(held_out.horizons)
     horizons = sorted({0, size // 2, size - 1}) if size > _SHOWN else range(size)
     curves, chances = {}, {}
@@ -149,6 +154,7 @@ def _benefit(entry: Entry) -> NetBenefit:
     share = float(survival.incidence(ours, at).estimate.item())
     # Acting on all gains the share of events, and loses the others at the odds of the threshold.
     odds = _THRESHOLDS / (1 - _THRESHOLDS)
+    # Few patients above a threshold are a small cell; their net benefit would reveal their outcome.
     few = [is_small(int((risk >= t).sum()), entry.smallest) for t in _THRESHOLDS.tolist()]
     rng = np.random.default_rng(entry.run.settings.seed)
     benefits = estimates(survival.net_benefit_at(ours, risk, day, _THRESHOLDS), rng)

@@ -81,6 +81,7 @@ class Standing:
         if not self.best:
             return ()
         most = self.best.parameters
+        # Parameters measure simplicity: they are known for networks and baseline models alike.
         fewer = [row for row in self.rows if row.parameters < most]
         return tuple(sorted(fewer, key=lambda row: row.parameters))
 
@@ -119,6 +120,7 @@ class Standing:
         if self.metric.chance is not None:
             numbers.append(self.metric.chance)
         low, high = min(numbers), max(numbers)
+        # The margin keeps the marks at the ends whole.
         margin = _MARGIN * ((high - low) or 1)
         least, most = self.metric.bounds
         return max(least, low - margin), min(most, high + margin)
@@ -192,7 +194,6 @@ def _row(entry: Entry, metric: Metric, apart: Compared | None) -> Row:
 
 
 def _apart(best: Entry, entries: Sequence[Entry]) -> dict[str, Compared]:
-    """Return the paired difference from the best of each model with the same folds and seeds."""
     # Folds and seeds are paired one by one, so both runs must have the same number of each.
     comparable = [e for e in entries if e is not best and _design(e.run) == _design(best.run)]
     if not comparable or not best.metric.better:

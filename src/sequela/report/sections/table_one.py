@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +51,7 @@ def table_one(entry: Entry) -> TableOne | None:
     groups = predictions.group_id if unknown else predictions.subject_id
     # The page also has counts of the test set alone, and the rest is their difference from here.
     cells = np.array([np.bincount(label[rows], minlength=n) for rows in (held_out, ~held_out)])
+    # Each count is the sum of others in the table, so one small class hides the whole table.
     if has_small(cells, smallest):
         return None
     totals = cells.sum(0)
@@ -91,6 +91,7 @@ def _of_attribute(
     cells: list[list[int]] = []
     for name in names:
         inside = [(with_unknown == name) & part for part in (held_out, ~held_out)]
+        # People and stays are both counted: ten stays may be of one patient.
         people = [len(np.unique(groups[rows])) for rows in inside]
         of_class = [np.bincount(label[rows], minlength=n) for rows in inside]
         cells.append([*people, *np.concatenate(of_class).tolist()])
@@ -105,5 +106,5 @@ def _of_attribute(
 def _line(name: str, counts: NDArray[np.int64] | None, totals: NDArray[np.int64]) -> Line:
     if counts is None:
         return Line(name, None)
-    shares: Any = counts / np.maximum(totals, 1)
+    shares: NDArray[np.float64] = counts / np.maximum(totals, 1)
     return Line(name, tuple(counts.tolist()), tuple(shares.tolist()))

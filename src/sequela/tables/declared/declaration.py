@@ -26,12 +26,11 @@ from sequela.tables.declarations import (
 from sequela.tables.declared.expressions import columns_in
 
 NAME = "tables.toml"
-_ADDED = ("subject_id", "visit_id", "known_subject")
-"""The columns that are added to each table."""
+_ADDED = ("subject_id", "visit_id", "known_subject")  # the columns that are added to each table
+# The attributes of tables and checks that are not keys of a file.
 _INTERNAL = {"name", "prepare", "among"}
-"""The attributes of tables and checks that are not keys of a file."""
+# The keys of a table that are those of its facts which have none.
 _KEYS_OF_FACTS = {"time", "known", "why"}
-"""The keys of a table that are those of its facts which have none."""
 _EXPECTED = "a declaration of hospital tables in TOML (docs/tables.md)"
 _REMEDY = "correct it, or let `sequela data describe` propose one"
 
@@ -52,7 +51,7 @@ class Declaration(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _with_names_and_words(cls, keys: dict[str, Any]) -> dict[str, Any]:
+    def _with_names_and_words(cls, keys: dict[str, Any]) -> dict[str, object]:
         tables = keys.get("tables")
         if not isinstance(tables, dict):
             return keys
@@ -68,6 +67,7 @@ class Declaration(BaseModel):
     def read(cls, place: Path) -> Self:
         """Read the declaration in a file."""
         declared = opened.declaration(place, cls, _EXPECTED, _REMEDY, hidden=_INTERNAL)
+        # Only the first problem is raised: the others often follow from it.
         for key, problem in declared.problems():
             raise DataError(f"{place}: {key}: {problem}")
         return declared
@@ -79,6 +79,7 @@ class Declaration(BaseModel):
                 continue
             if role.table not in self.tables:
                 yield f"key '{key}.table'", str(unknown_name("table", role.table, self.tables))
+                # Without its table, nothing else about the role can be checked.
                 return
             columns = set(self.tables[role.table].columns)
             if role.id not in columns:
@@ -96,8 +97,10 @@ class Declaration(BaseModel):
             yield "key 'stays.visit'", str(unknown_name(place, stays.visit, columns))
         elif stays.visit is not None:
             kind = self.tables[stays.table].columns[stays.visit]
+            # ``visit_id`` of the events is an integer, so the hospital stay must be one.
             if kind is not Kind.INTEGER:
                 yield "key 'stays.visit'", f"'{stays.visit}' is of kind {kind}, expected integer"
+        # An expression may read the columns before it, so the known columns grow step by step.
         for column, text in stays.gives.items():
             for key, problem in _unknown(f"stays.gives.{column}", text, columns):
                 yield f"key '{key}'", problem
@@ -131,6 +134,7 @@ class Declaration(BaseModel):
             column = getattr(table, key)
             if column is not None and column not in table.columns:
                 yield key, str(unknown_name("column", column, table.columns))
+        # Each row is about somebody, through a column of its own or through its stay.
         of_stay = self.stays is not None and self.visit_of(table) is not None
         if table.facts and self.subject_of(table) is None and not of_stay:
             yield "subject", "missing, and a table with facts needs one: name its column"
@@ -140,6 +144,7 @@ class Declaration(BaseModel):
             yield from self._problems_of_join(join, table)
         yield from self._kinds_of(table)
         joined = self._joined_columns(table)
+        # Engines rename a column that occurs twice, each in its own way.
         for column in joined:
             if column in table.columns or joined.count(column) > 1:
                 yield "columns", f"'{column}' is also taken from another table: rename one of them"
@@ -154,6 +159,7 @@ class Declaration(BaseModel):
                 yield "joins.on", str(unknown_name("column", key, columns))
             elif their_key not in theirs:
                 yield "joins.on", str(unknown_name(f"column of {join.table}", their_key, theirs))
+            # A join of a text and a number matches nothing in one engine and fails in another.
             elif table.columns.get(key, theirs[their_key]) != theirs[their_key]:
                 expected = f"expected {theirs[their_key]}, as {join.table}.{their_key}"
                 yield "joins.on", f"'{key}' is of kind {table.columns[key]}, {expected}"
@@ -162,6 +168,7 @@ class Declaration(BaseModel):
 
     def _kinds_of(self, table: Table) -> Iterable[tuple[str, str]]:
         """Yield identifiers whose kind differs from their declaration."""
+        # The ids of events are those of people and stays, so foreign keys have the same kind.
         pairs = (
             ("subject", self.subject_of(table), self.people),
             ("visit", self.visit_of(table), self.stays),
@@ -197,6 +204,7 @@ class Declaration(BaseModel):
 
     def subject_of(self, table: Table) -> str | None:
         """Return the column of the subject: as declared, else that of the people where present."""
+        # Hospitals mostly use one name for the subject in all of their tables.
         usual = self.people.id if self.people else self.stays.subject if self.stays else ""
         return table.subject or (usual if usual in table.columns else None)
 
@@ -213,26 +221,29 @@ def _with_words(name: str, table: object, form: dict[str, str]) -> object:
     for key in table.keys() & _INTERNAL:
         problem = unknown_name("key", key, _keys_of(Table))
         raise SettingError(f"key 'tables.{name}.{key}': {problem}")
+    # A part of the wrong type is left alone here: pydantic names the key and the problem.
     kinds = {"columns": dict, "notes": dict, "facts": list}
     if all(isinstance(table.get(key, kind()), kind) for key, kind in kinds.items()):
         table = _written_out(name, table)
     facts = table.get("facts", ())
     if isinstance(facts, list):
         facts = [_usual(fact) | fact if isinstance(fact, dict) else fact for fact in facts]
+    # The format of a table changes single keys of the format that all tables share.
     table_form = table.get("format", {})
     if isinstance(table_form, dict):
         table_form = {**form, **table_form}
     return {"name": name, **table, "facts": facts, "format": table_form}
 
 
-def _written_out(name: str, table: dict[str, Any]) -> dict[str, Any]:
+def _written_out(name: str, table: dict[str, Any]) -> dict[str, object]:
     """Write out the short forms of a table.
 
     These are lists of columns by their kind, keys that all facts share, and blocks of facts: with
     ``codes``, from words to a code, or ``values``, columns of numbers and the codes of these.
     ``missing`` is the number in such columns where nothing was measured.
     """
-    columns, notes = dict[str, Any](), {**table.get("notes", {})}
+    columns, notes = dict[str, object](), {**table.get("notes", {})}
+    # ``integer = ["a", "b"]`` lists columns by kind, ``a = "integer"`` gives the kind of one.
     for column, kind in table.get("columns", {}).items():
         columns |= dict.fromkeys(kind, column) if _are_texts(kind) else {column: kind}
     common = {key: table[key] for key in _KEYS_OF_FACTS & table.keys()}
@@ -244,6 +255,7 @@ def _written_out(name: str, table: dict[str, Any]) -> dict[str, Any]:
         shared = {**common, **block}
         codes, values = shared.pop("codes", {}), shared.pop("values", {})
         missing, where = shared.pop("missing", None), shared.pop("where", None)
+        # A list has no codes: the block's code and the column's name make one.
         if _are_texts(values):
             values = {column: f"{shared.get('code')}//{column}" for column in values}
         if not isinstance(codes, dict) or not isinstance(values, dict):
@@ -252,7 +264,9 @@ def _written_out(name: str, table: dict[str, Any]) -> dict[str, Any]:
             facts.append({**shared, "what": what, "code": code, "where": where})
         for column, code in values.items():
             columns.setdefault(column, Kind.NUMBER)
+            # To an engine a code for missing, such as -1, is a number: exclude it.
             measured = f"{column} is not None" if missing is None else f"{column} != {missing}"
+            # The log counts these cells: a wrong code would drop real measurements.
             if missing is not None:
                 notes[f"{column} is {missing} (not measured): no event"] = f"{column} == {missing}"
             if where is not None:
@@ -267,7 +281,7 @@ def _are_texts(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(text, str) for text in value)
 
 
-def _usual(fact: dict[str, Any]) -> dict[str, Any]:
+def _usual(fact: dict[str, object]) -> dict[str, object]:
     """Return the words about a fact that its family of codes implies."""
     code = str(fact.get("code", ""))
     family = codes.family_of(code)
@@ -285,6 +299,7 @@ def _unknown(key: str, text: Condition, columns: set[str]) -> Iterable[tuple[str
         yield key, str(unknown_name("column", column, columns))
 
 
+# These names are compared with the file's own columns, since they are checked before any join.
 def _problems_of_columns(table: Table, columns: set[str]) -> Iterable[tuple[str, str]]:
     for key in ("key", "optional", "ranges", "never_blank"):
         for column in getattr(table, key):
@@ -313,16 +328,18 @@ def _problems_of_fact(fact: Fact, columns: set[str]) -> Iterable[tuple[str, str]
     for column in (match["column"] for match in PLACEHOLDER.finditer(fact.code)):
         if column not in columns:
             yield "code", str(unknown_name("column", column, columns))
+    # A brace that is left over is a misspelt placeholder, and would become part of each code.
     if {*"{}"} & {*PLACEHOLDER.sub("", fact.code)}:
         yield "code", "expected a column in {}, as {unit} or {unit|UNKNOWN}: name others by derived"
     for key, text in (("time", fact.time), ("value", fact.value), ("where", fact.where)):
         if text is not None:
             yield from _unknown(key, text, columns)
+    # When staff knew a fact is the one thing that no program can check, so a person must state it.
     if fact.time and not fact.known:
         yield "known", "missing; state in words when the fact was known, as 'at discharge'"
     if not fact.why:
         yield "why", "missing; state why it was known then, as 'staff charted it then'"
 
 
-def _keys_of(part: type[Any]) -> list[str]:
+def _keys_of(part: type[Table] | type[Check]) -> list[str]:
     return [field.name for field in fields(part) if field.name not in _INTERNAL]

@@ -18,16 +18,13 @@ import narwhals as nw
 
 from sequela.errors import SettingError, unknown_name
 
-Value = Any
-"""A narwhals expression, or a plain value."""
+Value = Any  # a narwhals expression, or a plain value
 
-MOST_NUMBER = 3.4028234663852886e38
-"""The largest float32, the type of the numbers of events."""
+MOST_NUMBER = 3.4028234663852886e38  # the largest float32, the type of the numbers of events
 MOST_WHOLE = 2**63 - 1
+# The absolute value from which a float has no fraction, and does not hold each whole number.
 _FLOAT_WHOLE = 2**53
-"""The absolute value from which a float has no fraction, and does not hold each whole number."""
-_DEEPEST = 200
-"""The largest depth of an expression that engines compute without a stack overflow."""
+_DEEPEST = 200  # the largest depth of an expression that engines compute without a stack overflow
 
 
 def end_of_day(column: str) -> nw.Expr:
@@ -37,6 +34,7 @@ def end_of_day(column: str) -> nw.Expr:
 
 def end_of(day: nw.Expr) -> nw.Expr:
     """Return the last second of the days in which the times of an expression are."""
+    # A date may mean any moment of the day: only at its end is the fact certainly known.
     return day.dt.truncate("1d").dt.offset_by("1d").dt.offset_by("-1s")
 
 
@@ -48,14 +46,17 @@ def number_in(text: nw.Expr, decimal: str = ".") -> nw.Expr:
         decimal: The decimal mark, ``.`` or ``,``; the other one is not part of a number.
     """
     mark = re.escape(decimal)
+    # Engines disagree on what is a number (1_000, 0x10, inf): the form is checked first.
     form = rf"^\s*[+-]?([0-9]+({mark}[0-9]*)?|{mark}[0-9]+)([eE][+-]?[0-9]{{1,2}})?\s*$"
     plain = text.str.strip_chars().str.replace_all(decimal, ".", literal=True)
     number = nw.when(text.str.contains(form)).then(plain).cast(nw.Float64())
+    # Events hold float32, in which a larger number would be infinite.
     return nw.when(number.abs() <= MOST_NUMBER).then(number)
 
 
 def _moment(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
+    # Times of the events have no zone. Converting this one would be a guess about the hospital.
     if moment.tzinfo is not None:
         raise ValueError("it has a zone: leave the zone out")
     return moment
@@ -73,6 +74,8 @@ def _misused_rank(*_: Value) -> Value:
 
 def _whole(value: Value) -> nw.Expr:
     """Return the whole part of a number, or of the number in a text: engines round otherwise."""
+    # Engines round a half up, down or to even. Floor and ceiling cut everywhere; from 2^53 on a
+    # float has no fraction, and the exact cast keeps all digits.
     exact = _lit(value)
     number = exact.cast(nw.Float64())
     part = nw.when(number < 0).then(number.ceil()).otherwise(number.floor())
@@ -86,6 +89,7 @@ def _divided(dividend: Value, divisor: Value) -> Value:
         if divisor == 0:
             raise ZeroDivisionError("division by zero")
         return dividend / divisor
+    # Engines disagree on x / 0 (null, infinity or an error), so the result is blank in all of them.
     return nw.when(divisor != 0).then(_lit(dividend) / divisor)
 
 
@@ -149,6 +153,7 @@ def total(text: str) -> tuple[str, nw.Expr | None]:
         one row.
     """
     node = _parsed(text).body
+    # A total counts only as the outermost call: ``min(a) + 1`` is refused as an unknown function.
     called = node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else ""
     if called not in _TOTALS:
         return "", expression(text)
@@ -165,6 +170,7 @@ def totalled(name: str, column: str) -> nw.Expr:
 
 def columns_in(text: str) -> set[str]:
     """Return the columns that an expression reads."""
+    # The name of a called function is a node of the same type as a column.
     tree = _parsed(text)
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     names = (node for node in ast.walk(tree) if isinstance(node, ast.Name))
@@ -186,6 +192,7 @@ def calls_of(name: str, text: str) -> list[tuple[str, str]]:
 @cache
 def _parsed(text: str) -> ast.Expression:
     try:
+        # TOML's long texts have line breaks, which end an expression of Python.
         tree = ast.parse(" ".join(text.split()), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         hint = next((hint for sign, hint in _HINTS.items() if sign in text), "see docs/tables.md")
@@ -225,6 +232,7 @@ def _value(node: ast.AST, text: str) -> Value:  # noqa: C901, PLR0911, PLR0912 -
             return reduce(joined, [_lit(_value(part, text)) for part in parts])
         case ast.BinOp(op=how) if type(how) in _COMPUTED:
             sides = _value(node.left, text), _value(node.right, text)
+            # Python would repeat a text that is multiplied by a number.
             if any(isinstance(side, str | list) for side in sides):
                 raise TypeError("a text is not computed with")
             return _bounded(_COMPUTED[type(how)](*sides), text)
@@ -232,10 +240,12 @@ def _value(node: ast.AST, text: str) -> Value:  # noqa: C901, PLR0911, PLR0912 -
             return _compared(node, text)
         case ast.IfExp(test=test, body=body, orelse=rest):
             conditional = nw.when(_lit(_value(test, text))).then(_lit(_value(body, text)))
+            # Without ``otherwise`` the rest is blank in the type of the first branch.
             if isinstance(rest, ast.Constant) and rest.value is None:
                 return conditional
             return conditional.otherwise(_lit(_value(rest, text)))
         case ast.Call(func=ast.Name(id="rank"), args=[value, ast.Name(id=group)], keywords=[]):
+            # A dense rank counts distinct values: equal values share a rank.
             return _lit(_value(value, text)).rank("dense").over(group).cast(nw.Int64())
         case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
             return _called(name, [_value(argument, text) for argument in arguments], text)
@@ -247,6 +257,7 @@ def _value(node: ast.AST, text: str) -> Value:  # noqa: C901, PLR0911, PLR0912 -
 
 def _bounded(value: Value, text: str) -> Value:
     """Check that a plain number is finite, and a whole one has 64 bits."""
+    # A larger number would wrap around, or be infinite, in the engine and not here.
     if (isinstance(value, float) and not math.isfinite(value)) or (
         isinstance(value, int) and abs(value) > MOST_WHOLE
     ):
@@ -260,6 +271,7 @@ def _bounded(value: Value, text: str) -> Value:
 def _compared(node: ast.Compare, text: str) -> nw.Expr:
     sides = [_value(side, text) for side in (node.left, *node.comparators)]
     comparisons: list[nw.Expr] = []
+    # A chain such as ``a < b < c`` is two comparisons that must both hold, as in Python.
     for value, how, right in zip(sides, node.ops, sides[1:], strict=False):
         if isinstance(how, ast.In | ast.NotIn) and isinstance(right, list):
             is_listed = _lit(value).is_in(right)
@@ -267,6 +279,7 @@ def _compared(node: ast.Compare, text: str) -> nw.Expr:
         elif isinstance(how, ast.Is | ast.IsNot) and right is None:
             blank = _lit(value).is_null()
             comparisons.append(blank if isinstance(how, ast.Is) else ~blank)
+        # In SQL ``== None`` is never true, so it is refused: the writer means ``is None``.
         elif type(how) in _COMPARED and right is not None:
             comparisons.append(_COMPARED[type(how)](_lit(value), right))
         else:

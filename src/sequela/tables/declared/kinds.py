@@ -36,6 +36,7 @@ def misfits(declared: Declaration) -> Iterator[tuple[str, str]]:
             for key, step in steps:
                 result = _tried(partial(step, frame, frames))
                 if isinstance(result, str):
+                    # Later steps read the columns of this one, and would only repeat the error.
                     yield f"tables.{name}.{key}", result
                     return
                 frame = result
@@ -56,6 +57,8 @@ def misfits(declared: Declaration) -> Iterator[tuple[str, str]]:
 
 def _floats(frame: Frame, table: Table) -> Iterator[str]:
     """Yield what is turned into text, by ``text`` or in a code, and is a number with a fraction."""
+    # One number has several texts (3, 3.0, 3e0), by engine and file, and a code made of it would
+    # split into several codes.
     written = dict[str, None]()  # in order, each once
     for text in (*table.derived.values(), *(text for _, text, _ in _expressions_of(table))):
         written |= dict.fromkeys(argument for argument, _ in calls_of("text", text))
@@ -75,6 +78,7 @@ def _tried(compute: Callable[[], Frame]) -> Frame | str:
         frame = compute()
         frame.collect_schema()
     except (nw.exceptions.NarwhalsError, duckdb.Error, TypeError, ValueError) as error:
+        # The first line of an engine's message names the problem; the others quote its plan.
         words = str(error).strip().splitlines()[0]
         return f"it does not fit the kinds of its columns ({words})"
     return frame
@@ -84,6 +88,7 @@ def _unlike(frame: Frame, text: str, expected: str) -> str:
     """Describe the error in the kind of the column ``tried``; empty where there is none."""
     kind = frame.collect_schema()["tried"]
     fits = {
+        # A condition without columns holds for all rows or for none, which is a slip.
         _CONDITION: kind == nw.Boolean and bool(columns_in(text)),
         _TIME: kind == nw.Datetime,
         _NUMBER: kind.is_numeric(),

@@ -10,10 +10,9 @@ from sequela.tables.declarations import Frame, Frames, Join, Kind, Prepare, Stay
 from sequela.tables.declared.declaration import Declaration
 from sequela.tables.declared.expressions import columns_in, expression, total, totalled
 
+# The name of the rows that are joined to those of other tables, computed once in a build.
 STAYS = "stays with what they give"
-"""The name of the rows that are joined to those of other tables, computed once in a build."""
-STAY_ID = "id of a stay"
-"""The column of these rows on which they are joined."""
+STAY_ID = "id of a stay"  # the column of these rows on which they are joined
 
 
 def given_stays(declared: Declaration, stays: Stays, frames: Frames) -> Frame:
@@ -23,6 +22,7 @@ def given_stays(declared: Declaration, stays: Stays, frames: Frames) -> Frame:
     if stays.visit is not None:
         columns["visit_id"] = nw.col(stays.visit)
     extended = _extended(rows, stays.gives.items()).select(*stays.gives, **columns)
+    # The events need integers, so ids of text are numbered.
     if stays.visit is None and declared.kind_of(stays) is Kind.TEXT:
         numbers = _numbers(rows, stays.id, STAY_ID, "visit_id")
         return extended.join(numbers, on=STAY_ID, how="left")
@@ -38,6 +38,7 @@ class Preparation:
 
     def __call__(self, frame: Frame, frames: Frames) -> Frame:
         """Return the rows after all steps."""
+        # Joins come first, so that computed columns may read what they bring.
         for _, join in self._joins():
             frame = join(frame, frames)
         return _extended(frame, ((column, text) for _, column, text in self._computed()))
@@ -84,6 +85,7 @@ class Preparation:
             return frame.with_columns(subject_id=nw.col(subject))
         rows = frames[self.declared.file_of(people.table)]
         if self.declared.kind_of(people) is Kind.INTEGER:
+            # A left join keeps rows about unknown people, with a null, for the log.
             ids = rows.select(nw.col(people.id).alias(subject), known_subject=people.id)
             frame = frame.join(ids, on=subject, how="left")
             return frame.with_columns(subject_id=nw.col(subject))
@@ -97,11 +99,13 @@ class Preparation:
             return frame.with_columns(**dict.fromkeys(join.take, nw.lit(None)))
         totals = {column: total(text) for column, text in join.take.items()}
         keys = [nw.col(theirs).alias(key) for key, theirs in join.pairs.items()]
+        # ``count()`` has no argument: a column of ones takes its place in the group.
         values = {
             column: nw.lit(1) if value is None else value for column, (_, value) in totals.items()
         }
         # The expressions are computed first, and totalled under the names of the new columns.
         rows = source.select(*keys, **values)
+        # A total has one row for each key, so the join cannot multiply the rows of the table.
         if any(name for name, _ in totals.values()):
             groups = rows.group_by(*join.pairs)
             rows = groups.agg(
@@ -122,6 +126,7 @@ def _extended(frame: Frame, columns: Iterable[tuple[str, str]]) -> Frame:
     """
     added = dict[str, nw.Expr]()
     for column, text in columns:
+        # A step computes its columns at once, so a column that reads one comes later.
         if columns_in(text) & added.keys():
             frame, added = frame.with_columns(**added), {}
         added[column] = expression(text)

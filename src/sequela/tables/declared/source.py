@@ -19,8 +19,8 @@ from sequela.tables.declared.kinds import misfits
 from sequela.tables.declared.preparation import STAYS, Preparation, given_stays
 from sequela.tables.rows import BOUNDS, MOST_ASIDE, gives_event, holds
 
+# Words of columns with the time at which a row could be read.
 READ_TIMES = re.compile("report|store|valid|sign|final|known|verif|releas|avail")
-"""Words of columns with the time at which a row could be read."""
 NO_STAY = "no hospital stay is named"
 UNKNOWN_SUBJECT = "its subject is not among the patients"
 UNKNOWN_STAY = "its hospital stay is not among the admissions"
@@ -43,6 +43,7 @@ def declared_in(root: Path) -> Source:
         )
     declared = Declaration.read(place)
     source = source_of(declared, "tables")
+    # Nobody has reviewed a hospital's own declaration: the log counts doubtful times.
     tables = tuple(replace(t, notes={**t.notes, **_two_times(t)}) for t in source.tables)
     source = replace(source, tables=tables, dated_by_row=True)
     for key, problem in misfits(declared):
@@ -57,9 +58,12 @@ def _two_times(table: Table) -> dict[str, Condition]:
     notes = dict[str, Condition]()
     for fact in table.facts:
         family = family_of(fact.code)
+        # The outcome and the end of a stay are known as they happen: no report follows.
         if not fact.time or family.label_only or family.ending:
             continue
         dated_by = columns_in(fact.time)
+        # A lab value has the time of its sample and of its report. Dated by the sample, a model
+        # sees it hours too early.
         for early, late in product(
             sorted(dated_by & (columns - readable)), sorted(readable - dated_by)
         ):
@@ -99,6 +103,7 @@ def _table(key: str, declared: Declaration) -> Table:
     table = declared.tables[key]
     roles = {role.table: role.id for role in (declared.people, declared.stays) if role}
     row_id = (roles[key],) if key in roles else ()
+    # A message names a row by its key, else by its id, else by its first column.
     show = (*table.key, *row_id, *table.columns)[0]
     checks = [replace(check, show=check.show or show) for check in table.checks]
     if row_id:
@@ -109,6 +114,7 @@ def _table(key: str, declared: Declaration) -> Table:
         words = f"{check.problem}: no value"
         where = expression(check.where)
         unread[words] = expression(unread[words]) | where if words in unread else where
+    # The tables of people and stays define who is known, so none of their rows is a stranger.
     strangers = _strangers(table, declared) if table.facts and not row_id else {}
     return replace(
         table,
@@ -132,6 +138,7 @@ def _no_numbers(table: Table, show: str) -> Iterator[Check]:
     for fact in table.facts:
         value = fact.value or "None"
         for text, number in calls_of("number_in", table.derived.get(value, value)):
+            # A blank is an absent number, not a wrong one.
             filled = holds(expression(f"({text}) is not None and ({text}) != ''"))
             among = filled & gives_event(fact)
             yield Check(
@@ -150,6 +157,7 @@ def _out_of_bounds(table: Table, show: str) -> Iterator[Check]:
     computed = [(fact.time, Kind.TIME) for fact in table.facts]
     computed += [(fact.value, Kind.NUMBER) for fact in table.facts]
     for text, kind in dict.fromkeys(computed):
+        # The bounds of columns are checked as they are read; only computed values are left.
         if text is not None and text not in table.columns:
             least, most = BOUNDS[kind]
             within = (nw.col(text) >= least) & (nw.col(text) <= most)
@@ -173,5 +181,6 @@ def _strangers(table: Table, declared: Declaration) -> dict[str, Condition]:
         else:
             strangers[UNKNOWN_STAY] = ~nw.col(visit).is_null() & unknown
         if subject:
+            # A wrong id of a stay would give one person's events to another.
             strangers[OTHER_SUBJECT] = nw.col("stay_subject") != nw.col(subject)
     return strangers

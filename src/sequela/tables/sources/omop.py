@@ -42,8 +42,8 @@ from sequela.tables.sources.omop_rows import (
     with_visit,
 )
 
+# The type concepts of a record: number to name, of billing and in the course of care.
 TYPES = tomllib.loads(Path(__file__).with_name("omop_types.toml").read_text("utf-8"))
-"""The type concepts of a record: number to name, of billing and in the course of care."""
 CODES = ("standard", "source")
 
 # What the type of a row says: when it was written.
@@ -69,6 +69,7 @@ BY_ID = "coded by the number of the concept: no source value, and no such row in
 NO_END = "its type is billing, and its visit has no end: when it was known is not recorded"
 
 
+# The rules that date and code rows, counted in the log of a build.
 NOTES: dict[str, Condition] = {
     BY_VISIT_END: f"says == '{BILLED}' and visit_end is not None",
     ALONE: f"says == '{BILLED}' and visit_occurrence_id is None",
@@ -80,7 +81,6 @@ NOTES: dict[str, Condition] = {
     TIMED: "clock",
     **{way: f"coded == '{way}'" for way in (BY_SOURCE, BY_STANDARD, BY_VALUE, BY_ID)},
 }
-"""The rules that date and code rows, counted in the log of a build."""
 
 
 INTEGER = Kind.INTEGER
@@ -374,6 +374,8 @@ def _dated(rows: Frame) -> Frame:
     end, start, says = nw.col("visit_end"), nw.col("own"), nw.col("says")
     later = nw.when(end > start).then(end).otherwise(start)
     time = nw.when(says.is_in([OWN, GIVEN])).then(start).otherwise(later)
+    # A bill without the end of its visit has no safe date: its own time is too early, and no later
+    # one is on record.
     unended = (says == BILLED) & end.is_null() & ~nw.col("visit_person").is_null()
     return rows.with_columns(known=time, unended=unended)
 
@@ -383,11 +385,14 @@ def _coded(rows: Frame, frames: Frames, domain: Domain, *, source_codes: bool) -
     name = domain.name
     rows = with_concept(rows, frames, f"{name}_concept_id", "standard")
     rows = with_concept(rows, frames, f"{name}_source_concept_id", "source")
+    # The chosen concept codes a row, else the other concept, the hospital's own text, and at last
+    # the number. No event is lost, and the log counts each fallback.
     order = ("source", "standard") if source_codes else ("standard", "source")
     first, second = (nw.col(f"{concept}_code") for concept in order)
     value = nw.concat_str([nw.lit(f"{name.upper()}//"), nw.col(f"{name}_source_value")])
     number = nw.col(f"{name}_concept_id")
     by_id = nw.concat_str([nw.lit("OMOP//"), number.cast(nw.String())])
+    # Concept 0 is OMOP's "no matching concept".
     code = nw.coalesce(first, second, value, nw.when(number != 0).then(by_id))
     coded = one_of(
         {
@@ -414,6 +419,7 @@ def with_type(rows: Frame, domain: Domain) -> Frame:
     listed = {origin: column.is_in([*map(int, types)]) for origin, types in TYPES.items()}
     rest = NOTHING
     if not domain.by_type:
+        # Drugs and measurements are known as they happen: only billing dates them later.
         listed, rest = {BILLED: listed[BILLED]}, GIVEN
     return rows.with_columns(says=nw.coalesce(one_of(listed), nw.lit(rest)))
 

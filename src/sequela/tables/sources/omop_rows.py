@@ -8,6 +8,7 @@ from sequela.tables.declarations import Frame, Frames
 from sequela.tables.declared.expressions import end_of_day
 from sequela.tables.rows import holds
 
+# Numbers of standard concepts, as https://athena.ohdsi.org lists them.
 _INTENSIVE = {32037: "intensive care", 581379: "inpatient critical care facility"}
 STAYS = {
     9201: "inpatient visit", 262: "emergency room and inpatient visit", 8717: "inpatient hospital",
@@ -24,22 +25,23 @@ RACES = {
     8527: "WHITE", 8516: "BLACK/AFRICAN AMERICAN", 8515: "ASIAN",
     8657: "AMERICAN INDIAN/ALASKA NATIVE", 8557: "NATIVE HAWAIIAN OR OTHER PACIFIC ISLANDER",
 }  # fmt: skip
-HISPANIC = 38003563
+HISPANIC = 38003563  # the concept 'Hispanic or Latino'
+# The tables of concepts; the second is the demo of MIMIC-IV's name for its own concepts.
 CONCEPTS = ("concept", "2b_concept")
-"""The tables of concepts; the second is the demo of MIMIC-IV's name for its own concepts."""
 FAMILIES = {"ICD9Proc": "ICD9PROC", "CPT4": "CPT"}  # other sources' names
+# The operators of a measurement by which its number is a limit; 4172703, '=', is none.
 LIMIT_OF = {4171756: "//<", 4171754: "//<=", 4172704: "//>", 4171755: "//>="}
-"""The operators of a measurement by which its number is a limit; 4172703, '=', is none."""
-DOTTED = ("ICD9CM", "ICD10CM", "ICD9Proc")
+DOTTED = ("ICD9CM", "ICD10CM", "ICD9Proc")  # vocabularies whose codes have a dot
 TWO_DIGITS = 10
+# Time after a death from which rows are implausible: the check plausibleBeforeDeath of OHDSI's Data
+# Quality Dashboard, https://ohdsi.github.io/DataQualityDashboard/.
 PLAUSIBLE_AFTER_DEATH = "60d"
-"""Time after a death from which rows are implausible: the check plausibleBeforeDeath of OHDSI's
-Data Quality Dashboard, https://ohdsi.github.io/DataQualityDashboard/."""
 
 
 def one_of(conditions: Mapping[str, nw.Expr]) -> nw.Expr:
     """Return the first word whose condition holds; null where none does."""
     result: nw.Expr = nw.lit(None, nw.String())
+    # Built from the inside out, so that the first word is tested first.
     for word, where in reversed(list(conditions.items())):
         result = nw.when(where).then(nw.lit(word)).otherwise(result)
     return result
@@ -62,10 +64,12 @@ def concepts(frames: Frames) -> Frame | None:
     family = nw.coalesce(
         one_of({ours: vocabulary == theirs for theirs, ours in FAMILIES.items()}), vocabulary
     )
+    # Events of other sources have ICD codes without their dot, and one model may read both.
     dotless = nw.when(vocabulary.is_in([*DOTTED])).then(
         written.str.replace_all(".", "", literal=True)
     )
     code = nw.concat_str([family, nw.lit("//"), nw.coalesce(dotless, written)])
+    # Concept 0 means that no concept matches; joined, all such rows would get one code.
     return rows.filter(nw.col("concept_id") != 0).select(
         "concept_id", "concept_code", code=code, words=nw.col("concept_name")
     )
@@ -137,6 +141,7 @@ def timed_visits(frames: Frames) -> Frame:
     rows = with_own_time(visits, "visit_start", late=False, name="visit_start")
     rows = with_own_time(rows, "visit_end", late=True, name="visit_end")
     end = nw.col("visit_end")
+    # Which of two reversed times is wrong is unknown; the start dates the admission.
     reverse = holds(end < nw.col("visit_start"))
     return rows.with_columns(reversed=reverse, visit_end=nw.when(~reverse).then(end))
 
@@ -152,6 +157,7 @@ def timed_deaths(frames: Frames) -> Frame | None:
     births = with_birth(frames["person"]).select("person_id", "birth")
     rows = rows.join(births, on="person_id", how="left")
     rows = rows.with_columns(unborn=holds(nw.col("death_known") < nw.col("birth")))
+    # A death before the birth is an error, and must not hide the right one.
     firsts = rows.filter(~nw.col("unborn")).group_by("person_id")
     rows = rows.join(firsts.agg(first=nw.col("death_known").min()), on="person_id", how="left")
     return rows.with_columns(again=holds(nw.col("death_known") > nw.col("first")))
@@ -160,6 +166,7 @@ def timed_deaths(frames: Frames) -> Frame | None:
 def valid_deaths(deaths: Frame) -> Frame:
     """Return ``death_known`` and ``clock`` of the persons with a valid death, one row each."""
     valid = deaths.filter(~nw.col("unborn"), ~nw.col("again"), ~nw.col("death_known").is_null())
+    # A person may have several rows of one death, from several sources: the earliest time is taken.
     return valid.group_by("person_id").agg(nw.col("death_known").min(), nw.col("clock").max())
 
 
@@ -167,6 +174,7 @@ def with_birth(persons: Frame) -> Frame:
     """Add ``birth`` to persons: the first of the month or year where no more is known."""
 
     def two(column: str) -> nw.Expr:
+        # Unknown months and days are the first, so an age is too high by less than a year.
         number = nw.coalesce(nw.col(column), nw.lit(1))
         text = number.cast(nw.String())
         return nw.when(number < TWO_DIGITS).then(nw.concat_str([nw.lit("0"), text])).otherwise(text)
@@ -205,6 +213,7 @@ def with_own_time(rows: Frame, start: str, *, late: bool, name: str = "own") -> 
 def persons(frame: Frame, frames: Frames) -> Frame:
     """Add ``birth``, ``sex``, ``ethnicity`` and ``late``, a birth after the first visit's day."""
     by_person = frames["timed_visits"].group_by("person_id")
+    # A birth on the day of the first visit is that of a newborn.
     visited = by_person.agg(first_visit=nw.col("visit_start").min().dt.offset_by("1d"))
     hispanic = nw.when(nw.col("ethnicity_concept_id") == HISPANIC).then(nw.lit("HISPANIC/LATINO"))
     return with_birth(frame.join(visited, on="person_id", how="left")).with_columns(
@@ -229,6 +238,7 @@ def visits(_: Frame, frames: Frames) -> Frame:
         from_concept=nw.coalesce("admitted_from_concept_id", "admitting_source_concept_id"),
     )
     by_concept = nw.col("visit_concept_id").is_in([*STAYS])
+    # Only an inpatient visit records where the person came from.
     by_source = ~nw.col("from_where").is_null() | (nw.coalesce("from_concept", nw.lit(0)) > 0)
     by_words = nw.col("to_where").str.to_uppercase().is_in([*DIED_WORDS])
     rows = rows.with_columns(
@@ -270,6 +280,7 @@ def observed(frame: Frame, frames: Frames) -> Frame:
     """Return periods of observation of persons without a recorded death."""
     rows = with_person(frame, frames)
     if "death" in frames:
+        # A person with several rows in the table of deaths still counts once.
         deaths = frames["death"].select("person_id", died=nw.lit(1)).unique()
         rows = rows.join(deaths, on="person_id", how="left")
     else:
@@ -293,10 +304,10 @@ def wards(frame: Frame, frames: Frames) -> Frame:
     )
 
 
+# What several tables are joined to, in the order in which it is computed.
 SHARED = {
     "concepts": concepts,
     "timed_visits": timed_visits,
     "timed_deaths": timed_deaths,
     "known_persons": known_persons,
 }
-"""What several tables are joined to, in the order in which it is computed."""

@@ -31,28 +31,28 @@ SETS = ("a", "b", "c")
 DESCRIPTORS = ("Age", "Gender", "Height", "ICUType", "Weight")
 PRESSURES = ("DiasABP", "MAP", "NIDiasABP", "NIMAP", "NISysABP", "SysABP")  # -1 if not known
 
+# The parameters of a record: its id, the descriptors and the variables.
 PARAMETERS = (
     "RecordID", *DESCRIPTORS, "ALP", "ALT", "AST", "Albumin", "BUN", "Bilirubin", "Cholesterol",
     "Creatinine", "DiasABP", "FiO2", "GCS", "Glucose", "HCO3", "HCT", "HR", "K", "Lactate", "MAP",
     "MechVent", "Mg", "NIDiasABP", "NIMAP", "NISysABP", "Na", "PaCO2", "PaO2", "Platelets",
     "RespRate", "SaO2", "SysABP", "Temp", "TroponinI", "TroponinT", "Urine", "WBC", "pH",
 )  # fmt: skip
-"""The parameters of a record: its id, the descriptors and the variables."""
+# The published sets: number of records, and of the rows of all of them.
 PUBLISHED = {"a": (4_000, 1_757_980)}
-"""The published sets: number of records, and of the rows of all of them."""
+# The smallest and the largest value of a parameter.
 LIMITS = {
     "Age": (0, 120), "Gender": (0, 1), "ICUType": (1, 4), "MechVent": (0, 1), "Temp": (-50, 60),
 }  # fmt: skip
-"""The smallest and the largest value of a parameter."""
+# The limits of every other parameter: there are typing errors among the published values (a pH of
+# 735), but no impossible ones.
 ANY_LIMITS = (0, 100_000)
-"""The limits of every other parameter: there are typing errors among the published values (a pH of
-735), but no impossible ones."""
 
 Member = tuple[str, bytes]
 
 _AT_ONCE = 500  # records that are parsed and checked together
 _EXPECTED = "a text file of the challenge as published"
-_CLOCK = r"(?:[0-3][0-9]|4[0-7]):[0-5][0-9]|48:00"
+_CLOCK = r"(?:[0-3][0-9]|4[0-7]):[0-5][0-9]|48:00"  # of the first 48 hours in intensive care
 _NUMBER = r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?(?:e[-+]?[0-9]{1,2})?"
 _CELLS = {
     pa.large_string(): (_CLOCK, "a time from 00:00 to 48:00"),
@@ -81,6 +81,7 @@ def read(root: Path, names: Sequence[str] = SETS) -> Batches:
     for path, table in zip(paths, outcomes, strict=True):
         if not len(table):
             raise DataError(f"{path}: found no row, expected one a stay: fetch it again")
+        # -1 is an unknown score, as in the description of the challenge.
         if pc.any(pc.or_(*(pc.less(table[n], -1.0) for n in ("saps_i", "sofa")))).as_py():
             raise DataError(f"{path}: found a score below -1, expected 0 or more: fetch it again")
         died = pc.is_in(table["in_hospital_death"], pa.array([0, 1]))
@@ -134,6 +135,7 @@ def _outcomes(root: Path, name: str) -> Path:
 def _records(root: Path, sets: Iterable[str]) -> Iterator[pa.RecordBatch]:
     for name in sets:
         rows_of: dict[int, int] = {}
+        # Set c has rows without a parameter, and the other sets have none.
         parameters = ("", *PARAMETERS) if name == "c" else PARAMETERS
         members = _members(root, name)
         while some := list(islice(members, _AT_ONCE)):
@@ -184,18 +186,22 @@ def _check_records(
     for name, (least, most) in LIMITS.items():
         out = pc.or_(pc.less(value, float(least)), pc.greater(value, float(most)))
         wrong = pc.if_else(pc.equal(parameter, name), out, wrong)
+    # A record begins with its own id, which shows a file under a wrong name.
     of_another = pc.not_equal(value, pc.cast(record_id, pa.float64()))
     wrong = pc.if_else(pc.equal(parameter, "RecordID"), of_another, wrong)
+    # -1 means unknown only for these parameters; for others it is an error.
     unknown = pc.and_(pc.equal(value, -1.0), pc.is_in(parameter, pa.array(DESCRIPTORS + PRESSURES)))
     wrong = pc.and_not(wrong, pc.or_(unknown, pc.equal(parameter, "")))
+    # These three are codes, so a fraction can only come from damage.
     closed = pc.is_in(parameter, pa.array(["Gender", "ICUType", "MechVent"]))
     wrong = pc.or_(wrong, pc.and_(closed, pc.not_equal(value, pc.floor(value))))
     wrong = pc.or_(wrong, pc.invert(pc.is_in(parameter, pa.array(parameters))))
     if not pc.any(wrong, min_count=0).as_py():
         return
     row = pc.index(wrong, value=True).as_py()
+    # The record of a row is the first one that ends after it.
     record = int(np.searchsorted(ends, row, side="right"))
-    line = row - (ends - sizes)[record] + 2
+    line = row - (ends - sizes)[record] + 2  # line 1 is the header
     name = parameter[row].as_py()
     least, most = LIMITS.get(name, ANY_LIMITS)
     expected = f"{least} to {most}" if name in PARAMETERS else "a variable of the challenge"
@@ -248,6 +254,7 @@ def _parsed(place: str, rows: str, columns: dict[str, tuple[str, pa.DataType]]) 
             io.BytesIO(f"{header}\n{rows}".encode()),
             convert_options=pacsv.ConvertOptions(
                 column_types={name: kind for name, (_, kind) in columns.items()},
+                # No text means null: a blank or NA that was not published would hide damage.
                 include_columns=list(columns),
                 null_values=[],
             ),
@@ -262,6 +269,7 @@ def _parsed(place: str, rows: str, columns: dict[str, tuple[str, pa.DataType]]) 
 @cache
 def _form(kinds: Sequence[pa.DataType]) -> re.Pattern[str]:
     """Return the pattern of all rows of a published text: no field is blank."""
+    # One match of the whole text is much faster than a match for each cell.
     cells = ",".join(f"(?:{_CELLS[kind][0]})" for kind in kinds)
     return re.compile(rf"(?:{cells}\r?\n)*")
 

@@ -1,6 +1,7 @@
 """The inputs of models, the data that hold them, and their sizes."""
 
 from itertools import chain
+from typing import Any
 
 from sequela.datasets.catalog import Modality
 from sequela.errors import SettingError, unknown_name
@@ -88,7 +89,7 @@ def at_most(name: str, number: int) -> int:
     return number
 
 
-def parse_settings(text: str) -> dict[str, object]:
+def parse_settings(text: str) -> dict[str, Any]:
     """Parse settings by name from JSON; a list becomes a tuple, as in frozen configs."""
     try:
         values = json_value(text)

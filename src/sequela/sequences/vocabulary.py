@@ -90,7 +90,7 @@ class Vocabulary:
         edges = tuple(tuple(ends) for ends in header["edges"])
         return cls(tuple(header["vocabulary"]), tuple(header["channels"]), edges)
 
-    def to_dict(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the vocabulary for a header, where :meth:`of` finds it."""
         return dict(vars(self))  # asdict copies each code
 

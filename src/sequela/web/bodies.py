@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequela.config import SignalSettings
+from sequela.datasets.catalog import Modality
 from sequela.errors import DataError, SequelaError, SettingError
 from sequela.files import temporary
 from sequela.formats.arrays import Array
@@ -43,12 +44,13 @@ _LARGEST = 1e6  # largest plausible value in µV
 
 def kinds_of(model: ServedModel) -> tuple[str, ...]:
     """Return the supported media types."""
+    kinds = {Modality.EEG: (JSON, BINARY, CSV, EDF), Modality.RECORDS: (JSON, CSV)}
     prepared = getattr(model.facts.takes, "preparation", None)
     if prepared and (prepared.reference or prepared.filter or prepared.notch):
         return (EDF,)  # a whole recording: a single segment cannot be filtered
-    if model.facts.records:  # csv has one row per patient
-        return (JSON, CSV) if model.facts.records.rows else (JSON,)
-    return (JSON, BINARY, CSV, EDF)
+    if not getattr(model.facts.takes, "rows", True):
+        return (JSON,)  # csv has one row per patient, and this model reads visits
+    return kinds[model.facts.kind]
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,9 @@ class BodyExamples:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+
+_Readers = Mapping[str, Callable[[bytes, Mapping[str, str]], BodyExamples]]
 
 
 class Bodies:
@@ -82,16 +87,15 @@ class Bodies:
         """Read the examples of a body."""
         if not body:
             raise DataError("the body is empty: expected at least one example")
-        if self.model.facts.records:
-            examples = self._records(kind, body)
-        else:
-            readers: Mapping[str, Callable[[bytes, Mapping[str, str]], BodyExamples]] = {
-                JSON: self._of_json,
-                BINARY: self._of_numbers,
-                CSV: self._of_csv,
-                EDF: self._of_edf,
-            }
-            examples = readers[kind](body, query)
+        signals: _Readers = {
+            JSON: self._of_json,
+            BINARY: self._of_numbers,
+            CSV: self._of_csv,
+            EDF: self._of_edf,
+        }
+        records: _Readers = {kind: lambda body, _: self._records(kind, body)}
+        readers = {Modality.EEG: signals, Modality.RECORDS: records}
+        examples = readers[self.model.facts.kind][kind](body, query)
         if len(examples) > self.most:
             raise SettingError(
                 f"the body has {len(examples):,} examples: expected {self.most:,} at most; send "

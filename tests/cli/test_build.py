@@ -221,7 +221,7 @@ def ask_for_long(*_, **__):
     rows = "range(100000) a, range(1000000) b"
     duckdb.sql(f"SELECT sum(sin(a.range) * cos(b.range)) FROM {rows}").fetchall()
 
-sequela.tables.hospitals.source_read_so = ask_for_long
+sequela.tables.hospitals.source_with_options = ask_for_long
 signal.signal(signal.SIGINT, signal.default_int_handler)
 main(["build", "mimic3", "--root", ".", "--out", "events"])
 """

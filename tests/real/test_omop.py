@@ -25,7 +25,7 @@ from sequela.report.pages.external_page import build_external
 from sequela.runs.fit import train
 from sequela.tables.account import read_account
 from sequela.tables.build import build
-from sequela.tables.hospitals import source_of, source_read_so
+from sequela.tables.hospitals import source_of, source_with_options
 from sequela.tables.postgres import in_schema
 from sequela.tables.sources.omop import BY_VISIT_END
 
@@ -146,7 +146,7 @@ def test_a_model_of_one_is_judged_on_the_other(
         text = text.replace(f"${name}", f"'{value}'")
     duckdb.sql(text)
     events = tmp_path / "events"
-    build(source_read_so("omop", {"codes": "source"}), root, events)
+    build(source_with_options("omop", {"codes": "source"}), root, events)
     settings = RunSettings(
         model="visits-baseline",
         data="mimic4",

@@ -19,7 +19,7 @@ from sequela.errors import DataError, SettingError, UnknownNameError
 from sequela.formats.opened import SUMS
 from sequela.tables.account import ACCOUNT, LEAKS
 from sequela.tables.build import build
-from sequela.tables.hospitals import source_read_so
+from sequela.tables.hospitals import source_with_options
 from sequela.tables.sources.omop import (
     AGAIN,
     ALONE,
@@ -134,11 +134,11 @@ def test_the_older_names_of_columns(omop: Any, write: Any, made: Any, unchanged:
     assert made("omop", write(omop)).rows == unchanged("omop").rows
 
 
-def read_so(omop: Any, write: Any, tmp_path: Path, **ways: Any) -> Any:
+def built(omop: Any, write: Any, tmp_path: Path, **options: Any) -> Any:
     out = tmp_path / "so"
     shutil.rmtree(out, ignore_errors=True)
     tables = ["condition_occurrence", "death", "observation_period"]
-    source = source_read_so("omop", ways)
+    source = source_with_options("omop", options)
     return build(source, write(omop), out, tables=tables, allow_set_aside=tables), out
 
 
@@ -148,22 +148,22 @@ def codes_in(out: Path) -> set[str]:
 
 
 def test_codes_of_the_hospital(omop: Any, write: Any, tmp_path: Path) -> None:
-    _, out = read_so(omop, write, tmp_path, codes="source")
+    _, out = built(omop, write, tmp_path, codes="source")
     assert {"ICD9CM//4280", "CONDITION//428.0"} <= codes_in(out)
     assert not {code for code in codes_in(out) if code.startswith("SNOMED")}
 
 
 def test_ways_that_do_not_fit() -> None:
     with pytest.raises(UnknownNameError, match="standard"):
-        source_read_so("omop", {"codes": "sources"})
+        source_with_options("omop", {"codes": "sources"})
     with pytest.raises(SettingError, match="--codes is for omop: leave it out"):
-        source_read_so("mimic3", {"codes": "source"})
+        source_with_options("mimic3", {"codes": "source"})
 
 
 def test_early_dates_of_an_earlier_version_are_a_leak(
     omop: Any, write: Any, tmp_path: Path
 ) -> None:
-    _, out = read_so(omop, write, tmp_path)
+    _, out = built(omop, write, tmp_path)
     assert select_cohort(open_events(out), in_hospital(0)).leaks == ()
     account = json.loads((out / ACCOUNT).read_text())
     account["leaks"] = "each row is dated at its start"
@@ -172,7 +172,7 @@ def test_early_dates_of_an_earlier_version_are_a_leak(
     (out / SUMS).unlink()
     (leak,) = select_cohort(open_events(out), in_hospital(0)).leaks
     assert (leak.check, leak.severity) == ("dated before it was known", "leak")
-    again = build(source_read_so("meds", {}), out, tmp_path / "again")
+    again = build(source_with_options("meds", {}), out, tmp_path / "again")
     assert "3 rows are early" in again.leaks, "a copy says it too"
 
 
@@ -181,7 +181,7 @@ def test_tasks_can_be_asked(omop: Any, write: Any, tmp_path: Path) -> None:
     for of, day in (("start", "2150-02-20"), ("end", "2150-02-22")):
         later |= {f"visit_{of}_date": day, f"visit_{of}_datetime": f"{day} 10:00:00"}
     omop["visit_occurrence"].append(later)
-    _, out = read_so(omop, write, tmp_path)
+    _, out = built(omop, write, tmp_path)
     for task in (in_hospital(), length_of_stay(), readmission()):
         labels = select_cohort(open_events(out), task).labels
         assert set(labels["boolean_value"].to_pylist()) == {True, False}
@@ -275,7 +275,7 @@ def test_rows_of_strangers_are_named(omop: Any, write: Any, tmp_path: Path) -> N
     for row in omop["condition_occurrence"]:
         row["person_id"] = 5
     with pytest.raises(DataError, match="its person is not in the table person"):
-        build(source_read_so("omop", {}), write(omop), tmp_path / "out")
+        build(source_with_options("omop", {}), write(omop), tmp_path / "out")
 
 
 def test_each_row_is_dated_by_its_own_precision(omop: Any, write: Any, made: Any) -> None:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypedDict
 
-from sequela.errors import DataError, without_passwords
+from sequela.errors import DataError, SettingError, without_passwords
 from sequela.formats.opened import content, json_value
 from sequela.tables.published import NOT_STATED
 
@@ -121,6 +121,19 @@ class AccountRecord(TypedDict, total=False):
     title: str
     open: bool
     tables: list[TableRecord]
+
+
+def is_built(name: str, root: Path) -> bool:
+    """Return whether a folder holds events that ``sequela build`` made of a data set."""
+    if not (root / ACCOUNT).is_file():
+        return False
+    built_from = read_account(root).get("source", "another source")
+    # "meds" reads any data set of the standard, whatever source it was built from.
+    if name not in {"meds", built_from}:
+        raise SettingError(
+            f"{root} was built from {built_from}, but the data set asked for is {name}"
+        )
+    return True
 
 
 def leaks_of(account: AccountRecord) -> str:

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from sequela.datasets import catalog
 from sequela.datasets.catalog import Located
-from sequela.errors import SettingError
 from sequela.files import whole
-from sequela.tables.account import ACCOUNT, read_account
+from sequela.tables.account import is_built
 from sequela.tables.build import build
 from sequela.tables.declarations import Source, without_outcomes
 from sequela.tables.hospitals import source_of
@@ -66,19 +65,6 @@ def events_of(
         with whole(out / _MADE_FROM) as partial:
             partial.write_text(json.dumps(made_from) + "\n", encoding="utf-8")
     return Located(out, located.origin, source.notes)
-
-
-def is_built(name: str, root: Path) -> bool:
-    """Return whether a folder holds events that ``sequela build`` made of a data set."""
-    if not (root / ACCOUNT).is_file():
-        return False
-    built_from = read_account(root).get("source", "another source")
-    # "meds" reads any data set of the standard, whatever source it was built from.
-    if name not in {"meds", built_from}:
-        raise SettingError(
-            f"{root} was built from {built_from}, but the data set asked for is {name}"
-        )
-    return True
 
 
 def _is_made_from(out: Path, made_from: dict[str, object]) -> bool:

@@ -272,7 +272,7 @@ class Source:
     # Whether each row carries the time it became available, so that its family of codes need not.
     dated_by_row: bool = False
     # Function that returns the source read in another way, where there are several.
-    ways: "Callable[..., Source] | None" = None
+    with_options: "Callable[..., Source] | None" = None
     # Name to the function for what ``prepare`` of several tables reads under this name, computed
     # once, in order; ``None`` where its tables are absent.
     shared: Mapping[str, Callable[[Frames], Frame | None]] = field(default_factory=dict)

@@ -9,13 +9,13 @@ from typing import Any
 from sequela.datasets.catalog import DATA_SETS, data_sets, loaded, lookup
 from sequela.errors import SettingError, without_passwords
 from sequela.files import temporary
-from sequela.tables.account import Account
+from sequela.tables.account import Account, is_built
 from sequela.tables.declarations import Source
 from sequela.tables.odbc import is_odbc
 from sequela.tables.postgres import in_schema, is_address
 
 # Options of ``sequela build``, and the data set that each is for.
-WAYS = {"codes": "omop", "sets": "physionet2012"}
+DATA_SET_OF_OPTION = {"codes": "omop", "sets": "physionet2012"}
 
 
 def hospitals() -> list[str]:
@@ -54,21 +54,23 @@ def source_of(name: str, place: Path | str | None = None, rows: object = None) -
     return source
 
 
-def source_read_so(
-    name: str, ways: Mapping[str, object], place: Path | str | None = None
+def source_with_options(
+    name: str, choices: Mapping[str, object], place: Path | str | None = None
 ) -> Source:
-    """Return the declarations of a hospital data set, read in the selected ways."""
+    """Return the declarations of a hospital data set, read as the chosen options say."""
     source = source_of(name, place)
-    options = {option: value for option, value in ways.items() if value}
+    options = {option: value for option, value in choices.items() if value}
     if not options:
         return source
     # An option of another data set is refused: ignored, it would look as if it had worked.
     for option in options:
-        if WAYS[option] != name:
+        if DATA_SET_OF_OPTION[option] != name:
             written = f"--{option.replace('_', '-')}"
-            raise SettingError(f"{written} is for {WAYS[option]}: leave it out for {name}")
-    assert source.ways is not None  # noqa: S101 # the data sets that are named above have them
-    return source.ways(**options)
+            raise SettingError(
+                f"{written} is for {DATA_SET_OF_OPTION[option]}: leave it out for {name}"
+            )
+    assert source.with_options is not None  # noqa: S101 - those data sets have them
+    return source.with_options(**options)
 
 
 def place_of(name: str, root: str | None, schema: str | None = None) -> tuple[Path | str, str]:
@@ -115,8 +117,8 @@ def build(
     # ``Path`` has turned :// into :/. Two letters before the colon are an address, one is a drive.
     if re.match(r"\w\w+:/", str(out)):
         raise SettingError(f"--out {out} is an address; expected a folder")
-    ways = {way: options.pop(way) for way in WAYS if way in options}
-    source = source_read_so(name, ways, declaration or place)
+    choices = {name: options.pop(name) for name in DATA_SET_OF_OPTION if name in options}
+    source = source_with_options(name, choices, declaration or place)
     if title is not None:
         source = replace(source, title=title)
     on_place(origin)
@@ -136,7 +138,6 @@ def check(
     duplicates are found only after sorting, and memory may be too small.
     """
     from sequela.tables.build import build as build_source
-    from sequela.tables.built_events import is_built
 
     # A folder that ``build`` wrote is checked as MEDS data, whatever it was built from.
     source = source_of("meds" if isinstance(root, Path) and is_built(name, root) else name, root)

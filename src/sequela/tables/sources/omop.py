@@ -424,7 +424,7 @@ def with_type(rows: Frame, domain: Domain) -> Frame:
     return rows.with_columns(says=nw.coalesce(one_of(listed), nw.lit(rest)))
 
 
-def read_so(*, codes: str = CODES[0]) -> Source:
+def with_codes(*, codes: str = CODES[0]) -> Source:
     """Return the source; ``codes`` states which concept of a row codes it first."""
     if codes not in CODES:
         raise unknown_name("kind of codes", codes, CODES)
@@ -435,9 +435,9 @@ def read_so(*, codes: str = CODES[0]) -> Source:
         tables=(PERSON, VISITS, WARDS, *events, DEATHS, PERIODS, CARE_SITES, *concepts),
         not_read=NOT_READ,
         dated_by_row=True,
-        ways=read_so,
+        with_options=with_codes,
         shared=SHARED,
     )
 
 
-SOURCE = read_so()
+SOURCE = with_codes()

@@ -314,7 +314,7 @@ OUTCOMES = {
 }
 
 
-def sets_alone(sets: Sequence[str]) -> Source:
+def with_sets(sets: Sequence[str]) -> Source:
     """Return the source of some sets."""
     names = tuple(sorted({name.lower() for name in sets}))
     if unknown := [name for name in names if name not in SETS]:
@@ -323,5 +323,5 @@ def sets_alone(sets: Sequence[str]) -> Source:
 
 
 SOURCE = replace(
-    published("physionet2012"), reads=read, reads_unlabelled=read_unlabelled, ways=sets_alone
+    published("physionet2012"), reads=read, reads_unlabelled=read_unlabelled, with_options=with_sets
 )

@@ -58,7 +58,7 @@ nitpick_ignore_regex = [
     # Annotations that are kept as text, types of a module's own, and defaults of pydantic's fields.
     (r"py:class", r"(dict|tuple)\[\w+|nn\.Module|DuckDBPy\w+|InferenceSession|FastAPI|SplitUnit"),
     (r"py:class", "NDArray|csr_array|Axes|HistGradientBoostingClassifier|Tensor|DataLoader"),
-    (r"py:class", "Arrays|History|Measured"),
+    (r"py:class", "Arrays|History|Measured|SegmentLength|Severity|ClassifierMixin|AliasChoices"),
     (r"py:class", r"sequela\.[\w.]+\.(_\w+|T|Model|Number|Batch|Annotated)"),
     (r"py:class", "FieldInfo|MinLen|Ge|Gt|Le|NoneType|PydanticUndefined|_PydanticGeneralMetadata"),
 ]

@@ -23,7 +23,8 @@ from sequela.identity.pseudonyms import Ids, Pseudonyms, in_words, named, own
 if TYPE_CHECKING:
     from sequela.config import RunSettings, SplitUnit
 
-PARTS = ("train", "tuning", "held_out")  # the parts of a split, by index
+PARTS = ("train", "tuning", "held_out")
+"""The parts of a split, by index."""
 SETS = {part: SET_NAMES[part] for part in PARTS}  # the names of the parts for readers
 # Words for the unit of a split, where its name is not clear enough.
 WORDS: "Mapping[SplitUnit, str]" = {"site": "site (hospital)", "time": "time of the prediction"}

@@ -65,8 +65,8 @@ DUPLICATES = Rule(
     "two records of one stay count once, and a death that either of them has counts",
 )
 _LISTED = tomllib.loads(Path(__file__).with_name("rules.toml").read_text("utf-8"))
-# The exclusion rules, by name.
 RULES: Mapping[str, Rule] = {name: Rule(**fields) for name, fields in _LISTED.items()}
+"""The exclusion rules, by name."""
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from torch.utils.data import DataLoader
 
     from sequela.sequences.flat import Sequences
-    from sequela.signals.segments import Segments
+    from sequela.signals import segments
     from sequela.training.fit import Batch
 
 # The module of this package that reads the data of each kind.
@@ -242,7 +242,7 @@ class Inputs(ABC):
 
     @property
     @abstractmethod
-    def alone(self) -> "Segments | Sequences":
+    def alone(self) -> "segments.Segments | Sequences":
         """The segment or sequence of a typical example."""
 
     @property

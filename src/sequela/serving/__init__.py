@@ -20,7 +20,7 @@ from sequela.formats.opened import content
 from sequela.serving.model_facts import as_text
 from sequela.serving.served_model import ServedModel, exporter_of, from_bytes
 
-__all__ = ["ServedModel", "load"]
+__all__ = ["load"]
 
 
 def load(path: Path | str, *, threads: int = 1, trust_code: bool = False) -> ServedModel:

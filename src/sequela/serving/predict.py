@@ -10,7 +10,7 @@ from sequela.config import SignalSettings
 from sequela.datasets.catalog import DataSet, Modality, lookup
 from sequela.errors import SettingError
 from sequela.files import temporary
-from sequela.serving import ServedModel, load, record_input, signal_input
+from sequela.serving import load, record_input, signal_input
 from sequela.serving.overlap import Overlap
 from sequela.serving.prediction_table import (
     PredictionTable,
@@ -18,6 +18,7 @@ from sequela.serving.prediction_table import (
     overlap_in_words,
     require_outputs,
 )
+from sequela.serving.served_model import ServedModel
 from sequela.signals.folders import is_recording
 
 OnProgress = Callable[[int, float | None], None]

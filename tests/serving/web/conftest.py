@@ -17,7 +17,8 @@ from sequela.config import Options, RunSettings, TrainingSettings
 from sequela.datasets.catalog import EXCERPTS, Recording
 from sequela.runs import fit
 from sequela.runs.folder import RunFolder
-from sequela.serving import ServedModel, load
+from sequela.serving import load
+from sequela.serving.served_model import ServedModel
 from sequela.studies.settings import run_settings
 from sequela.web.app import Service, application
 from sequela.web.guards import Limits

@@ -12,7 +12,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from sequela.datasets.catalog import Recording
-from sequela.serving import ServedModel, load
+from sequela.serving import load
+from sequela.serving.served_model import ServedModel
 
 VIEWS: list[tuple[int, Any]] = [(360, "light"), (1200, "dark")]
 expect.set_options(timeout=20_000)  # a first prediction imports scikit-learn

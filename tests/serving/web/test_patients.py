@@ -15,7 +15,8 @@ from sequela.cohort.attributes import FAMILIES
 from sequela.config import Options, RunSettings
 from sequela.runs import fit, records
 from sequela.sequences.flat import Sequences
-from sequela.serving import ServedModel, load
+from sequela.serving import load
+from sequela.serving.served_model import ServedModel
 from sequela.studies.settings import run_settings
 from sequela.web.guards import Limits
 

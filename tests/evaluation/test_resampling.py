@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -32,6 +34,23 @@ def test_resamples_vary_as_a_mean_does(size: int) -> None:
     drawn = resampling.resampled_weights(stratum, 40_000, np.random.default_rng(0))
     means = np.concatenate([weights @ values / size for weights in drawn])
     assert means.var() == pytest.approx(values.var(ddof=1) / size, rel=0.05)
+
+
+def test_the_same_resamples_are_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    stratum, drawn, made = np.arange(40) % 3, list[Any](), list[Any]()
+    counts = resampling._counts
+
+    def counted(*arguments: Any) -> Any:
+        made.append(arguments)
+        return counts(*arguments)
+
+    monkeypatch.setattr(resampling, "_counts", counted)
+    for seed in (5, 5, 6, 5):
+        rng = np.random.default_rng(seed)
+        weights = np.concatenate(list(resampling.resampled_weights(stratum, 230, rng)))
+        drawn.append((weights.tolist(), rng.random()))
+    assert drawn[0] == drawn[1] == drawn[3] != drawn[2]
+    assert len(made) == 3
 
 
 def test_a_left_out_group_is_made_up_for_by_its_stratum() -> None:

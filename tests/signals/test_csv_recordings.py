@@ -17,7 +17,7 @@ from sequela.intake.describe import describe, holds_tables
 from sequela.intake.describe_signals import propose
 from sequela.signals.csv_recordings import start_of
 from sequela.signals.edf import EdfFile
-from sequela.signals.reading import read
+from sequela.signals.reading import declared, read
 from sequela.signals.segments import Segments
 
 Edf = Callable[..., Path]
@@ -138,8 +138,11 @@ def test_no_file_is_opened_more_often_than_it_is_read(
         return open_file(path, *rest)
 
     monkeypatch.setattr(opened, "_regular", count)
-    read(folders(tmp_path), FOLDER)
-    assert counts == {"p1.csv": 3, "p2.csv": 3, "p3.csv": 3, "p4.csv": 3}
+    (tmp_path / "signals.toml").write_text('label = "folder"\nwindow = 1\n', "utf-8")
+    for _ in range(2):
+        settings = declared(folders(tmp_path))
+    read(tmp_path, settings)
+    assert counts == {"signals.toml": 1, "p1.csv": 3, "p2.csv": 3, "p3.csv": 3, "p4.csv": 3}
 
 
 def test_units_of_channels(tmp_path: Path) -> None:

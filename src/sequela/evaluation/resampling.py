@@ -1,12 +1,15 @@
 """Weights of groups: bootstrap resamples, and one group left out after the other."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 _CHUNK = 100  # resamples that are drawn at once: they fit a processor's cache
 _JACKKNIFE_BLOCKS = 500  # blocks of groups that are left out one after the other, at most
+# The last counts, and the state of the generator after them, by what they were drawn from.
+_last_drawn: dict[object, tuple[NDArray[np.uint8], Mapping[str, Any]]] = {}
 
 
 def class_strata(label: NDArray[np.int64], group: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -28,21 +31,39 @@ def resampled_weights(
 ) -> Iterator[NDArray[np.float64]]:
     """Draw weights of the groups in bootstrap resamples, in chunks of (resample, group).
 
-    For a stratum of n groups, n - 1 are drawn with replacement and count n / (n - 1) each.
+    For a stratum of n groups, n - 1 are drawn with replacement and count n / (n - 1) each. The last
+    draws are kept: all metrics and models of a study are evaluated on the same resamples.
     """
-    # With n draws the variance would be too small by (n - 1) / n (Rao and Wu 1988).
+    # The same strata, number and state of the generator give the same draws, so they are reused.
+    key = (stratum.tobytes(), resamples, repr(rng.bit_generator.state))
+    counts, state = _last_drawn.get(key, (None, {}))
+    if counts is None:
+        counts, state = _counts(stratum, resamples, rng), rng.bit_generator.state
+        _last_drawn.clear()
+        _last_drawn[key] = counts, state
+    rng.bit_generator.state = state
+    size = np.bincount(stratum)[stratum]
+    for start in range(0, resamples, _CHUNK):
+        # With n draws the variance would be too small by (n - 1) / n (Rao and Wu 1988).
+        yield counts[start : start + _CHUNK] * (size / (size - 1))
+
+
+def _counts(
+    stratum: NDArray[np.int64], resamples: int, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """Draw how often each group is in each resample: (resample, group), never above 255."""
+    counts = np.empty((resamples, len(stratum)), np.uint8)
     members = [np.flatnonzero(stratum == index) for index in range(int(stratum.max()) + 1)]
     for start in range(0, resamples, _CHUNK):
         rows = min(_CHUNK, resamples - start)
-        weights = np.empty((rows, len(stratum)))
         for groups in members:
             size = len(groups)
             draws = rng.integers(size, size=(rows, size - 1))
             # Each resample counts in its own range of numbers, so that one bincount does for all.
             draws += np.arange(rows)[:, None] * size
-            times = np.bincount(draws.ravel(), minlength=rows * size).reshape(rows, size)
-            weights[:, groups] = times * (size / (size - 1))
-        yield weights
+            times = np.bincount(draws.ravel(), minlength=rows * size)
+            counts[start : start + rows, groups] = times.reshape(rows, size)
+    return counts
 
 
 def jackknife_weights(stratum: NDArray[np.int64]) -> Iterator[NDArray[np.float64]]:

@@ -1,6 +1,7 @@
 """A user's own recordings: their declaration in ``signals.toml`` and options, and their windows."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 from sequela.config import SegmentLength, SignalSettings
@@ -26,12 +27,19 @@ def declared(path: Path, changes: SignalSettings | None = None) -> SignalSetting
     place = _place(path)
     in_file = SignalSettings()
     if place.exists():
-        in_file = opened.declaration(place, SignalSettings, _EXPECTED, _REMEDY, keyed=True)
+        state = place.stat()
+        in_file = _read(place, state.st_size, state.st_mtime_ns)
     options = {} if changes is None else changes.model_dump(exclude_defaults=True)
     options["format"] = (*in_file.format, *options.get("format", ()))
     settings = SignalSettings.of(**{**in_file.model_dump(exclude_defaults=True), **options})
     _check(settings, place)
     return settings
+
+
+@lru_cache(maxsize=8)
+def _read(place: Path, _size: int, _changed: int) -> SignalSettings:
+    """Read a declaration, once while the file stays as it is."""
+    return opened.declaration(place, SignalSettings, _EXPECTED, _REMEDY, keyed=True)
 
 
 def prepared_as(

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import field, fields, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from pydantic.dataclasses import dataclass
@@ -25,11 +25,7 @@ from sequela.studies.study import Question, Study, StudyKeys
 SUFFIX = ".toml"
 Settings = dict[str, Any]  # by name, as a table in TOML has them
 _EXPECTED = "a study in TOML (docs/extending.md)"
-
-
-_Records = Annotated[
-    Settings, Field(validation_alias=AliasChoices("records", "asked"))  # asked until 0.2.0
-]
+_KEYS = AliasChoices("records", "asked")  # asked until 0.2.0
 
 
 class _Table(BaseModel):
@@ -42,7 +38,7 @@ class StudyCohort(_Table):
     data: str
     task: str = ""
     fewest: int | None = Field(default=None, ge=0)
-    records: _Records = {}
+    records: Settings = Field(default={}, validation_alias=_KEYS)
 
     @property
     def question(self) -> Question:
@@ -68,7 +64,8 @@ class StudyFile(StudyKeys):
     data: str | tuple[str, ...] = ()
     task: str = ""
     """The task of ``data``, if these are records: a name, or a task file next to this."""
-    records: _Records = field(default_factory=dict)
+    # Not Annotated: pydantic 2.11.0 takes the factory of a dataclass's field for a second default.
+    records: Settings = Field(default_factory=dict, validation_alias=_KEYS)
     """Settings of the task and its sequences; in a file of several cohorts, by data set."""
     cohorts: tuple[StudyCohort, ...] = ()
     primary: tuple[StudyCohort, ...] = ()

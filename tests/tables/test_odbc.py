@@ -6,7 +6,7 @@ import re
 import shutil
 import sqlite3
 import subprocess
-import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -20,7 +20,7 @@ from tests.rows_hash import shards_of
 from tests.tables import hospital
 
 from sequela.errors import DataError, DataNotFoundError, MissingExtraError, SettingError
-from sequela.tables import odbc
+from sequela.tables import odbc, odbc_process
 from sequela.tables.build import build
 from sequela.tables.declarations import Kind
 from sequela.tables.hospitals import source_of
@@ -137,7 +137,7 @@ ROW = """
 
 def test_values_are_exact(load: Any, postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
     load(TYPES, ROW)
-    monkeypatch.setenv(odbc.PASSWORD, PASSWORD)
+    monkeypatch.setenv(odbc_process.PASSWORD, PASSWORD)
     with closing(OdbcDatabase(f"{postgres};UID=reader")) as database:
         labs = database.head("labs", 5)
         source = database._find("labs")
@@ -196,6 +196,26 @@ def test_whole_numbers_and_dates_are_not_cut(sqlite: Any, tmp_path: Path) -> Non
         pytest.raises(DataError, match=r"is longer than its column's type.* add BigInt=1"),
     ):
         database.head("person", 1)
+
+
+def test_a_connection_lost_midway(
+    load: Any, postgres: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    load(
+        "CREATE VIEW cdm.visit_occurrence AS SELECT 1 AS visit_occurrence_id",
+        "CREATE VIEW cdm.person AS SELECT i AS person_id, "
+        "CASE WHEN i > 150000 THEN pg_terminate_backend(pg_backend_pid())::int END AS gender "
+        "FROM generate_series(1, 200000) AS t(i)",
+    )
+    for how in ("", ";UseDeclareFetch=1"):
+        place = f"{postgres};UID=reader;PWD={PASSWORD}{how}"
+        with closing(OdbcDatabase(place)) as database:
+            found = database._find("person")
+            assert found is not None
+            with pytest.raises(DataError, match=r"lost|terminating") as raised:
+                database._rows("SELECT * FROM cdm.person").read_all()
+        assert "s3cret" not in "".join(traceback.format_exception(raised.value))
+    assert "panicked" not in "".join(capfd.readouterr())
 
 
 def test_what_a_user_may_not_read(load: Any, postgres: str, tmp_path: Path) -> None:
@@ -260,7 +280,10 @@ def test_mistakes_are_one_line(
 
 
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "arrow_odbc", None)
+    def missing(name: str) -> str:
+        raise ModuleNotFoundError(name=name)
+
+    monkeypatch.setattr(odbc, "version", missing)
     with pytest.raises(MissingExtraError, match=r"--root odbc:\.\.\. needs .*sequela\[odbc\]"):
         OdbcDatabase("odbc:DSN=x")
 

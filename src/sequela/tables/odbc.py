@@ -5,12 +5,16 @@ only what ``harmless`` keeps of it.
 """
 
 import os
+import pickle
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
@@ -23,6 +27,7 @@ from sequela.errors import (
     without_values,
 )
 from sequela.tables.declarations import Kind
+from sequela.tables.odbc_process import MOST_TEXT, PASSWORD
 from sequela.tables.stored_tables import DuckDBFile
 
 if TYPE_CHECKING:
@@ -46,17 +51,6 @@ _HINTS = {
 }
 # Words of drivers that refuse access, in contrast to a query that they do not understand.
 _FORBIDDEN = re.compile("permission|denied|privilege|authorized", re.IGNORECASE)
-PASSWORD = "SEQUELA_ODBC_PASSWORD"  # noqa: S105 (is the name of a variable)
-MOST_TEXT = 8192  # bytes of a value, where a driver knows no limit; a longer one is an error
-BATCH = 65_535  # the most rows of a batch
-LOGIN_SECONDS = 15  # how long a database may take to accept a connection
-# A database refuses what it does not know.
-SESSION = (
-    "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",  # standard SQL
-    "SET SESSION TRANSACTION READ ONLY",  # MySQL
-    "PRAGMA query_only = 1",  # SQLite
-    "SET TIME ZONE 'UTC'",
-)
 # One of these lists the tables: most databases; SQLite; Oracle; Db2.
 _LISTS = (
     "SELECT table_schema, table_name FROM information_schema.tables",
@@ -65,6 +59,7 @@ _LISTS = (
     "SELECT tabschema, tabname FROM syscat.tables",
 )
 _SYSTEM = ("information_schema", "performance_schema", "pg_catalog", "mysql", "sys", "system")
+_COMMAND = "from sequela.tables.odbc_process import work; work()"
 _MARKS = ('""', "``", "[]")  # around names: most databases; MySQL; SQL Server, by its settings
 
 
@@ -112,7 +107,7 @@ def _quoted(name: str, marks: str) -> str:
 
 
 class OdbcDatabase(DuckDBFile):
-    """A connection to a database, which is only read.
+    """A connection to a database, which is only read: see ``odbc_process``.
 
     Attributes:
         place: The database without user and password, for messages and logs.
@@ -122,21 +117,24 @@ class OdbcDatabase(DuckDBFile):
         """Connect to ``odbc:CONNECTION STRING``, in which ``Schema=`` limits the tables."""
         pairs = _pairs(address)
         with extra("odbc", "--root odbc:..."):
-            from arrow_odbc import Error, connect
+            version("arrow-odbc")
         super().__init__(Path(), ":memory:")
         self.place, self._secrets = harmless(address), _secrets(pairs)
         self._schema = {key.lower(): value for key, value in pairs}.get(SCHEMA)  # the last one
         self._marks: Sequence[str] = _MARKS
-        self._refusal: type[Exception] = Error
-        # Without a ';' at its end, the library appends the password to the last value.
-        text = "".join(f"{key}={value};" for key, value in pairs if key.lower() != SCHEMA)
-        with self._explained(DataNotFoundError):
-            self._database = connect(
-                text, password=os.environ.get(PASSWORD), login_timeout_sec=LOGIN_SECONDS
-            )
-        for statement in SESSION:
-            with suppress(Error):
-                self._database.execute(statement)
+        self._process = subprocess.Popen(  # noqa: S603 (this Python)
+            [sys.executable, "-P", "-c", _COMMAND],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            # Without a ';' at its end, the library appends the password to the last value.
+            self._send("".join(f"{key}={value};" for key, value in pairs if key.lower() != SCHEMA))
+            self._receive(DataNotFoundError)
+        except BaseException:
+            self.close()
+            raise
 
     @cached_property
     def tables(self) -> list[tuple[str, str]]:
@@ -163,6 +161,12 @@ class OdbcDatabase(DuckDBFile):
     def head(self, name: str, rows: int) -> pa.Table:
         """Return the first rows of a table that is there, all columns as text."""
         return self._rows(f"SELECT * FROM {self._opened(name)[0]}", most=rows).read_all()  # noqa: S608
+
+    def close(self) -> None:
+        """End the process and the connection."""
+        self._process.kill()
+        self._process.communicate()
+        super().close()
 
     def _find(self, name: str) -> "tuple[str, DuckDBPyRelation, Sequence[Path]] | None":
         try:
@@ -218,49 +222,30 @@ class OdbcDatabase(DuckDBFile):
     def _rows(
         self, query: str, numbers: Sequence[str] = (), most: int | None = None
     ) -> pa.RecordBatchReader:
-        """Read a query: floats in the columns ``numbers``, else text.
-
-        Drivers round decimals, cut integers to 32 bits and turn a wrong date into NULL. As text
-        they give each value as it is, or an error.
-        """
-
-        def exact(schema: pa.Schema) -> pa.Schema:
-            fields = []
-            for field in schema:
-                is_number = field.name in numbers and pa.types.is_floating(field.type)
-                fields.append((field.name, pa.float64() if is_number else pa.string()))
-            return pa.schema(fields)
-
         self._error = None
-        with self._explained():
-            reader = self._database.read_arrow_batches(
-                query,
-                batch_size=most or BATCH,
-                max_text_size=MOST_TEXT,
-                max_bytes_per_batch=1 << 25,  # 32 MB: wide rows come in smaller batches
-                map_schema=exact,
-                fetch_concurrently=False,  # else the error of a lost connection is lost too
-            )
+        self._send((query, numbers, most))
+        schema = self._receive()
+        return pa.RecordBatchReader.from_batches(schema, iter(self._receive, None))
 
-        def batches() -> Iterator[pa.RecordBatch]:
-            with self._explained():
-                for batch in reader:
-                    yield batch
-                    if most is not None:
-                        # The reader is closed early: a driver would send the whole table.
-                        return
+    def _send(self, request: object) -> None:
+        with suppress(BrokenPipeError):  # the next message is the end
+            pickle.dump(request, into := cast("IO[bytes]", self._process.stdin))
+            into.flush()
 
-        return pa.RecordBatchReader.from_batches(reader.schema, batches())
-
-    @contextmanager
-    def _explained(self, kind: type[SequelaError] = DataError) -> Iterator[None]:
-        """Translate the driver's error, and remember it: an engine that reads hides it."""
+    def _receive(self, kind: type[SequelaError] = DataError) -> Any:
+        """Return the next message of the process, or raise its error."""
         try:
-            yield
-        except self._refusal as error:
-            self._error = kind(f"{self.place} is not readable: {self._words(str(error))}")
-            # The driver's own exception may quote the connection string, with its password.
-            raise self._error from None
+            message = pickle.load(cast("IO[bytes]", self._process.stdout))  # noqa: S301 (is ours)
+        except (EOFError, pickle.UnpicklingError):
+            status = self._process.wait()
+            message = (
+                f"the driver ended with status {status}, as it does where the connection is lost; "
+                "run the command again"
+            )
+        if isinstance(message, str):
+            self._error = kind(f"{self.place} is not readable: {self._words(message)}")
+            raise self._error
+        return message
 
     def _words(self, error: str) -> str:
         if _TOO_LONG in error:

@@ -71,7 +71,7 @@ class Leak:
     leak_plan: Planned
     picture: Picture
     note: str
-    rows: tuple[Inflated, ...]
+    finding: str
 
 
 def leaks(honest: Sequence[Entry], leaking: Sequence[Entry]) -> list[Leak]:
@@ -87,8 +87,8 @@ def leaks(honest: Sequence[Entry], leaking: Sequence[Entry]) -> list[Leak]:
         split = first.run.settings.split
         caption = leak_plan.caption.format(data=first.data.title)
         drawing = picture(leak_figure(leak_plan, rows, split), f"{key}-picture", caption)
-        note = f"{leak_plan.note.format(split=split)} {_in_words(leak_plan, rows, split)}"
-        leaks_of_runs.append(Leak(key, leak_plan, drawing, note, tuple(rows)))
+        note = leak_plan.note.format(split=split)
+        leaks_of_runs.append(Leak(key, leak_plan, drawing, note, _finding(leak_plan, rows)))
     return leaks_of_runs
 
 
@@ -114,20 +114,18 @@ def _shown(entries: Sequence[Entry]) -> list[Entry]:
     return [e for e in entries if not isinstance(e.test[e.metric.key], Hidden | None)]
 
 
-def _in_words(leak_plan: Planned, rows: Sequence[Inflated], split: str) -> str:
-    metric = rows[0].entry.metric
-    unit = "percentage points" if metric.points else metric.title
-    without = leak_plan.honest.format(split=split)
-    sentences = []
-    for (leak_, paired), group in groupby(rows, lambda row: (row.entry.leak, row.by.paired)):
-        listed = "; ".join(
-            f"{row.entry.title} {metric.apart(row.by.value)} "
-            f"({' to '.join(map(metric.apart, row.by.interval))})"
-            for row in group
-        )
-        on = "on the same examples" if paired else "on test sets of their own"
-        what = f"{leak_plan.leaking[leak_].capitalize()} minus {without}"
-        sentences.append(f"{what} {on}, in {unit}: {listed}.")
+def _finding(leak_plan: Planned, rows: Sequence[Inflated]) -> str:
+    """Return how much each leak adds, in a sentence, and for how many models significantly."""
+    metric, sentences = rows[0].entry.metric, []
+    unit = " points" if metric.points else ""
+    for leak_, group in groupby(rows, lambda row: row.entry.leak):
+        by = [row.by for row in group]
+        low, high = (metric.apart(end(inflated.value for inflated in by)) for end in (min, max))
+        amount = low if low == high else f"{low} to {high}"
+        surely = sum(inflated.interval[0] > 0 for inflated in by)
+        models = f"for {surely} of {len(by)} models" if len(by) > 1 else "" if surely else "not"
+        what = leak_plan.adds.format(leak=leak_plan.leaking[leak_])
+        sentences.append(f"{what} adds {amount}{unit}, {f'{models} significantly'.strip()}.")
     return " ".join(sentences)
 
 

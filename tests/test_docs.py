@@ -176,7 +176,9 @@ def test_the_seventh_model_trains(
     exec(registration, {})  # noqa: S102 - our own page
     assert registry.title_of("cnn-dilated") == "CNN dilated"
     assert sum(p.numel() for p in registry.lookup_network("cnn-dilated").build().parameters()) > 0
-    train, evaluate = (w for w in commands(page, "Your own model") if any("cnn-dilated" in each for each in w))
+    train, evaluate = (
+        w for w in commands(page, "Your own model") if any("cnn-dilated" in each for each in w)
+    )
     call([*train, "--epochs", "1"])
     call(evaluate)
     metrics = json.loads((tmp_path / "runs/cnn-dilated/metrics.json").read_text("utf-8"))

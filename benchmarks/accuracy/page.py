@@ -1,4 +1,4 @@
-"""The tables and pictures of ``docs/contributing/accuracy.md``, from ``summary.json`` next to this file.
+"""The tables and pictures of the page on accuracy, from ``summary.json`` next to this file.
 
     python benchmarks/accuracy/run.py --seeds 3 --write   # measures, for hours
     python benchmarks/accuracy/page.py                    # writes the page again, in seconds

@@ -1,4 +1,4 @@
-"""Measure Sequela next to other ways to do the same work, and write the table of ``docs/contributing/speed.md``.
+"""Measure Sequela next to other ways to do the same work, and write the table of the page on speed.
 
     python -m benchmarks.field [--only NAME ...] [--runs 3] [--quick] [--write]
 

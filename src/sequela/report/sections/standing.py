@@ -7,15 +7,16 @@ from functools import cached_property
 from sequela.analysis.compare import Compared, compare_opened
 from sequela.disclosure import Hidden
 from sequela.evaluation.metrics import Metric
-from sequela.figures.figure import Figure
 from sequela.figures.pareto import accuracy_against_operations
 from sequela.report.entry import Entry
-from sequela.report.picture import HALF, Picture, as_link, in_two_widths
+from sequela.report.picture import Picture, as_link, picture
 from sequela.runs.find import Run
 from sequela.runs.released import Released
 
 _TICKS = 5
 _MARGIN = 0.04
+# The narrowest phones have 320 pixels, less the margins.
+_WIDTH = 290  # pixels of the picture of costs, without its axis
 
 
 @dataclass(frozen=True)
@@ -116,8 +117,6 @@ class Standing:
         numbers: list[float] = []
         for row in self.rows:
             numbers += (row.value, *(row.interval or ()), *row.models)
-        if self.metric.chance is not None:
-            numbers.append(self.metric.chance)
         low, high = min(numbers), max(numbers)
         # The margin keeps the marks at the ends whole.
         margin = _MARGIN * ((high - low) or 1)
@@ -160,7 +159,7 @@ class Standing:
             )
         return as_link(rows)
 
-    def against_operations(self, name: str, width: int = HALF) -> Picture | None:
+    def against_operations(self, name: str) -> Picture | None:
         """Return the picture of all models: their number against their operations."""
         rows = [
             {
@@ -173,12 +172,10 @@ class Standing:
             for row in self.rows
         ]
 
-        def draw(width: int) -> Figure:
-            return accuracy_against_operations(
-                rows, number=self.metric.title, example=self.example, width=width
-            )
-
-        return in_two_widths(draw, name, "", width) if len(rows) > 2 else None  # noqa: PLR2004 - of two, the table shows as much
+        if len(rows) <= 2:  # noqa: PLR2004 - of two, the table shows as much
+            return None
+        names = {"number": self.metric.title, "example": self.example}
+        return picture(accuracy_against_operations(rows, width=_WIDTH, **names), name)
 
 
 def _row(entry: Entry, metric: Metric, apart: Compared | None) -> Row:

@@ -44,7 +44,9 @@ def build(folders: Sequence[Run], out: Path, hide_below: int | None = None) -> P
     for folder in folders:
         open_held_out(folder, "report")
     parts = [StudyPart.of(study, runs, hide_below) for study, runs in studies]
-    drawn = [part.standing.against_operations(f"{part.study.name}-models-picture") for part in parts]
+    drawn = [
+        part.standing.against_operations(f"{part.study.name}-models-picture") for part in parts
+    ]
     judged = [verdict for part in parts for verdict in part.judged]
     reports = dict.fromkeys(part.study.report for part in parts if part.testable)
     title = " and ".join(part.study.heading for part in parts)
@@ -103,6 +105,8 @@ def _checks(parts: Sequence[StudyPart]) -> list[tuple[bool, str, str]]:
     for part in parts:
         for check in part.checks:
             titles.setdefault(check, []).append(part.study.title)
+    whole = " and ".join(dict.fromkeys(filter(None, (part.whole for part in parts))))
+    titles |= {(True, f"{whole} kept apart"): [part.study.title for part in parts]} if whole else {}
     return [
         (is_good, text, "" if len(names) == len(parts) else ", ".join(names))
         for (is_good, text), names in sorted(titles.items(), key=lambda item: not item[0][0])

@@ -25,7 +25,6 @@ class Planned:
     honest: str
     leaking: dict[str, str]
     caption: str
-    note: str
     runs: str
     adds: str
 
@@ -35,10 +34,7 @@ PLANNED = (
         "How much leakage inflates the score",
         "by {split}",
         {"recording": "by recording", "row": "by row"},
-        "{data}: what related segments in both the training and the test set add.",
-        "A split by row puts segments of one recording or subject into both the training and the "
-        "test set; a split by recording separates recordings that were made at the same time. The "
-        "intervals resample whole {split}s, but that does not remove a leak.",
+        "{data}: segments of one recording or session are in both the training and the test set.",
         "the runs that are split otherwise, which leak by design",
         "A split {leak}",
     ),
@@ -46,9 +42,7 @@ PLANNED = (
         "How much later information inflates the score",
         "available at prediction",
         {"hindsight": "whole stay"},
-        "{data}: what information from after the prediction adds.",
-        "Stays, models and split are the same. One model reads information available at prediction "
-        "time, the other all information until the end of the stay.",
+        "{data}: the model reads all information until the end of the stay.",
         "the runs that read information from after the prediction, which leak by design",
         "Information from the {leak}",
     ),
@@ -70,7 +64,6 @@ class Leak:
     id: str
     leak_plan: Planned
     picture: Picture
-    note: str
     finding: str
 
 
@@ -87,8 +80,7 @@ def leaks(honest: Sequence[Entry], leaking: Sequence[Entry]) -> list[Leak]:
         split = first.run.settings.split
         caption = leak_plan.caption.format(data=first.data.title)
         drawing = picture(leak_figure(leak_plan, rows, split), f"{key}-picture", caption)
-        note = leak_plan.note.format(split=split)
-        leaks_of_runs.append(Leak(key, leak_plan, drawing, note, _finding(leak_plan, rows)))
+        leaks_of_runs.append(Leak(key, leak_plan, drawing, _finding(leak_plan, rows)))
     return leaks_of_runs
 
 

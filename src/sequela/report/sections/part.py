@@ -150,13 +150,12 @@ class StudyPart:
     @property
     def checks(self) -> list[tuple[bool, str]]:
         """Reasons to trust the numbers (``True``), and to be careful."""
-        main, split = self.main, self.main.split
-        checks = []
+        main = self.main
+        checks = [
+            (False, f"{finding['severity']}: {finding['check']}") for finding in main.findings
+        ]
         if not main.leak:
-            people = {"subject": "patients" if main.data.outcome else "people"}
             checks.append((True, "no leak found"))
-            checks.append((True, f"{people.get(split.whole, f'{split.whole}s')} kept apart"))
-        checks += [(False, f"{finding['severity']}: {finding['check']}") for finding in main.findings]
         if self.default_model:
             checks.append((True, "model fixed before training"))
         elif len(main.plain) > 1:
@@ -170,10 +169,16 @@ class StudyPart:
         if main.recurrent:
             checks.append((False, "most sequences have one step, where nothing recurs"))
         checks += [(False, sentence.removesuffix(".")) for sentence in main.opened.damage]
-        elsewhere = "in another hospital" if main.data.recordings is None else "on other equipment"
-        is_new_site = split.unit == "site"
-        checks.append((is_new_site, f"{'' if is_new_site else 'not '}tested {elsewhere}"))
+        is_new_site = main.split.unit == "site"
+        checks.append((is_new_site, f"{'' if is_new_site else 'not '}tested elsewhere"))
         return checks
+
+    @property
+    def whole(self) -> str:
+        """The units that are in one set each, in the plural; empty if a leak was found."""
+        people = {"subject": "patients" if self.main.data.outcome else "people"}
+        whole = self.main.split.whole
+        return "" if self.main.leak else people.get(whole, f"{whole}s")
 
     @property
     def many(self) -> bool:
@@ -233,11 +238,11 @@ def _as_reported(groups: Sequence[Group]) -> Group | None:
 
 def _imbalance(entry: Entry) -> dict[str, object]:
     points = []
-    for number, point in enumerate(entry.test.operating_points):
+    for place, point in enumerate(entry.test.operating_points):
         matrix = None
         if not isinstance(point.confusion, Hidden):
             figure = confusion_matrix(point.confusion, entry.data.classes)
-            matrix = picture(figure, f"{entry.key}-matrix-{number}")
+            matrix = picture(figure, f"{entry.key}-matrix-{place}")
         points.append({**point, "matrix": matrix})
     return {"entry": entry, "points": points}
 
@@ -252,11 +257,11 @@ def _panels(main: Group) -> list[dict[str, object]]:
     title_of_rest = "Other and baseline models" if main.study.training else "Models"
     families.append((title_of_rest, {entry.name for entry in main.plain} - paired))
     shown_families: list[dict[str, object]] = []
-    for number, (title, names) in enumerate(families):
+    for place, (title, names) in enumerate(families):
         of_models = [panel(entry) for entry in main.plain if entry.name in names]
         panels = [of_model for of_model in of_models if of_model["pictures"]]
         if panels:
-            key = f"{main.study.name}-family-{number}"
+            key = f"{main.study.name}-family-{place}"
             shown_families.append({"id": key, "title": title, "panels": panels})
     return shown_families
 

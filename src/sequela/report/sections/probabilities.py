@@ -50,10 +50,7 @@ _RANKED = {
     "roc": "ROC curves. Bands are pointwise 95 % intervals. Points mark thresholds.",
     "precision-recall": "Precision-recall curves. Precision depends on how frequent the event is.",
 }
-_DECIDED = (
-    "Net benefit of acting where the prediction exceeds a threshold (Vickers and Elkin 2006). "
-    "A model is useful where its curve is above acting on all and acting on none."
-)
+_DECIDED = "Net benefit of acting above a threshold (Vickers and Elkin 2006)."
 Fit = Callable[[Predictions], Temperature | Isotonic]
 
 
@@ -117,7 +114,7 @@ def confused(entry: Entry, prefix: str) -> Picture | None:
     if isinstance(counts, Hidden):
         return None
     figure = confusion_matrix(counts, entry.data.classes)
-    caption = f"Confusion matrix of {entry.title}: share of each true class by predicted class."
+    caption = "Share of each true class by predicted class."
     return picture(figure, f"{prefix}matrix", caption)
 
 
@@ -153,9 +150,7 @@ def calibrated(entry: Entry, what: str, prefix: str) -> Picture:
     }
     chances = {name: event(variant).chance for name, variant in predictions.items()}
     figure = reliability_curves(curves, chances, event=what, smallest=entry.smallest)
-    caption = f"Calibration of {entry.title}. On the diagonal, events predicted with 30 % "
-    caption += "happen in 30 % of the examples."
-    return picture(figure, f"{prefix}reliability", caption)
+    return picture(figure, f"{prefix}reliability", "Observed share by predicted probability.")
 
 
 def agreement(entry: Entry) -> str:

@@ -53,7 +53,7 @@ def try_(*, out: Path = Path("try")) -> None:
     run = train(_FIRST_MODEL, "bonn", out=folder, resume=is_run(folder))
     page = report(run, out=out / "report.html")
     test, counts = run.test, run.data.counts
-    shares = [test.accuracy, *(test["accuracy_ci"] or ()), max(counts) / sum(counts)]
+    shares = [test["accuracy"], *(test["accuracy_ci"] or ()), max(counts) / sum(counts)]
     right, *interval, guessing = (number(100 * share, ".0f") for share in shares)
     within = f" (95 % interval {' to '.join(interval)})" if interval else ""
     console.print(

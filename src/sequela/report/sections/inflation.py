@@ -16,13 +16,11 @@ from sequela.studies.verdicts import Inflation, inflation
 class Planned:
     """A leak that is run on purpose: the words of its section, its picture and its sentences.
 
-    ``honest`` is the name of the runs without it, where ``{split}`` is their split, and ``leaking``
-    for each kind of leak the name of its runs. ``runs`` ends a sentence with the runs that leak,
-    and ``adds`` begins one with the leak ``{leak}``.
+    ``leaking`` has for each kind of leak the name of its runs. ``runs`` ends a sentence with the
+    runs that leak, and ``adds`` begins one with the leak ``{leak}``.
     """
 
     heading: str
-    honest: str
     leaking: dict[str, str]
     caption: str
     runs: str
@@ -32,7 +30,6 @@ class Planned:
 PLANNED = (
     Planned(
         "How much leakage inflates the score",
-        "by {split}",
         {"recording": "by recording", "row": "by row"},
         "{data}: segments of one recording or session are in both the training and the test set.",
         "the runs that are split otherwise, which leak by design",
@@ -40,7 +37,6 @@ PLANNED = (
     ),
     Planned(
         "How much later information inflates the score",
-        "available at prediction",
         {"hindsight": "whole stay"},
         "{data}: the model reads all information until the end of the stay.",
         "the runs that read information from after the prediction, which leak by design",
@@ -77,9 +73,8 @@ def leaks(honest: Sequence[Entry], leaking: Sequence[Entry]) -> list[Leak]:
             continue
         name = next(iter(leak_plan.leaking)) if len(leak_plan.leaking) == 1 else "split"
         key = f"{first.study.name}-leak-{name}" if first.study else name
-        split = first.run.settings.split
         caption = leak_plan.caption.format(data=first.data.title)
-        drawing = picture(leak_figure(leak_plan, rows, split), f"{key}-picture", caption)
+        drawing = picture(leak_figure(leak_plan, rows), f"{key}-picture", caption)
         leaks_of_runs.append(Leak(key, leak_plan, drawing, _finding(leak_plan, rows)))
     return leaks_of_runs
 
@@ -121,13 +116,12 @@ def _finding(leak_plan: Planned, rows: Sequence[Inflated]) -> str:
     return " ".join(sentences)
 
 
-def leak_figure(leak_plan: Planned, rows: Sequence[Inflated], split: str) -> Figure:
+def leak_figure(leak_plan: Planned, rows: Sequence[Inflated]) -> Figure:
     """Draw the inflation of each model, in comparison with a split that does not leak."""
-    without = leak_plan.honest.format(split=split)
     rows_of_figure = [
         {
             "model": inflated.entry.title,
-            "leak": f"{leak_plan.leaking[inflated.entry.leak]} minus {without}",
+            "leak": leak_plan.leaking[inflated.entry.leak],
             "difference": inflated.by.value,
             "low": inflated.by.interval[0],
             "high": inflated.by.interval[1],

@@ -248,13 +248,10 @@ def _imbalance(entry: Entry) -> dict[str, object]:
 
 
 def _panels(main: Group) -> list[dict[str, object]]:
-    families = [
-        (f"{title}: baseline and improved", {baseline, improved})
-        for title, baseline, improved in main.study.families
-    ]
+    families = [(title, {baseline, improved}) for title, baseline, improved in main.study.families]
     # A family is drawn together, as its question is the difference between two models.
     paired: set[str] = set().union(*(names for _, names in families))
-    title_of_rest = "Other and baseline models" if main.study.training else "Models"
+    title_of_rest = "Other models" if main.study.training else "Models"
     families.append((title_of_rest, {entry.name for entry in main.plain} - paired))
     shown_families: list[dict[str, object]] = []
     for place, (title, names) in enumerate(families):

@@ -275,10 +275,8 @@ def test_the_first_sentence_is_the_conclusion(
     apart = Compared("b", "b", network, Difference(0.1, Interval(low, 1.0, 0.95, "", 9, 80), 0.5))
     compared = {placed.network.entry.key: apart}
     monkeypatch.setattr("sequela.report.sections.standing._apart", lambda *_: compared)
-    rows = {"network": placed.network, "baseline": placed.baseline}
-    values = {"network": network, "baseline": baseline}
-    changed = {name: replace(row, value=values[name]) for name, row in rows.items()}
-    part = replace(placed, **changed)
+    rivals = replace(placed.network, value=network), replace(placed.baseline, value=baseline)
+    part = replace(placed, network=rivals[0], baseline=rivals[1])
     assert conclusion([part]) == answer
     assert conclusion([replace(part, network=None)]) == ""
     monkeypatch.setattr(Group, "quick", True)

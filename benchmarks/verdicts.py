@@ -59,12 +59,12 @@ def only_claims(study: Study) -> Study:
     )
 
 
-def rerun(names: list[str], out: Path, seeds: int) -> Reruns:
+def rerun(names: list[str], out: Path, seeds: range, processes: int | None) -> Reruns:
     """The verdicts of each study with each seed."""
     found: dict[str, Any] = {}
-    for seed in range(seeds):
+    for seed in seeds:
         for name in names:
-            runs = reproduce(out / f"{name}-{seed}", studies=[name], seed=seed)
+            runs = reproduce(out / f"{name}-{seed}", studies=[name], seed=seed, processes=processes)
             study = STUDIES[name]
             cohorts = list(cohorts_of(study, runs).values())
             answers = judge_study(study, cohorts)
@@ -82,7 +82,7 @@ def rerun(names: list[str], out: Path, seeds: int) -> Reruns:
         "version": __version__,
         "date": date.today().isoformat(),
         "machine": f"{platform.machine()} {platform.system()}",
-        "seeds": list(range(seeds)),
+        "seeds": list(seeds),
         "studies": found,
     }
 
@@ -116,14 +116,17 @@ def against(ours: Reruns, theirs: Reruns) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=5, help="how many")
+    parser.add_argument("--first-seed", type=int, default=10)
+    parser.add_argument("--processes", type=int, help="default: one a core")
     parser.add_argument("--studies", nargs="+", default=list(REPORT))
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--against", type=Path)
     said = parser.parse_args()
     for name in said.studies:
         STUDIES[name] = only_claims(STUDIES[name])
-    found = rerun(said.studies, said.out, said.seeds)
+    seeds = range(said.first_seed, said.first_seed + said.seeds)
+    found = rerun(said.studies, said.out, seeds, said.processes)
     say(found)
     if said.against:
         against(found, json.loads(said.against.read_text(encoding="utf-8")))

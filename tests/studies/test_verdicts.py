@@ -249,6 +249,22 @@ def test_no_two_claims_share_a_number() -> None:
         assert {each.statistic for each in claims} <= set(STATISTICS)
 
 
+def test_the_report_has_four_primary_claims() -> None:
+    claims = [*CLAIMS, *STUDIES["mortality"].claims]
+    numbers = {(c.models[-1], c.statistic, c.metric, c.relation) for c in claims if c.primary}
+    rises = {
+        (f"{family}-improved", "change", "accuracy", "above") for family in ("mlp", "cnn", "gru")
+    }
+    assert numbers == rises | {("visits-improved", "level", "auroc", "about")}
+
+
+def test_the_kind_of_a_number_decides_if_it_depends_on_the_share_of_deaths() -> None:
+    for claim_ in STUDIES["mortality"].claims:
+        level = claim_.statistic == "level" and claim_.metric in ("loss", "accuracy")
+        depends = level or claim_.statistic == "recall at 0.5"
+        assert claim_.prevalence == ((0.2, 0.5) if depends else (0.0, 1.0))
+
+
 def test_a_declaration_survives_its_file(tmp_path: Path) -> None:
     path = tmp_path / "claims.toml"
     path.write_text(to_toml(CLAIMS), encoding="utf-8")

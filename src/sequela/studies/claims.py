@@ -34,13 +34,16 @@ class Claim(BaseModel):
     margin: float = Field(
         default=0.0, ge=0, description="How far beyond the value the number may be."
     )
+    primary: bool = Field(
+        default=False, description="One of the few claims whose p-values are corrected together."
+    )
     untestable: tuple[Condition, ...] = Field(
         default=(), description="Conditions that make the claim untestable."
     )
     prevalence: tuple[float, float] = Field(
         default=(0.0, 1.0),
-        description="Share of class 1 in the report, from and to: where the data have another, the "
-        "number is weighted to both.",
+        description="Share of class 1 in the report, from and to, of a number that depends on it: "
+        "where the data have another, the number is weighted to both.",
     )
     fewest: int = Field(
         default=0, ge=0, description="Fewest examples of the rarer class for a test."

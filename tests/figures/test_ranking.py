@@ -147,7 +147,7 @@ def test_a_curve_with_hidden_counts_is_drawn_true_or_not_at_all(
     path = np.linspace(0, len(curve.x) - 1, 20 * len(curve.x))
     whole = np.stack([np.interp(path, np.arange(len(curve.x)), v) for v in (curve.x, curve.y)])
     for (x, y), (next_x, next_y) in pairwise(rows):
-        if x is not None and next_x is not None:
+        if not (x is None or y is None or next_x is None or next_y is None):
             middle = np.array([[(x + next_x) / 2], [(y + next_y) / 2]])
             assert np.hypot(*(whole - middle)).min() < 0.01
     negatives, positives = np.bincount(predictions.label)

@@ -86,8 +86,8 @@ class _Count(str):
     __slots__ = ()
 
     def __format__(self, forms: str) -> str:
-        one, _, several = forms.partition("|")
-        return (one if self == "1" else several) if forms else str(self)
+        singular, _, several = forms.partition("|")
+        return (singular if self == "1" else several) if forms else str(self)
 
 
 def counted(count: int, smallest: int) -> str:

@@ -215,7 +215,7 @@ def _write(audited: Audit, page: Path, smallest: int) -> None:
         inputs=[(PurePath(i.name).name, public(i.taken_for)) for i in audited.inputs],
         audit=audited,
         found=words,
-        kinds=once_each(words),
+        kinds=once_each({**finding} for finding in words),
         severities={finding["check"]: finding["severity"] for finding in words},
         summary=audited.summary,
         limit=SMALLEST_CELL if few and smallest == 1 else None,

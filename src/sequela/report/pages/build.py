@@ -3,16 +3,18 @@
 import hashlib
 from collections.abc import Sequence
 from importlib.metadata import metadata
+from itertools import chain
 from pathlib import Path
 
 from sequela.errors import RunError
 from sequela.files import require_file
 from sequela.integrity.openings import Opening, open_held_out
+from sequela.models.reference import REFERENCE_MODELS
 from sequela.report.page import write_page
 from sequela.report.sections.group import Group
 from sequela.report.sections.part import StudyPart
 from sequela.report.sections.section import SECTIONS
-from sequela.runs.find import Run, find_runs, paths_of
+from sequela.runs.find import SIMPLE, Run, find_runs, is_run, open_run, paths_of
 from sequela.studies.registry import planned_leak, question_of
 from sequela.studies.results import by_study
 from sequela.studies.verdicts import tally
@@ -39,9 +41,11 @@ def build(folders: Sequence[Run], out: Path, hide_below: int | None = None) -> P
         raise RunError("no run to report: name at least one run folder")
     studies = by_study(folders)
     for _, runs in studies:
+        if all(run.settings.model not in REFERENCE_MODELS for run in runs):
+            runs += [open_run(run.path / SIMPLE) for run in runs[:1] if is_run(run.path / SIMPLE)]
         _refuse_mixture(runs)
     # All are logged before any is counted: else a page of the same runs would differ the next time.
-    for folder in folders:
+    for folder in chain.from_iterable(runs for _, runs in studies):
         open_held_out(folder, "report")
     parts = [StudyPart.of(study, runs, hide_below) for study, runs in studies]
     drawn = [

@@ -22,7 +22,7 @@ from sequela.report.sections.inflation import Leak, leaks
 from sequela.report.sections.standing import Row, Standing
 from sequela.report.sections.table_one import TableOne, table_one
 from sequela.report.tripod import Checklist, checklist
-from sequela.runs.find import Run
+from sequela.runs.find import SIMPLE, Run
 from sequela.runs.recipe import variance_in_words
 from sequela.runs.record import DataRecord
 from sequela.studies.registry import question_of
@@ -60,6 +60,7 @@ class StudyPart:
     as_reported: Group | None  # the report's own question, if it was run next to the main one
     improvements: list[str]
     default_model: dict[str, object] | None  # compared with the others
+    trained: int  # the number of models of the main group, without the simple one of a run
     concluded: Row | None  # the default model, or else the best
     shown: Entry  # the same model, also where its number is hidden
     network: Row | None  # the best network of the report, or of all
@@ -93,8 +94,12 @@ class StudyPart:
         networks = [r for r in standing.rows if any(r.entry.name in names for names in families)]
         networks = networks or [row for row in standing.rows if row.entry.is_network]
         baselines = [row for row in standing.rows if not row.entry.is_network]
+        trained = [entry for entry in plain if entry.run.path.name != SIMPLE]
+        if len(trained) == 1:  # a run, and the simple model in its folder
+            concluded = [row for row in standing.rows if row.entry is trained[0]]
         shown = concluded[0].entry if concluded else best
-        judged = judge_study(study, list(cohorts.values())) if len(plain) > 1 else []
+        of_report = [entry for entry in plain if entry.name in study.training]
+        judged = judge_study(study, list(cohorts.values())) if len(of_report) > 1 else []
         testable = any(verdict.verdict != UNTESTABLE for verdict in judged)
         models: dict[str, Entry] = {}
         leaks_of_groups: list[Leak] = []
@@ -118,6 +123,7 @@ class StudyPart:
             as_reported=_as_reported(groups),
             improvements=improvements(study, first),
             default_model=default,
+            trained=len(trained),
             concluded=next(iter(concluded), standing.best),
             shown=shown,
             network=next(iter(networks), None),
@@ -158,8 +164,8 @@ class StudyPart:
             checks.append((True, "no leak found"))
         if self.default_model:
             checks.append((True, "model fixed before training"))
-        elif len(main.plain) > 1:
-            checks.append((False, f"best of {len(main.plain)}, chosen on the test set"))
+        elif self.trained > 1:
+            checks.append((False, f"best of {self.trained}, chosen on the test set"))
         if self.choice:
             checks.append((False, "settings tuned on these data"))
         if main.few_tested:
@@ -208,8 +214,8 @@ class StudyPart:
 
     def role(self, row: Row) -> str:
         """Return why a model is in the picture at the top."""
-        if row is self.concluded and (self.default_model or len(self.main.plain) > 1):
-            return "default" if self.default_model else f"best of {len(self.main.plain)}"
+        if row is self.concluded and (self.default_model or self.trained > 1):
+            return "default" if self.default_model else f"best of {self.trained}"
         if self.testable and row is self.network:
             return self.study.report.removeprefix("the ")
         return "" if row.entry.is_network else "simple"

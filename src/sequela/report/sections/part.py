@@ -172,6 +172,9 @@ class StudyPart:
             checks.append((False, f"{main.tested}: intervals are unreliable"))
         elif main.rarer < self.study.few and not main.too_few:
             checks.append((False, f"{main.rarest}: intervals are wide"))
+        row = self.concluded
+        if row and row.interval and row.interval[0] <= (row.entry.metric.chance or 0):
+            checks.append((False, "may be no better than chance"))
         if main.recurrent:
             checks.append((False, "most sequences have one step, where nothing recurs"))
         checks += [(False, sentence.removesuffix(".")) for sentence in main.opened.damage]

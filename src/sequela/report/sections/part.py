@@ -7,11 +7,9 @@ from markupsafe import Markup
 
 from sequela.cohort.flow import Flow
 from sequela.cost.derivation import render_mathml
-from sequela.disclosure import Hidden
 from sequela.evaluation.metrics import Metric
 from sequela.evaluation.number import number
 from sequela.figures.flow import SplitSet, cohort_flow
-from sequela.figures.matrices import confusion_matrix
 from sequela.figures.traces import traces
 from sequela.report.commands import commands
 from sequela.report.entry import Entry, measures, panel
@@ -72,7 +70,6 @@ class StudyPart:
     table_one: TableOne | None
     flow: Markup | None
     panels: list[dict[str, object]]
-    imbalance: list[dict[str, object]]
     derivations: list[tuple[Entry, Markup]]
     traces: Picture | None
     checklist: Checklist
@@ -135,7 +132,6 @@ class StudyPart:
             table_one=table_one(best),
             flow=_flow(main),
             panels=_panels(main),
-            imbalance=[_imbalance(entry) for entry in (*main.networks, *main.weighted)],
             derivations=list(_derivations(main)),
             traces=_traces(main),
             checklist=checklist(best),
@@ -197,15 +193,12 @@ class StudyPart:
     @property
     def cheapest(self) -> str:
         """The operations of the network and of the simple model, in a sentence."""
-        simple, network = self.baseline, self.network
-        if not (simple and network):
+        rows = [row for row in (self.baseline, self.network) if row]
+        costs = {row.entry.title: row.entry.run.facts.operations for row in rows}
+        if len(costs) < 2 or not all(costs.values()):  # noqa: PLR2004
             return ""
-        few, more = (row.entry.run.facts.operations for row in (simple, network))
-        if not (few and more):
-            return ""
-        ratio = f"{number(max(few, more) / min(few, more), ',.2g')} times the operations"
-        dear, cheap = (network, simple) if more > few else (simple, network)
-        return f"{dear.entry.title} needs {ratio} of {cheap.entry.title}."
+        (cheap, few), (dear, more) = sorted(costs.items(), key=lambda cost: cost[1] or 0)
+        return f"{dear} needs {number((more or 0) / (few or 1), ',.2g')} times the operations of {cheap}."
 
     @property
     def bars(self) -> Standing:
@@ -243,17 +236,6 @@ def _as_reported(groups: Sequence[Group]) -> Group | None:
         g for g in groups[1:] if question_of(g.first) == g.study.reported_question
     )
     return next(groups_as_reported, None)
-
-
-def _imbalance(entry: Entry) -> dict[str, object]:
-    points = []
-    for place, point in enumerate(entry.test.operating_points):
-        matrix = None
-        if not isinstance(point.confusion, Hidden):
-            figure = confusion_matrix(point.confusion, entry.data.classes)
-            matrix = picture(figure, f"{entry.key}-matrix-{place}")
-        points.append({**point, "matrix": matrix})
-    return {"entry": entry, "points": points}
 
 
 def _panels(main: Group) -> list[dict[str, object]]:

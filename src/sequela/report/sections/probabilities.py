@@ -45,6 +45,7 @@ PROMISED = 0.9  # the usual level of conformal prediction: one set of ten may mi
 _SHORT = 0.1  # of the coverage of a class below which a page warns
 _BINARY = 2  # classes of a model with one probability
 _FLAT = 0.02  # all probabilities are nearly equal, so that a slope is meaningless
+_FEW_POINTS = 5  # of a calibration curve, below which its caption says so
 _THRESHOLDS = np.arange(1, 61) / 100
 _RANKED = {
     "roc": "ROC curves. Bands are pointwise 95 % intervals. Points mark thresholds.",
@@ -163,7 +164,11 @@ def calibrated(entry: Entry, what: str, prefix: str) -> Picture:
     }
     chances = {name: event(variant).chance for name, variant in predictions.items()}
     figure = reliability_curves(curves, chances, event=what, smallest=entry.smallest)
-    return picture(figure, f"{prefix}reliability", "Observed share by predicted probability.")
+    caption, points = "Observed share by predicted probability.", len(curves["as trained"].count)
+    if points < _FEW_POINTS:
+        groups_ = "1 group" if points == 1 else f"{points} groups"
+        caption += f" Only {groups_}: few {entry.data.example}s, or few different predictions."
+    return picture(figure, f"{prefix}reliability", caption)
 
 
 def agreement(entry: Entry) -> str:

@@ -194,11 +194,11 @@ class StudyPart:
     def cheapest(self) -> str:
         """The operations of the network and of the simple model, in a sentence."""
         rows = [row for row in (self.baseline, self.network) if row]
-        costs = {row.entry.title: row.entry.run.facts.operations for row in rows}
-        if len(costs) < 2 or not all(costs.values()):  # noqa: PLR2004
+        costs = sorted((row.entry.run.facts.operations or 0, row.entry.title) for row in rows)
+        if len(costs) < 2 or not costs[0][0]:  # noqa: PLR2004
             return ""
-        (cheap, few), (dear, more) = sorted(costs.items(), key=lambda cost: cost[1] or 0)
-        return f"{dear} needs {number((more or 0) / (few or 1), ',.2g')} times the operations of {cheap}."
+        (few, cheap), (more, dear) = costs
+        return f"{dear} needs {number(more / few, ',.2g')} times the operations of {cheap}."
 
     @property
     def bars(self) -> Standing:

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from importlib.metadata import metadata
 from pathlib import Path
 
+from sequela.config import RunSettings
 from sequela.errors import RunError
 from sequela.files import require_file
 from sequela.integrity.openings import Opening, open_held_out
+from sequela.models.registry import MODELS
 from sequela.report.page import write_page
 from sequela.report.picture import HALF, WIDE
 from sequela.report.sections.group import Group
@@ -30,10 +32,16 @@ def report(
     return build(find_runs(paths_of(runs)), Path(out), hide_below).resolve()
 
 
-def build(folders: Sequence[Run], out: Path, hide_below: int | None = None) -> Path:
+def build(
+    folders: Sequence[Run],
+    out: Path,
+    hide_below: int | None = None,
+    awaited: Sequence[RunSettings] = (),
+) -> Path:
     """Evaluate runs on their test sets and build their page.
 
-    Runs of one question have the same split.
+    Runs of one question have the same split. While further runs are ``awaited``, the page states
+    this, and reloads itself.
     """
     if not folders:
         raise RunError("no run to report: name at least one run folder")
@@ -62,6 +70,9 @@ def build(folders: Sequence[Run], out: Path, hide_below: int | None = None) -> P
         sections=SECTIONS.values(),
         trust=_provenance(parts),
         documentation=_documentation(),
+        awaited=awaited,
+        finished=len(folders),
+        networks_follow=any(settings.model in MODELS for settings in awaited),
     )
 
 

@@ -63,9 +63,11 @@ class PlannedRun:
 
     @property
     def left(self) -> float:
-        """The seconds of work for the models that are not finished."""
+        """The seconds of work that is left; of a model in training, half is."""
+        if self.complete or not self.path.exists():
+            return 0.0 if self.complete else self.work
         finished = len(list(self.path.glob("*/manifest.json"))) if self.of_many else 0
-        return 0.0 if self.complete else self.work * (1 - finished / self.splits)
+        return self.work * (1 - (finished + 0.5) / self.splits)
 
     @property
     def runs(self) -> list[tuple[Path, RunSettings]]:

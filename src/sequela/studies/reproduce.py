@@ -3,7 +3,7 @@
 import json
 import shutil
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from itertools import chain
@@ -39,7 +39,7 @@ OnLook = Callable[[Sequence[PoolJob], int], None]
 OnPage = Callable[[Sequence[Run], Sequence[RunSettings]], object]
 """A callback with the evaluated runs, and the settings of the runs that are not finished."""
 _BEFORE_A_PAGE = 45.0  # seconds: a shorter study has only its last page
-_SHARE_OF_PAGES = 0.06  # of the processor time so far, for pages of an unfinished study
+_SHARE_OF_PAGES = 0.03  # of the processor time so far: above it, a next page has to wait
 _QUICK_SHARE = 0.1  # of the usual training time, in a quick study
 
 
@@ -87,8 +87,8 @@ def reproduce(
         with writing(out):
             for name in studies:
                 _declare(out, STUDIES[name])
-        count, opened = processes or joblib.cpu_count(), dict[Path, Run]()
-        started, shown, spent, last = time.monotonic(), 0, 0.0, 0.0
+        opened, baselines = dict[Path, Run](), {run.path for run in runs if not any(_late(run))}
+        count, started, shown, spent = processes or joblib.cpu_count(), time.monotonic(), 0, 0.0
 
         def write() -> list[Run]:
             folders = in_order([*opened.values()])
@@ -108,25 +108,16 @@ def reproduce(
                     opened[run_plan.path] = open_run(run_plan.path)
                     on_run(opened[run_plan.path], len(opened), len(runs))
                 on_look(jobs, count)
-                elapsed = time.monotonic() - started
-                is_paid = spent + last <= _SHARE_OF_PAGES * elapsed * count
-                is_new = shown < len(opened) < len(runs) and _with_baselines(runs, opened)
-                if is_new and is_paid and elapsed > _BEFORE_A_PAGE:
+                elapsed, is_new = time.monotonic() - started, shown < len(opened) < len(runs)
+                is_early = elapsed < _BEFORE_A_PAGE or not baselines <= opened.keys()
+                if is_new and not is_early and spent <= _SHARE_OF_PAGES * elapsed * count:
                     before, shown = time.process_time(), len(opened)
                     write()
-                    last = time.process_time() - before
-                    spent += last
+                    spent += time.process_time() - before
         folders = write()
         shutil.rmtree(work)
         seal(out)
     return folders
-
-
-def _with_baselines(runs: Sequence[PlannedRun], opened: Collection[Path]) -> bool:
-    """Return ``True`` if the results of all baseline models are there, or all if there are none."""
-    results = [run for run in runs if not _late(run)[0]]
-    baselines = [run for run in results if not _late(run)[1]]
-    return all(run.path in opened for run in baselines or results)
 
 
 def _turn(job: PoolJob) -> tuple[bool, bool, float]:

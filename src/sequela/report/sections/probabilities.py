@@ -95,13 +95,21 @@ def ranked(entries: Sequence[Entry], what: str, prefix: str) -> list[Picture]:
         }
         areas = {s.title: as_written(s.test, metric.key) for s in entries if metric.key in s.test}
         figure = ranking(curves, event=what, chosen=thresholds, areas=areas, areas_are=areas_are)
-        pictures.append(picture(figure, f"{prefix}{name}", _RANKED[name]))
+        caption = _RANKED[name] + _gaps([curve.x for curve in curves.values()], entries[0])
+        pictures.append(picture(figure, f"{prefix}{name}", caption))
     return pictures
 
 
 @lru_cache(maxsize=64)  # the pages of an unfinished study have the same curves
 def _mean_curve(run: Run, of_many: Callable[..., Curve]) -> Curve:
     return of_many(judged(run.runs), _rng(run), bootstrap_of(run.first))
+
+
+def _gaps(drawn: Sequence[NDArray[np.float64]], entry: Entry) -> str:
+    """Return the sentence of a caption on what was left out of the curves (NaN)."""
+    if not any(np.isnan(values).any() for values in drawn):
+        return ""
+    return f" Curves have gaps where a point would count fewer than {entry.smallest} people."
 
 
 def one_against_rest(entry: Entry, prefix: str) -> Picture:
@@ -114,6 +122,7 @@ def one_against_rest(entry: Entry, prefix: str) -> Picture:
     }
     figure = ranking(curves, event="one class against the rest")
     caption = f"{entry.title}: ROC curve of each class against all others together."
+    caption += _gaps([curve.x for curve in curves.values()], entry)
     return picture(figure, f"{prefix}roc", caption)
 
 
@@ -133,14 +142,18 @@ def _thresholds(run: Run) -> float | list[float]:
 
 
 def decided(entries: Sequence[Entry], what: str, prefix: str) -> Picture | None:
-    """Draw decision curves of models, at the thresholds that count no small number of people."""
-    # One set of thresholds for all curves: a gap in one curve would reveal where few people are.
+    """Draw decision curves of models, with gaps at thresholds that count few people."""
+    # The gaps are in all curves: one in a single curve would reveal where few people are.
     allowed = [counts_no_few(held_out(s.run), _THRESHOLDS, s.smallest) for s in entries]
-    at = _THRESHOLDS[np.all(allowed, axis=0)]
-    if not at.size:
+    shown = np.all(allowed, axis=0)
+    if not shown.any():
         return None
-    curves = {s.title: net_benefit(held_out(s.run), _rng(s.run), thresholds=at) for s in entries}
-    return picture(decision_curves(curves, event=what), f"{prefix}decision", _DECIDED)
+    curves = {
+        s.title: net_benefit(held_out(s.run), _rng(s.run), thresholds=_THRESHOLDS).where(shown)
+        for s in entries
+    }
+    caption = _DECIDED + _gaps([np.where(shown, 0, np.nan)], entries[0])
+    return picture(decision_curves(curves, event=what), f"{prefix}decision", caption)
 
 
 def calibrated(entry: Entry, what: str, prefix: str) -> Picture:

@@ -240,7 +240,9 @@ def _jobs(
             repeats = study.repeats if folds and not quick else 1
             seeds_ = 1 if quick or study.shows_leak(settings.split) else study.seeds
             seconds = study.seconds.get(settings.model, PlannedRun.seconds) * size
-            planned_runs.append(PlannedRun(folder / name, settings, folds, repeats, seeds_, seconds))
+            planned_runs.append(
+                PlannedRun(folder / name, settings, folds, repeats, seeds_, seconds)
+            )
         jobs += [
             PoolJob(group, roots.get(question[0]), work if flow else None, out)
             for group in _together(planned_runs)

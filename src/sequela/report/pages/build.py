@@ -57,6 +57,7 @@ def build(
     ]
     judged = [verdict for part in parts for verdict in part.judged]
     reports = dict.fromkeys(part.study.report for part in parts if part.testable)
+    follow = any(settings.model in MODELS for settings in awaited)
     title = " and ".join(part.study.heading for part in parts)
     if reports:
         title = f"{' and '.join(reports)}, tested again"
@@ -67,14 +68,14 @@ def build(
         parts=parts,
         pictures=[pair for pair in zip(drawn, parts, strict=True) if pair[0]],
         tally=(len(judged), tally(judged)) if judged else None,
-        conclusion=_conclusion(parts),
+        conclusion="" if follow else _conclusion(parts),
         checks=_checks(parts),
         sections=list(SECTIONS.values()),
         trust=_provenance(parts),
         documentation=_documentation(),
         awaited=awaited,
         finished=len(folders),
-        networks_follow=any(settings.model in MODELS for settings in awaited),
+        networks_follow=follow,
     )
 
 

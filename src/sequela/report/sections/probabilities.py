@@ -185,7 +185,7 @@ def agreement(entry: Entry) -> str:
         return f"{in_words.rpartition(': ')[2].capitalize()}."
     beyond = _or_none(calibration_error, predictions)
     if not beyond:
-        return "" if beyond is None else "Predicted and observed frequencies differ only by chance."
+        return "" if beyond is None else "Predicted and observed shares differ no more than by chance."
     return f"Predictions are off by {number(100 * beyond, '.1f')} points beyond chance."
 
 
@@ -340,8 +340,9 @@ def alarms(entry: Entry) -> dict[str, float] | None:
         return None
     # Natural frequencies are easier than rates (Gigerenzer and Hoffrage 1995).
     (_, false), (missed, true) = np.array(confusion) * 100 / np.sum(confusion)
-    parts = (false, true) if min(false, true) < 1 else (round(false), round(true))
-    return {"false": false, "missed": missed, "true": true, "alarms": sum(parts)}
+    # Rounded parts would not add up to their rounded sum.
+    total = round(false) + round(true) if min(false, true) >= 1 else false + true
+    return {"false": false, "missed": missed, "true": true, "alarms": total}
 
 
 def content(entries: Sequence[Entry], best: Entry, prefix: str) -> Mapping[str, object]:

@@ -230,7 +230,6 @@ def test_on_the_page_of_recordings(runs: Path, study: Path, tmp_path: Path) -> N
             "<th>Belief in the truth (95 % interval)</th>",
             "<th>calm</th><th>spindles</th><th>arousal</th>",
             "features:bands: Power of four bands",
-            "Our models: learning curves",
             "It believes.",
             '<td data-label="Claimed">above 0.1</td>',
             "The cap was loose.",

@@ -131,7 +131,7 @@ class StudyPart:
             models=list(models.values()),
             table_one=table_one(best),
             flow=_flow(main),
-            panels=_panels(main),
+            panels=[of_model for of_model in map(panel, plain) if of_model["pictures"]],
             derivations=list(_derivations(main)),
             traces=_traces(main),
             checklist=checklist(best),
@@ -236,22 +236,6 @@ def _as_reported(groups: Sequence[Group]) -> Group | None:
         g for g in groups[1:] if question_of(g.first) == g.study.reported_question
     )
     return next(groups_as_reported, None)
-
-
-def _panels(main: Group) -> list[dict[str, object]]:
-    families = [(title, {baseline, improved}) for title, baseline, improved in main.study.families]
-    # A family is drawn together, as its question is the difference between two models.
-    paired: set[str] = set().union(*(names for _, names in families))
-    title_of_rest = "Other models" if main.study.training else "Models"
-    families.append((title_of_rest, {entry.name for entry in main.plain} - paired))
-    shown_families: list[dict[str, object]] = []
-    for place, (title, names) in enumerate(families):
-        of_models = [panel(entry) for entry in main.plain if entry.name in names]
-        panels = [of_model for of_model in of_models if of_model["pictures"]]
-        if panels:
-            key = f"{main.study.name}-family-{place}"
-            shown_families.append({"id": key, "title": title, "panels": panels})
-    return shown_families
 
 
 def _traces(main: Group) -> Picture | None:

@@ -185,7 +185,7 @@ def agreement(entry: Entry) -> str:
         return f"{in_words.rpartition(': ')[2].capitalize()}."
     beyond = _or_none(calibration_error, predictions)
     if not beyond:
-        return "" if beyond is None else "Predicted and observed shares differ no more than by chance."
+        return "" if beyond is None else "Predicted and observed shares agree up to chance."
     return f"Predictions are off by {number(100 * beyond, '.1f')} points beyond chance."
 
 

@@ -59,7 +59,7 @@ def build(
     drawn = [
         part.standing.against_operations(f"{part.study.name}-models-picture") for part in parts
     ]
-    judged = [verdict for part in parts for verdict in part.judged]
+    judged = list(chain.from_iterable(part.judged for part in parts))
     reports = dict.fromkeys(part.study.report for part in parts if part.testable)
     follow = any(settings.model in MODELS for settings in awaited)
     title = " and ".join(part.study.heading for part in parts)

@@ -87,10 +87,10 @@ def test_a_leak_is_a_difference_in_points_or_as_it_is(checked: Checked) -> None:
     ]
     drawn = set(checked(leak(rows)))
     assert {"by row minus by session", "MLP", "+20"} <= drawn
-    assert "difference in accuracy on the test set, percentage points" in drawn
+    assert "added accuracy, percentage points" in drawn
     assert "MLP, by row minus by session: +10 (0 to +30)" in leak(rows).alt
     figure = leak(rows[:1], metric="auroc")
-    assert {"difference in AUROC on the test set", "+0.20"} <= set(checked(figure))
+    assert {"added AUROC", "+0.20"} <= set(checked(figure))
     assert "MLP, by recording minus by session: +0.10 (0.00 to +0.20)" in figure.alt
     assert figure.rows == rows[:1]
 

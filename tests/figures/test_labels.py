@@ -75,7 +75,7 @@ def ranked(models: int) -> Figure:
         f"Model {n}": roc_curve(two_classes(score, label), rng, Bootstrap(resamples=20))
         for n, score in enumerate(scores)
     }
-    return ranking(curves, event="death", chosen={name: 0.4 for name in curves})
+    return ranking(curves, event="death", chosen=dict.fromkeys(curves, 0.4))
 
 
 DRAWN: dict[str, Callable[[int], Figure]] = {

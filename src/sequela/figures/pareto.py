@@ -79,7 +79,8 @@ def accuracy_against_operations(
         scale=alt.Scale(zero=False, nice=False, padding=6),
     )
     fill = alt.FillValue(PAPER, condition={"test": "datum.front", "value": FIRST})
-    style = {"fill": fill, "color": alt.ColorValue(FIRST), "description": alt.Description("hover:N")}
+    hover = alt.Description("hover:N")
+    style = {"fill": fill, "color": alt.ColorValue(FIRST), "description": hover}
     panels = []
     for x, axis in ((score, alt.Axis(grid=True)), (_operations(data, example), None)):
         y = alt.Y("model:N", sort=[row["model"] for row in data], title=None, axis=axis)
@@ -130,7 +131,7 @@ def _hover(row: Row, form: str) -> str:
 
 
 def _ticks(counts: Sequence[int]) -> list[float]:
-    """Return two powers of ten within the numbers of operations, or their ends if they are close."""
+    """Return two powers of ten among the operations, or the fewest if they are close."""
     if not counts:
         return []
     least, most = (math.log10(end) for end in (min(counts), max(counts)))

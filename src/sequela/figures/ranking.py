@@ -91,7 +91,7 @@ def ranking(
         of_curve = _rows(curve, look, (chosen or {}).get(name))
         rows += [{"model": name, **row} for row in of_curve]
     labelled = [{"label": labels[row["model"]], **row} for row in rows]
-    layers = [
+    layers: list[alt.Chart | alt.LayerChart] = [
         _chance(first),
         *series.bands(labelled, _axes(look, "low")),
         series.lines([row for row in labelled if row["what"] == "curve"], _axes(look)),

@@ -93,7 +93,7 @@ def test_six_options_come_first(command: str, most_used: set[str], output_of: Ou
     [
         ("--data table", {"--folds", "--horizons", "--id", "--label", "--classes", "--omit"}),
         ("--data=signals", {"--subject", "--label", "--channels", "--window", "--events"}),
-        ("--data eicu", {"--task", "--hours", "--days", "--horizons", "--inputs", "--epochs"}),
+        ("--data eicu", {"--task", "--hours", "--horizons", "--inputs", "--epochs"}),
         ("--data bonn", {"--split", "--segment", "--seed", "--batch-size", "--learning-rate"}),
     ],
 )

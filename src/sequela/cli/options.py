@@ -37,15 +37,7 @@ _MOST_USED: dict[str, tuple[str, ...]] = {
     "table": ("folds", "horizons_days", "id", "label", "classes", "omit", "format"),
     "signals": ("folds", "epochs", "subject", "label", "channels", "window", "events"),
     Modality.EEG: ("split", "seed", "segment", "folds", "epochs", "batch_size", "learning_rate"),
-    Modality.RECORDS: (
-        "folds",
-        "epochs",
-        "task",
-        "hours",
-        "horizon_days",
-        "horizons_days",
-        "inputs",
-    ),
+    Modality.RECORDS: ("folds", "seed", "epochs", "task", "hours", "horizons_days", "inputs"),
 }
 """The options that are used most, next to data, root and out, by kind of data."""
 

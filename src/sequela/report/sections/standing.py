@@ -90,16 +90,6 @@ class Standing:
         return next((row for row in self.simpler if row.as_good), None)
 
     @property
-    def unbeaten(self) -> Row | None:
-        """The best baseline model, where no network is clearly better."""
-        references = [row for row in self.rows if not row.entry.is_network]
-        networks = [row for row in self.rows if row.entry.is_network]
-        if not (references and networks):
-            return None
-        first = references[0]
-        return first if first is self.best or first.as_good else None
-
-    @property
     def beats_simpler(self) -> bool:
         """``True`` if the interval of its difference from every simpler model excludes zero."""
         apart = [row.apart for row in self.simpler if row.apart and row.apart.difference]

@@ -224,7 +224,7 @@ def test_on_the_page_of_recordings(runs: Path, study: Path, tmp_path: Path) -> N
         for said in (
             "What happens in a night",
             "The class of a 1.50 s segment of EEG: calm, spindles or arousal",
-            "Nights of our sleep laboratory, 36 recordings, 360 segments of 150 samples",
+            "Nights of our sleep laboratory: 36 recordings, 360 segments of 150 samples",
             "Band net",
             "Nearest centre",
             "<th>Belief in the truth (95 % interval)</th>",

@@ -56,7 +56,7 @@ def build(
     for folder in chain.from_iterable(runs for _, runs in studies):
         open_held_out(folder, "report")
     parts = [StudyPart.of(study, runs, hide_below) for study, runs in studies]
-    drawn = [
+    pictures = [
         part.standing.against_operations(f"{part.study.name}-models-picture") for part in parts
     ]
     judged = list(chain.from_iterable(part.judged for part in parts))
@@ -70,7 +70,7 @@ def build(
         out,
         title=title[:1].upper() + title[1:],
         parts=parts,
-        pictures=[pair for pair in zip(drawn, parts, strict=True) if pair[0]],
+        pictures=[pair for pair in zip(pictures, parts, strict=True) if pair[0]],
         tally=(len(judged), tally(judged)) if judged else None,
         conclusion="" if follow else _conclusion(parts),
         checks=_checks(parts),
@@ -121,8 +121,8 @@ def _checks(parts: Sequence[StudyPart]) -> list[tuple[bool, str, str]]:
     for part in parts:
         for check in part.checks:
             titles.setdefault(check, []).append(part.study.title)
-    whole = " and ".join(dict.fromkeys(filter(None, (part.whole for part in parts))))
-    titles |= {(True, f"{whole} kept apart"): [part.study.title for part in parts]} if whole else {}
+    units = " and ".join(dict.fromkeys(filter(None, (part.units for part in parts))))
+    titles |= {(True, f"{units} kept apart"): [part.study.title for part in parts]} if units else {}
     return [
         (is_good, text, "" if len(names) == len(parts) else ", ".join(names))
         for (is_good, text), names in sorted(titles.items(), key=lambda item: not item[0][0])

@@ -60,7 +60,7 @@ class StudyPart:
     default_model: dict[str, object] | None  # compared with the others
     trained: int  # the number of models of the main group, without the simple one of a run
     concluded: Row | None  # the default model, or else the best
-    shown: Entry  # the same model, also where its number is hidden
+    entry: Entry  # the same model, also where its number is hidden
     network: Row | None  # the best network of the report, or of all
     baseline: Row | None  # the best baseline model
     leaks: list[Leak]  # run on purpose
@@ -94,9 +94,8 @@ class StudyPart:
         trained = [entry for entry in plain if entry.run.path.name != SIMPLE]
         if len(trained) == 1:  # a run, and the simple model in its folder
             concluded = [row for row in standing.rows if row.entry is trained[0]]
-        shown = concluded[0].entry if concluded else best
-        of_report = [entry for entry in plain if entry.name in study.training]
-        judged = judge_study(study, list(cohorts.values())) if len(of_report) > 1 else []
+        entry = concluded[0].entry if concluded else best
+        judged = judge_study(study, list(cohorts.values())) if len(trained) > 1 else []
         testable = any(verdict.verdict != UNTESTABLE for verdict in judged)
         models: dict[str, Entry] = {}
         leaks_of_groups: list[Leak] = []
@@ -122,12 +121,12 @@ class StudyPart:
             default_model=default,
             trained=len(trained),
             concluded=next(iter(concluded), standing.best),
-            shown=shown,
+            entry=entry,
             network=next(iter(networks), None),
             baseline=next(iter(baselines), None),
             leaks=leaks_of_groups,
-            risk=risk.content(plain, shown, prefix) if best.timed else None,
-            probabilities=None if best.timed else probabilities.content(plain, shown, prefix),
+            risk=risk.content(plain, entry, prefix) if best.timed else None,
+            probabilities=None if best.timed else probabilities.content(plain, entry, prefix),
             models=list(models.values()),
             table_one=table_one(best),
             flow=_flow(main),
@@ -179,11 +178,11 @@ class StudyPart:
         return checks
 
     @property
-    def whole(self) -> str:
+    def units(self) -> str:
         """The units that are in one set each, in the plural; empty if a leak was found."""
         people = {"subject": "patients" if self.main.data.outcome else "people"}
-        whole = self.main.split.whole
-        return "" if self.main.leak else people.get(whole, f"{whole}s")
+        unit = self.main.split.whole
+        return "" if self.main.leak else people.get(unit, f"{unit}s")
 
     @property
     def many(self) -> bool:
@@ -204,8 +203,8 @@ class StudyPart:
     def bars(self) -> Standing:
         """The models of the picture at the top: that of the page, a simple one, and a network."""
         simple = None if self.network else self.standing.simplest
-        chosen = (self.concluded, self.baseline, self.network, simple)
-        rows = tuple(row for row in self.standing.rows if any(row is other for other in chosen))
+        candidates = (self.concluded, self.baseline, self.network, simple)
+        rows = tuple(row for row in self.standing.rows if any(row is model for model in candidates))
         return replace(self.standing, rows=rows)
 
     def role(self, row: Row) -> str:

@@ -1,10 +1,11 @@
 """Judge the claims of a study; compare its default and improved models, and leaks.
 
 Each claim is one number that is about, below or above a value. Its interval is for the training
-procedure on new groups (:mod:`sequela.evaluation.recipe`). The interval alone gives *supported*,
-*contradicted* or *open*. A claim is also *settled* if it stays so after Holm's correction for all
-claims of the study that can be tested, at 0.05: then it holds or does not hold, else it is
-inconclusive. A claim about a value is settled by two one-sided tests (Schuirmann 1987).
+procedure on new groups (:mod:`sequela.evaluation.recipe`). Its 90 % interval supports a claim,
+contradicts it, or does neither, each wrongly in at most 5 % of studies; a claim about a value is
+then two one-sided tests (Schuirmann 1987). For the primary claims of a report, or all claims if
+none is primary, Holm's correction makes that 5 % for all of them together: then a claim holds or
+does not hold. A claim without an answer gets the reason for that: see ``Verdict``.
 The default model was fixed before any training (:mod:`sequela.models.defaults`).
 """
 
@@ -13,8 +14,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.resources import files
+from itertools import chain
 
 import numpy as np
+from scipy import stats
 
 from sequela.analysis.compare import Compared, compare_opened, over_models
 from sequela.errors import DataError
@@ -22,7 +25,7 @@ from sequela.evaluation.comparison import Difference, holm, paired_difference
 from sequela.evaluation.external import difference
 from sequela.evaluation.intervals import Estimate, Interval
 from sequela.evaluation.metrics import Metric, headline, named
-from sequela.evaluation.number import number
+from sequela.evaluation.number import number, plural
 from sequela.evaluation.predictions import Predictions, joined
 from sequela.evaluation.recipe import RecipeNumber
 from sequela.evaluation.statistic import Statistic
@@ -33,42 +36,53 @@ from sequela.models.registry import title_of
 from sequela.runs.find import Run
 from sequela.runs.recipe import bootstrap_of, judged, over_runs
 from sequela.studies.claims import Claim, Condition
-from sequela.studies.registry import planned_leak, question_of
+from sequela.studies.registry import STUDIES, planned_leak, question_of
 from sequela.studies.statistics import number_of
 from sequela.studies.study import Study
 from sequela.version import __version__
 
 HOLDS = "holds"
 FAILS = "does not hold"
-UNKNOWN = "inconclusive"
-UNTESTABLE = "not testable here"
-ANSWERS = (HOLDS, FAILS, UNKNOWN, UNTESTABLE)
 SUPPORTED = "supported"
 CONTRADICTED = "contradicted"
+UNDECIDABLE = "cannot be decided"
+DEPENDS = "depends on prevalence"
+UNSTABLE = "unstable"
 OPEN = "open"
-LEVEL = 0.05  # the p-value, corrected for the number of claims, below which a claim is settled
+UNTESTABLE = "not testable here"
+CORRECTED = {SUPPORTED: HOLDS, CONTRADICTED: FAILS}
+"""The answer of an interval, and that of a corrected test."""
+WITH_ANSWER = (HOLDS, FAILS, SUPPORTED, CONTRADICTED)
+ANSWERS = (*WITH_ANSWER, UNDECIDABLE, DEPENDS, UNSTABLE, OPEN, UNTESTABLE)
+LEVEL = 0.05  # the highest probability of a wrong answer, for one claim or corrected for several
+LEAST_POWER = 0.5  # a claim without an answer can be decided if its power is not lower
+LEAST_AGREEMENT = 0.8  # the lowest share of reruns with an answer for it to be shown
 RERUNS = "reruns.json"
 SAME_DATA = ("name", "examples", "counts")
 """The facts about data that must be equal for verdicts to be comparable."""
-_SETTLED = {SUPPORTED: HOLDS, CONTRADICTED: FAILS}
-_REASONS = {
-    SUPPORTED: "The interval supports it",
-    CONTRADICTED: "The interval contradicts it",
-    OPEN: "The interval includes both answers.",
-}
+_REASONS = {SUPPORTED: "supports it", CONTRADICTED: "contradicts it", OPEN: "includes both answers"}
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The verdict on a claim, one of ``ANSWERS``.
+    """The verdict on a claim: the first of these that is true of it.
 
-    The reason is what the interval and the p-value show, or why the claim cannot be tested. From
-    the 95 % interval alone it is ``supported``, ``contradicted`` or ``open``, or ``not testable
-    here``. The number with its interval and the number as claimed are empty where there is none.
+    - ``not testable here``: the data or runs lack what the claim is about.
+    - ``unstable``: fewer than 4 of 5 reruns have the answer of this run, or none if it has none.
+    - ``holds``, ``does not hold``: the corrected p-value of a primary claim is below 0.05.
+    - ``supported``, ``contradicted``: the 90 % interval of another claim is, or is not, as claimed.
+    - ``depends on prevalence``: the data have another prevalence than the report, and weighted to
+      both ends of the report's range, the intervals do not give one answer.
+    - ``cannot be decided``: the power is below 50 % where the number is exactly the claimed value.
+    - ``open``: the interval includes both answers.
+
+    The ``interval_verdict``, ``supported``, ``contradicted`` or ``open``, is from the 90 % interval
+    alone. The ``label`` is the verdict in words. The number with its interval and the number as
+    claimed are empty where there is none.
 
     The verdict is on the study's own question and split. ``by_row`` is that on a split by row,
     which leaks, and ``as_reported`` that on the report's own question. ``reruns`` are the number of
-    reruns with other seeds that gave the same verdict on the same data, and their total; ``None``
+    reruns with other seeds that gave the same answer on the same data, and their total; ``None``
     where that was not measured, or for quick runs.
     """
 
@@ -78,6 +92,7 @@ class Verdict:
     interval_verdict: str = UNTESTABLE
     measured: str = ""
     claimed: str = ""
+    label: str = ""
     by_row: "Verdict | None" = None
     as_reported: "Verdict | None" = None
     reruns: tuple[int, int] | None = None
@@ -94,6 +109,7 @@ class Verdict:
         record: dict[str, object] = {
             "id": self.claim.id,
             "claim": self.claim.claim,
+            "primary": self.claim.primary,
             "verdict": self.verdict,
             "interval_verdict": self.interval_verdict,
             "why": self.why,
@@ -125,7 +141,8 @@ class _Tested:
             def of(fold: int, part: str) -> Statistic:
                 return form.make(claim, folds[fold], part, share)
 
-            (measured,) = over_runs(runs[0].runs, of, paired=form.paired)
+            level = 1 - 2 * LEVEL  # LEVEL on each side
+            (measured,) = over_runs(runs[0].runs, of, paired=form.paired, level=level)
             return measured
 
         return cls(claim, tuple((measure(share), share) for share in shares))
@@ -158,42 +175,40 @@ class _Tested:
 
     @property
     def p_value(self) -> float:
-        """The largest p-value against the claim's bounds; 1 where the claim is open.
+        """The one-sided p-value against the nearer bound; 1 where the claim is open.
 
-        It is two-sided for one bound. For two bounds it is one-sided: a number is within both if it
-        is above the lower and below the upper one, and outside if it is beyond the nearer.
+        A number is within two bounds if both one-sided tests reject, so the larger p-value counts.
         """
         if self.answer == OPEN:
             return 1.0
         bounds = [bound for bound in self.bounds if np.isfinite(bound)]
-        largest = 0.0
-        for measured, _ in self.numbers:
-            p_values = [measured.p_value(bound) for bound in bounds]
-            if len(bounds) == 1:
-                p_value = p_values[0]
-            # Two one-sided tests (Schuirmann 1987): the number is within both bounds if each test
-            # rejects, so the larger p-value counts. Half of a two-sided p-value is that of the
-            # nearer side.
-            elif bounds[0] < measured.value < bounds[1]:
-                p_value = max(p_values) / 2
-            else:
-                p_value = p_values[int(measured.value >= bounds[1])] / 2
-            largest = max(largest, p_value)
-        return largest
+        return max(m.p_value(bound) / 2 for m, _ in self.numbers for bound in bounds)
+
+    @property
+    def power(self) -> float:
+        """The probability that the interval supports a claim whose value is exactly right.
+
+        It is 1 for a claim without a margin: such a claim names the bound, and no value beyond it.
+        """
+        interval = self.numbers[0][0].interval
+        if interval is None:
+            return 0.0
+        if not self.claim.margin:
+            return 1.0
+        z = stats.norm.isf(LEVEL)
+        error = (interval.high - interval.low) / (2 * z)
+        missed = stats.norm.sf(self.claim.margin / error - z) if error else 0.0
+        return max(0.0, 1 - float(missed) * (2 if self.claim.relation == "about" else 1))
 
     def in_words(self) -> str:
         """Format the number with its interval, at each prevalence that it was weighted to."""
-        claim, scale, words = self.claim, number_of(self.claim).scale(self.claim), []
+        scale, words = number_of(self.claim).scale(self.claim), []
         for measured, prevalence in self.numbers:
-            text, interval, outside = scale.of(measured.value), measured.interval, False
+            text, interval = scale.of(measured.value), measured.interval
             if interval:
-                text += f" (95 % interval {scale.of(interval.low, interval.high)})"
-                outside = not interval.low <= claim.value <= interval.high
+                text += f" (90 % interval {scale.of(interval.low, interval.high)})"
             if prevalence is not None:
                 text += f" at a prevalence of {100 * prevalence:.0f} %"
-            # The interval may be within the margin though the value is outside.
-            if claim.relation == "about" and outside and self._answer(interval) == OPEN:
-                text += " (the claimed value is outside)"
             words.append(text)
         return " and ".join(words)
 
@@ -207,10 +222,13 @@ def judge_study(study: Study, cohorts: Sequence[Sequence[Run]]) -> list[Verdict]
     cohorts_as_reported = (
         runs for runs in further if question_of(runs[0]) == study.reported_question
     )
+    # A report may have primary claims in several studies, which are corrected together.
+    of_report = {s.claims for s in STUDIES.values() if s.citation == study.citation != ""}
+    family = sum(claim.primary for claim in chain(*{study.claims} | of_report))
     # The report's question may leak by its split, as the report did; hindsight is our own control.
     reported = [run for run in next(cohorts_as_reported, []) if planned_leak(run) != "hindsight"]
     by_row, as_reported = (
-        {verdict.claim.id: verdict for verdict in judge(study.claims, runs)} if runs else {}
+        {verdict.claim.id: verdict for verdict in judge(study.claims, runs, family)} if runs else {}
         for runs in (_by_model(main, "row"), _by_model(reported, *map(planned_leak, reported)))
     )
     # Quick runs were not trained as the study's reruns were.
@@ -219,19 +237,31 @@ def judge_study(study: Study, cohorts: Sequence[Sequence[Run]]) -> list[Verdict]
     )
     data = next(iter(honest.values())).data
     reruns = measured_reruns(study.name, data) if as_rerun else {}
-    verdicts = []
-    for verdict in judge(study.claims, honest):
-        claim = verdict.claim.id
-        again = reruns.get(claim)
-        verdicts.append(
-            replace(
-                verdict,
-                by_row=by_row.get(claim),
-                as_reported=as_reported.get(claim),
-                reruns=(again.count(verdict.verdict), len(again)) if again else None,
-            )
+    return [
+        replace(
+            _among_reruns(verdict, reruns.get(verdict.claim.id, [])),
+            by_row=by_row.get(verdict.claim.id),
+            as_reported=as_reported.get(verdict.claim.id),
         )
-    return verdicts
+        for verdict in judge(study.claims, honest, family)
+    ]
+
+
+def _among_reruns(verdict: Verdict, reruns: Sequence[str]) -> Verdict:
+    """Compare a verdict with those of reruns: without enough agreement it is unstable."""
+    if not reruns:
+        return verdict
+    # Reasons for having no answer may change with the seed; that there is none counts as the same.
+    same = [_answer_in(other) for other in reruns].count(_answer_in(verdict.verdict))
+    verdict = replace(verdict, reruns=(same, len(reruns)))
+    if verdict.verdict == UNTESTABLE or same >= LEAST_AGREEMENT * len(reruns):
+        return verdict
+    reason = f"{verdict.reason} {same} of {len(reruns)} reruns with other seeds agree."
+    return replace(verdict, verdict=UNSTABLE, label=UNSTABLE, reason=reason)
+
+
+def _answer_in(verdict: str) -> str:
+    return verdict if verdict in WITH_ANSWER else ""
 
 
 def _by_model(runs: Iterable[Run], *leaks: str) -> dict[str, Run]:
@@ -259,46 +289,85 @@ def measured_reruns(study: str, data: Mapping[str, object]) -> dict[str, list[st
     return record["verdicts"] if alike and measured["version"] == __version__ else {}
 
 
-def judge(claims: Sequence[Claim], runs: Mapping[str, Run]) -> list[Verdict]:
-    """Judge all claims of a study, on runs by model name, all on the same split."""
-    reasons = [_why_untestable(claim, runs) for claim in claims]
+def judge(claims: Sequence[Claim], runs: Mapping[str, Run], family: int = 0) -> list[Verdict]:
+    """Judge all claims of a study, on runs by model name, all on the same split.
+
+    ``family`` is the number of primary claims of the report, of which other studies may have some.
+    """
+    reasons = {claim.id: _why_untestable(claim, runs) for claim in claims}
     tested = [
         _Tested.on(claim, [runs[name] for name in claim.models])
-        for claim, reason in zip(claims, reasons, strict=True)
-        if not reason
+        for claim in claims
+        if not reasons[claim.id]
     ]
-    # All claims that can be tested are one family: the chance of any false verdict stays at 0.05.
-    # Claims that cannot be tested are not in the family, as they give no chance of a false verdict.
-    corrected = holm([tested_claim.p_value for tested_claim in tested]).tolist()
-    settled = iter(
-        [_verdict(tested_claim, runs, p) for tested_claim, p in zip(tested, corrected, strict=True)]
-    )
+    # Where no claim is primary, all that can be tested are corrected together.
+    no_primary = not any(claim.primary for claim in claims)
+    primary = [t for t in tested if t.claim.primary or no_primary]
+    # Primary claims that are not tested here count as the least certain ones.
+    p_values = [t.p_value for t in primary] + [1.0] * (family - len(primary))
+    corrected = dict(zip((t.claim.id for t in primary), holm(p_values).tolist(), strict=False))
+    settled = {t.claim.id: _verdict(t, runs, corrected.get(t.claim.id)) for t in tested}
     return [
-        Verdict(claim, UNTESTABLE, reason) if reason else next(settled)
-        for claim, reason in zip(claims, reasons, strict=True)
+        settled.get(claim.id) or Verdict(claim, UNTESTABLE, reasons[claim.id], label=UNTESTABLE)
+        for claim in claims
     ]
 
 
 def tally(verdicts: Sequence[Verdict]) -> str:
-    """Count the answers, in words."""
-    counts = Counter(v.verdict for v in verdicts)
+    """Count the answers, in words, and the claims without one."""
+    counts = Counter(v.verdict if v.verdict in (*WITH_ANSWER, UNTESTABLE) else "" for v in verdicts)
     words = {
         HOLDS: ("holds", "hold"),
         FAILS: ("does not hold", "do not hold"),
-        UNKNOWN: ("is inconclusive", "are inconclusive"),
+        SUPPORTED: ("is supported", "are supported"),
+        CONTRADICTED: ("is contradicted", "are contradicted"),
+        "": ("has no answer", "have no answer"),
         UNTESTABLE: ("cannot be tested here", "cannot be tested here"),
     }
     return ", ".join(
         f"{counts[answer]} {singular if counts[answer] == 1 else plural}"
         for answer, (singular, plural) in words.items()
-        if answer != UNTESTABLE or counts[answer]
+        if counts[answer]
     )
 
 
-def _verdict(tested: _Tested, runs: Mapping[str, Run], p_value: float) -> Verdict:
+def by_chance(verdicts: Sequence[Verdict]) -> str:
+    """Return a sentence on the number of wrong answers by chance among uncorrected claims."""
+    tested = [v.claim.primary for v in verdicts if v.verdict != UNTESTABLE]
+    others = tested.count(False)
+    if not any(v.claim.primary for v in verdicts) or not others:
+        return ""
+    claims = "other claims are" if others > 1 else "other claim is"
+    return (
+        f"The {others} {claims} not corrected: at most {number(LEVEL * others, '.1f')} wrong "
+        "answers among them are expected by chance."
+    )
+
+
+def _verdict(tested: _Tested, runs: Mapping[str, Run], corrected: float | None) -> Verdict:
+    """Judge a tested claim, with its corrected p-value if it is one of several."""
     claim, answer, measured = tested.claim, tested.answer, tested.in_words()
-    # Both are needed: the interval gives the direction, and the corrected p-value the certainty.
-    verdict = _SETTLED.get(answer, UNKNOWN) if p_value < LEVEL else UNKNOWN
+    data, interval = runs[claim.models[0]].data, tested.numbers[0][0].interval
+    reason = f"The interval {_REASONS[answer]}" if interval else "There is no interval"
+    is_significant = corrected is None or corrected < LEVEL
+    if answer != OPEN and corrected is not None:
+        but = "" if is_significant else ", but not after the correction"
+        reason += f"{but} (p {_p_value(corrected)})"
+    if answer != OPEN and is_significant:
+        verdict = answer if corrected is None else CORRECTED[answer]
+        label = f"{answer} (uncorrected)" if corrected is None else verdict
+    elif len(tested.numbers) > 1:
+        event = data.outcome.many if data.outcome else f"“{data.classes[1]}”"
+        verdict, label = DEPENDS, f"depends on the share of {event}"
+        reason = "The intervals at the two prevalences do not give one answer"
+    elif tested.power < LEAST_POWER:
+        many = plural(interval.n_groups, data.unit) if interval else f"so few {data.unit}s"
+        verdict, label = UNDECIDABLE, f"{UNDECIDABLE} with {many}"
+        chance = number(100 * tested.power, ".0f")
+        if interval:
+            reason += f"; if the claimed value were exact, {chance} % of studies would support it"
+    else:
+        verdict = label = OPEN
     if claim.statistic == "change":
         before, after = (_level(runs[name], claim.metric) for name in claim.models)
         measured = f"From {before} to {after}: {measured}"
@@ -307,11 +376,7 @@ def _verdict(tested: _Tested, runs: Mapping[str, Run], p_value: float) -> Verdic
     if claim.margin:
         unit = " points" if scale.unit == " %" else scale.unit
         claimed += f", within {scale.claimed(claim.margin, unit)}"
-    reason = _REASONS[answer]
-    if answer != OPEN:
-        but = "" if verdict != UNKNOWN else ", but not after the correction"
-        reason += f"{but} (p {_p_value(p_value)})."
-    return Verdict(claim, verdict, reason, answer, measured, claimed)
+    return Verdict(claim, verdict, f"{reason}.", answer, measured, claimed, label)
 
 
 def _p_value(value: float) -> str:

@@ -333,14 +333,14 @@ def tally(verdicts: Sequence[Verdict]) -> str:
 
 def by_chance(verdicts: Sequence[Verdict]) -> str:
     """Return a sentence on the number of wrong answers by chance among uncorrected claims."""
-    tested = [v.claim.primary for v in verdicts if v.verdict != UNTESTABLE]
+    tested = [verdict.claim.primary for verdict in verdicts if verdict.verdict != UNTESTABLE]
     others = tested.count(False)
-    if not any(v.claim.primary for v in verdicts) or not others:
+    if not any(verdict.claim.primary for verdict in verdicts) or not others:
         return ""
-    claims = "other claims are" if others > 1 else "other claim is"
+    claims = "claims are" if others > 1 else "claim is"
     return (
-        f"The {others} {claims} not corrected: at most {number(LEVEL * others, '.1f')} wrong "
-        "answers among them are expected by chance."
+        f"{others} {claims} judged without a correction: at most {number(LEVEL * others, '.1f')} "
+        "wrong answers are expected by chance."
     )
 
 

@@ -1,5 +1,6 @@
-# `make reproduce` runs the main job, `make test` the tests, `make quick` those that take a third
-# of a second at most, `make docs` builds the site in build/docs; each sets up its own .venv first.
+# `make try` shows a first result, `make reproduce` runs the main job, `make test` the tests, `make
+# quick` those that take a third of a second at most, `make docs` builds the site in build/docs; each
+# sets up its own .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -15,7 +16,10 @@ HANGS := --max-worker-restart=0 -o faulthandler_timeout=600 -o faulthandler_exit
 # Modules are compiled when they are first imported, and kept: most never are imported.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: reproduce test quick golden benchmarks lint docs dist kit release lock clean
+.PHONY: try reproduce test quick golden benchmarks lint docs dist kit release lock clean
+
+try: .venv/runtime
+	$(BIN)/sequela try
 
 reproduce: .venv/runtime
 	$(BIN)/sequela reproduce

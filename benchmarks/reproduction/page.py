@@ -4,9 +4,9 @@
     python benchmarks/reproduction/page.py --results reproduction/results.json
     python benchmarks/reproduction/page.py      # writes the pages again, in seconds
 
-``--results`` writes ``summary.json`` next to this file first. ``--reproduce-seconds`` and
-``--test-seconds`` add how long ``make reproduce`` and ``make test`` took; without them, the times
-that the file has are kept. The cost of use comes from ``benchmarks/accuracy/summary.json``.
+``--results`` writes ``summary.json`` next to this file first. ``--seconds reproduce 426 553 605``
+states how long ``make reproduce`` took each time, on machines of the same kind; without it, the
+times that the file has are kept. The cost of use comes from ``benchmarks/accuracy/summary.json``.
 Only what stands between the marks of a page is replaced.
 """
 
@@ -14,7 +14,7 @@ import argparse
 import json
 import subprocess
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -191,22 +191,28 @@ def five_lines(summary: Mapping[str, Any]) -> str:
     )
 
 
-def minutes(seconds: float) -> str:
-    return f"{max(1, round(seconds / 60))} minutes"
+def minutes(seconds: Sequence[float]) -> str:
+    """The shortest and the longest time, in minutes."""
+    shortest, longest = (max(1, round(limit / 60)) for limit in (min(seconds), max(seconds)))
+    if shortest == longest:
+        return f"{longest} minute{'s' if longest > 1 else ''}"
+    return f"{shortest} to {longest} minutes"
 
 
 def times(summary: Mapping[str, Any]) -> str:
-    """The README's two commands, with how long they took."""
+    """The README's commands, with how long they took."""
     made = summary["made"]
     rows = {
+        "try": "a first result of one small model, and its page `try/report.html`",
         "reproduce": "all models, `reproduction/report.html` and `reproduction/results.json`",
         "test": "a line for each group of tests, and how many passed",
     }
     lines = ["| command | time | what appears |", "|---|---|---|"]
     for name, what in rows.items():
-        took = made.get(f"{name}_seconds")
+        took = made["seconds"].get(name)
         lines.append(f"| `make {name}` | {minutes(took) if took else 'not measured'} | {what} |")
-    return "\n".join([*lines, "", f"Measured on {made['machine']}, no GPU, environment included."])
+    where = f"The shortest and the longest time, on machines with {made['machine']} and no GPU"
+    return "\n".join([*lines, "", f"{where}; making the environment is included."])
 
 
 def eeg_table(summary: Mapping[str, Any]) -> str:
@@ -327,17 +333,15 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--results", type=Path)
-    parser.add_argument("--reproduce-seconds", type=float)
-    parser.add_argument("--test-seconds", type=float)
+    parser.add_argument("--seconds", nargs="+", metavar=("COMMAND", "SECONDS"), action="append")
     said = parser.parse_args()
     summary = read() if SUMMARY.exists() else {"made": {}}
     if said.results:
         made = {"date": date.today().isoformat(), "commit": commit()}
         results = json.loads(said.results.read_text(encoding="utf-8"))
         summary = summary_of(results, summary["made"] | made)
-    for name in ("reproduce_seconds", "test_seconds"):
-        if getattr(said, name) is not None:
-            summary["made"][name] = getattr(said, name)
+    for name, *measured in said.seconds or ():
+        summary["made"].setdefault("seconds", {})[name] = [float(seconds) for seconds in measured]
     SUMMARY.write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     for path, inside in parts(summary).items():
         path.write_text(written(path.read_text(encoding="utf-8"), inside), encoding="utf-8")

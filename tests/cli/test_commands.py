@@ -28,7 +28,7 @@ from sequela.studies.registry import training_of
 
 COMMANDS = [
     *("train", "tune", "serve", "evaluate", "audit", "compare", "report", "card", "explain"),
-    *("verify", "reproduce", "build", "data list", "data get", "data check"),
+    *("verify", "reproduce", "try", "build", "data list", "data get", "data check"),
 ]
 
 

@@ -29,6 +29,8 @@ for line in sys.argv[1].splitlines():
 """Runs commands, one a line, in a process that finds no torch; a status and the command follow."""
 NETWORK = "train gru-improved --data bonn --root nowhere --out run"
 EXPORT = "export signals/a --out a.onnx"
+TRY = "try --out first"
+"""Runs on the data in the package."""
 COMMANDS = """train {model} {data} --out {at}/a
 train {other} {data} --out {at}/b
 evaluate {at}/a
@@ -52,7 +54,7 @@ def finished(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Path, str]:
     """The folder of runs of baseline models, and what the process wrote to standard error."""
-    folder, lines = tmp_path_factory.mktemp("without-torch"), [NETWORK]
+    folder, lines = tmp_path_factory.mktemp("without-torch"), [NETWORK, TRY]
     for at, other, model, name, root in (
         ("signals", "majority-class", "spectral-logistic-regression", "bonn", synthetic),
         ("records", "logistic-regression", "boosting", "mimic3", excerpt_events("mimic3")),

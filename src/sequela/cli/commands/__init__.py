@@ -2,6 +2,7 @@
 
 from sequela.plugins import COMMANDS, Command
 
+_TRY = "Show a first result: train a small model on the EEG that ships with sequela."
 _SUMMARIES = {
     "data": "List, download and check data sets.",
     "build": "Convert hospital tables to MEDS events, and account for every row.",
@@ -28,5 +29,6 @@ _SUMMARIES = {
 }
 """The first sentence of the help of each command, which its module has too: the list of commands
 imports no module."""
+COMMANDS.add(Command("try", "sequela.cli.commands.reproduce:try_", _TRY))
 for _name, _summary in _SUMMARIES.items():
     COMMANDS.add(Command(_name, f"sequela.cli.commands.{_name}:{_name}", _summary))

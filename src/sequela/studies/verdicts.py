@@ -213,8 +213,10 @@ class _Tested:
         return " and ".join(words)
 
 
-def judge_study(study: Study, cohorts: Sequence[Sequence[Run]]) -> list[Verdict]:
-    """Judge the claims of a study, none where all models leak."""
+def judge_study(
+    study: Study, cohorts: Sequence[Sequence[Run]], *, with_reruns: bool = True
+) -> list[Verdict]:
+    """Judge the claims of a study, none where all models leak; compare with stored reruns."""
     main, *further = cohorts
     honest = _by_model(main)
     if not study.claims or not honest:
@@ -232,7 +234,7 @@ def judge_study(study: Study, cohorts: Sequence[Sequence[Run]]) -> list[Verdict]
         for runs in (_by_model(main, "row"), _by_model(reported, *map(planned_leak, reported)))
     )
     # Quick runs were not trained as the study's reruns were.
-    as_rerun = all(
+    as_rerun = with_reruns and all(
         study.training.get(name) in (None, run.settings.training) for name, run in honest.items()
     )
     data = next(iter(honest.values())).data
@@ -252,7 +254,7 @@ def _among_reruns(verdict: Verdict, reruns: Sequence[str]) -> Verdict:
     if not reruns:
         return verdict
     # Reasons for having no answer may change with the seed; that there is none counts as the same.
-    same = [_answer_in(other) for other in reruns].count(_answer_in(verdict.verdict))
+    same = [answer_of(other) for other in reruns].count(answer_of(verdict.verdict))
     verdict = replace(verdict, reruns=(same, len(reruns)))
     if verdict.verdict == UNTESTABLE or same >= LEAST_AGREEMENT * len(reruns):
         return verdict
@@ -260,7 +262,8 @@ def _among_reruns(verdict: Verdict, reruns: Sequence[str]) -> Verdict:
     return replace(verdict, verdict=UNSTABLE, label=UNSTABLE, reason=reason)
 
 
-def _answer_in(verdict: str) -> str:
+def answer_of(verdict: str) -> str:
+    """Return a verdict that is an answer; otherwise nothing."""
     return verdict if verdict in WITH_ANSWER else ""
 
 

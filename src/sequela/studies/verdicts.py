@@ -1,11 +1,9 @@
 """Judge the claims of a study; compare its default and improved models, and leaks.
 
-Each claim is one number that is about, below or above a value. Its interval is for the training
-procedure on new groups (:mod:`sequela.evaluation.recipe`). Its 90 % interval supports a claim,
-contradicts it, or does neither, each wrongly in at most 5 % of studies; a claim about a value is
-then two one-sided tests (Schuirmann 1987). For the primary claims of a report, or all claims if
-none is primary, Holm's correction makes that 5 % for all of them together: then a claim holds or
-does not hold. A claim without an answer gets the reason for that: see ``Verdict``.
+Each claim is one number that is about, below or above a value. The 90 % interval of the training
+procedure on new groups (:mod:`sequela.evaluation.recipe`) supports it, contradicts it, or neither;
+either is wrong in at most 5 % of studies (two one-sided tests, Schuirmann 1987). Primary claims, or
+all where none is primary, hold or do not hold after Holm's correction for their number.
 The default model was fixed before any training (:mod:`sequela.models.defaults`).
 """
 
@@ -17,7 +15,7 @@ from importlib.resources import files
 from itertools import chain
 
 import numpy as np
-from scipy import stats
+from scipy.stats import norm
 
 from sequela.analysis.compare import Compared, compare_opened, over_models
 from sequela.errors import DataError
@@ -50,13 +48,12 @@ DEPENDS = "depends on prevalence"
 UNSTABLE = "unstable"
 OPEN = "open"
 UNTESTABLE = "not testable here"
-CORRECTED = {SUPPORTED: HOLDS, CONTRADICTED: FAILS}
-"""The answer of an interval, and that of a corrected test."""
+CORRECTED = {SUPPORTED: HOLDS, CONTRADICTED: FAILS}  # the answer of an interval, and of a test
 WITH_ANSWER = (HOLDS, FAILS, SUPPORTED, CONTRADICTED)
 ANSWERS = (*WITH_ANSWER, UNDECIDABLE, DEPENDS, UNSTABLE, OPEN, UNTESTABLE)
 LEVEL = 0.05  # the highest probability of a wrong answer, for one claim or corrected for several
-LEAST_POWER = 0.5  # a claim without an answer can be decided if its power is not lower
-LEAST_AGREEMENT = 0.8  # the lowest share of reruns with an answer for it to be shown
+LEAST_POWER = 0.5  # below it, a claim without an answer cannot be decided
+LEAST_AGREEMENT = 0.8  # the lowest share of reruns with the same answer for it to be shown
 RERUNS = "reruns.json"
 SAME_DATA = ("name", "examples", "counts")
 """The facts about data that must be equal for verdicts to be comparable."""
@@ -65,19 +62,10 @@ _REASONS = {SUPPORTED: "supports it", CONTRADICTED: "contradicts it", OPEN: "inc
 
 @dataclass(frozen=True)
 class Verdict:
-    """The verdict on a claim: the first of these that is true of it.
+    """The verdict on a claim, one of ``ANSWERS``; ``docs/reproduce.md`` has the meaning and order.
 
-    - ``not testable here``: the data or runs lack what the claim is about.
-    - ``unstable``: fewer than 4 of 5 reruns have the answer of this run, or none if it has none.
-    - ``holds``, ``does not hold``: the corrected p-value of a primary claim is below 0.05.
-    - ``supported``, ``contradicted``: the 90 % interval of another claim is, or is not, as claimed.
-    - ``depends on prevalence``: the data have another prevalence than the report, and weighted to
-      both ends of the report's range, the intervals do not give one answer.
-    - ``cannot be decided``: the power is below 50 % where the number is exactly the claimed value.
-    - ``open``: the interval includes both answers.
-
-    The ``interval_verdict``, ``supported``, ``contradicted`` or ``open``, is from the 90 % interval
-    alone. The ``label`` is the verdict in words. The number with its interval and the number as
+    ``interval_verdict`` is from the 90 % interval alone: ``supported``, ``contradicted``, ``open``.
+    ``label`` is the verdict with its circumstances. The number with its interval and the number as
     claimed are empty where there is none.
 
     The verdict is on the study's own question and split. ``by_row`` is that on a split by row,
@@ -186,19 +174,16 @@ class _Tested:
 
     @property
     def power(self) -> float:
-        """The probability that the interval supports a claim whose value is exactly right.
-
-        It is 1 for a claim without a margin: such a claim names the bound, and no value beyond it.
-        """
-        interval = self.numbers[0][0].interval
+        """The probability that the interval supports a claim whose value is exactly right."""
+        interval, margin, z = self.numbers[0][0].interval, self.claim.margin, norm.isf(LEVEL)
         if interval is None:
             return 0.0
-        if not self.claim.margin:
-            return 1.0
-        z = stats.norm.isf(LEVEL)
         error = (interval.high - interval.low) / (2 * z)
-        missed = stats.norm.sf(self.claim.margin / error - z) if error else 0.0
-        return max(0.0, 1 - float(missed) * (2 if self.claim.relation == "about" else 1))
+        # Without a margin, a claim names no value beyond the bound that the power could be of.
+        if not margin or not error:
+            return 1.0
+        missed = float(norm.sf(margin / error - z))  # at one bound
+        return max(0.0, 1 - missed * (2 if self.claim.relation == "about" else 1))
 
     def in_words(self) -> str:
         """Format the number with its interval, at each prevalence that it was weighted to."""
@@ -259,7 +244,7 @@ def _among_reruns(verdict: Verdict, reruns: Sequence[str]) -> Verdict:
     if verdict.verdict == UNTESTABLE or same >= LEAST_AGREEMENT * len(reruns):
         return verdict
     reason = f"{verdict.reason} {same} of {len(reruns)} reruns with other seeds agree."
-    return replace(verdict, verdict=UNSTABLE, label=UNSTABLE, reason=reason)
+    return replace(verdict, verdict=UNSTABLE, label="", reason=reason)
 
 
 def answer_of(verdict: str) -> str:
@@ -311,8 +296,7 @@ def judge(claims: Sequence[Claim], runs: Mapping[str, Run], family: int = 0) -> 
     corrected = dict(zip((t.claim.id for t in primary), holm(p_values).tolist(), strict=False))
     settled = {t.claim.id: _verdict(t, runs, corrected.get(t.claim.id)) for t in tested}
     return [
-        settled.get(claim.id) or Verdict(claim, UNTESTABLE, reasons[claim.id], label=UNTESTABLE)
-        for claim in claims
+        settled.get(claim.id) or Verdict(claim, UNTESTABLE, reasons[claim.id]) for claim in claims
     ]
 
 
@@ -328,8 +312,8 @@ def tally(verdicts: Sequence[Verdict]) -> str:
         UNTESTABLE: ("cannot be tested here", "cannot be tested here"),
     }
     return ", ".join(
-        f"{counts[answer]} {singular if counts[answer] == 1 else plural}"
-        for answer, (singular, plural) in words.items()
+        f"{counts[answer]} {words_of_answer[counts[answer] > 1]}"
+        for answer, words_of_answer in words.items()
         if counts[answer]
     )
 
@@ -337,19 +321,16 @@ def tally(verdicts: Sequence[Verdict]) -> str:
 def by_chance(verdicts: Sequence[Verdict]) -> str:
     """Return a sentence on the number of wrong answers by chance among uncorrected claims."""
     tested = [verdict.claim.primary for verdict in verdicts if verdict.verdict != UNTESTABLE]
-    others = tested.count(False)
-    if not any(verdict.claim.primary for verdict in verdicts) or not others:
+    if not any(verdict.claim.primary for verdict in verdicts) or all(tested):
         return ""
-    claims = "claims are" if others > 1 else "claim is"
-    return (
-        f"{others} {claims} judged without a correction: at most {number(LEVEL * others, '.1f')} "
-        "wrong answers are expected by chance."
-    )
+    others = plural(tested.count(False), "claim was", "claims were")
+    expected = number(LEVEL * tested.count(False), ".1f")
+    return f"{others} not corrected: at most {expected} wrong answers are expected by chance."
 
 
 def _verdict(tested: _Tested, runs: Mapping[str, Run], corrected: float | None) -> Verdict:
     """Judge a tested claim, with its corrected p-value if it is one of several."""
-    claim, answer, measured = tested.claim, tested.answer, tested.in_words()
+    claim, answer, verdict, label = tested.claim, tested.answer, OPEN, ""
     data, interval = runs[claim.models[0]].data, tested.numbers[0][0].interval
     reason = f"The interval {_REASONS[answer]}" if interval else "There is no interval"
     is_significant = corrected is None or corrected < LEVEL
@@ -358,7 +339,7 @@ def _verdict(tested: _Tested, runs: Mapping[str, Run], corrected: float | None) 
         reason += f"{but} (p {_p_value(corrected)})"
     if answer != OPEN and is_significant:
         verdict = answer if corrected is None else CORRECTED[answer]
-        label = f"{answer} (uncorrected)" if corrected is None else verdict
+        label = f"{answer} (uncorrected)" if corrected is None else ""
     elif len(tested.numbers) > 1:
         event = data.outcome.many if data.outcome else f"“{data.classes[1]}”"
         verdict, label = DEPENDS, f"depends on the share of {event}"
@@ -367,29 +348,17 @@ def _verdict(tested: _Tested, runs: Mapping[str, Run], corrected: float | None) 
         many = plural(interval.n_groups, data.unit) if interval else f"so few {data.unit}s"
         verdict, label = UNDECIDABLE, f"{UNDECIDABLE} with {many}"
         chance = number(100 * tested.power, ".0f")
-        if interval:
-            reason += f"; if the claimed value were exact, {chance} % of studies would support it"
-    else:
-        verdict = label = OPEN
-    if claim.statistic == "change":
-        before, after = (_level(runs[name], claim.metric) for name in claim.models)
-        measured = f"From {before} to {after}: {measured}"
+        reason += f"; if the claimed value were exact, {chance} % of studies would support it"
     scale = number_of(claim).scale(claim)
     claimed = f"{claim.relation} {scale.claimed(claim.value) if claim.value else 0}"
     if claim.margin:
         unit = " points" if scale.unit == " %" else scale.unit
         claimed += f", within {scale.claimed(claim.margin, unit)}"
-    return Verdict(claim, verdict, f"{reason}.", answer, measured, claimed, label)
+    return Verdict(claim, verdict, f"{reason}.", answer, tested.in_words(), claimed, label)
 
 
 def _p_value(value: float) -> str:
     return "below 0.001" if value < 0.001 else f"{value:.3f}"  # noqa: PLR2004
-
-
-def _level(run: Run, name: str) -> str:
-    metric = named(name)
-    values = [metric.value(fold.predictions.part("held_out")) for fold in run.runs]
-    return number(float(np.mean(values)), metric.form).replace("%", " %")
 
 
 def _why_untestable(claim: Claim, runs: Mapping[str, Run]) -> str:

@@ -55,7 +55,7 @@ AUDITED = {
 }
 """Inputs of others that tests/audit/test_foreign.py audits as they are, and names what is found."""
 
-PAGE = (Path(__file__).parents[2] / "docs" / "audit.md").read_text("utf-8")
+PAGE = (Path(__file__).parents[2] / "docs/contributing/attacks.md").read_text("utf-8")
 SHOWN = re.findall(r"^(?:found|blocked|missed|clean|false alarm) {2,}.*$", PAGE, re.MULTILINE)
 """The lines on the page, as the command prints them."""
 

@@ -4,11 +4,12 @@ import re
 
 import pytest
 from tests.docs.conftest import DOCS, run
+from tests.test_docs import text_of
 
 from sequela.cost.network import count, registered
 from sequela.models.registry import MODELS
 
-PAGE = (DOCS / "models.md").read_text("utf-8")
+PAGE = text_of(DOCS / "models.md", "What a model costs")
 SHOWN = re.findall(r"```console\n\$ sequela (.*?)\n(.*?)```", PAGE, re.DOTALL)
 
 

@@ -15,7 +15,7 @@ from sequela.models.loading import attribute
     ("page", "least"),
     [
         ("models", 5),
-        ("signals", 6),
+        ("signals", 3),
         ("evaluation", 11),
         ("python", 25),
         ("survival", 8),

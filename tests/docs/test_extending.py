@@ -11,7 +11,7 @@ from tests.test_docs import fences
 from sequela.runs.find import open_run
 from sequela.studies.registry import STUDIES
 
-PAGE = DOCS / "extending.md"
+PAGE = DOCS / "contributing/extending.md"
 
 
 @pytest.fixture(autouse=True)

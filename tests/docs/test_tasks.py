@@ -10,28 +10,29 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.docs.conftest import DOCS
-from tests.test_docs import fences
+from tests.test_docs import fences, text_of
 
 from sequela.cohort.task_files import DeclaredTask, declared_task, read_task
 from sequela.cohort.tasks import RULES, TASKS
 from sequela.datasets.codes import families_where
 from sequela.sequences.flat import LAYOUT
 
-PAGE = DOCS / "tasks.md"
+PAGE, DISK = DOCS / "tasks.md", DOCS / "contributing/sequences.md"
 TEXT = PAGE.read_text("utf-8")
 
 
-def named_in_table(below: str) -> set[str]:
-    """The words in the first column of the table under a heading."""
-    section = TEXT.split(f"\n## {below}\n" if f"\n## {below}\n" in TEXT else f"\n### {below}\n")[1]
-    cells = [line.split("|")[1] for line in section.split("\n#")[0].splitlines() if line[:1] == "|"]
+def named_in_table(below: str, page: Path = PAGE) -> set[str]:
+    """The words in the first column of the first table under a heading."""
+    section = text_of(page, below).split("\n#")[0]
+    (first, *_) = re.findall(r"(?:^\|.*\n)+", section, re.MULTILINE)
+    cells = [line.split("|")[1] for line in first.splitlines()]
     return {word for cell in cells for word in re.findall(r"`([\w-]+)`", cell)}
 
 
 def test_each_task_rule_and_array_is_described() -> None:
     assert named_in_table("The tasks") == set(TASKS)
     assert named_in_table("Rules") == {*RULES, "duplicates"}
-    assert named_in_table("On disk") == set(LAYOUT)
+    assert named_in_table("Files", DISK) == set(LAYOUT)
     assert all(f"`{family}`" in TEXT for family in families_where("coded_later"))
 
 
@@ -52,7 +53,7 @@ def test_the_example_runs(
     (root / "metadata").mkdir()
     splits = pa.table({"subject_id": [0, 1, 2], "split": ["train", "train", "held_out"]})
     pq.write_table(splits, root / "metadata/subject_splits.parquet")
-    (script,) = fences(PAGE, "python")
+    (script,) = fences(DISK, "python")
     (tmp_path / "example.py").write_text(script, "utf-8")
     monkeypatch.chdir(tmp_path)
     result = runpy.run_path("example.py")
@@ -67,5 +68,5 @@ def test_the_tasks_of_ones_own_are_tasks(tmp_path: Path) -> None:
         (tmp_path / "task.toml").write_text(text, "utf-8")
         task = declared_task(*read_task(tmp_path / "task.toml"))
         assert f"--task {task.name}.toml" in TEXT
-    section = TEXT.split("### Your own task")[1].split("\n### ")[0]
+    section = text_of(PAGE, "Your own task")
     assert set(DeclaredTask.model_fields) <= set(re.findall(r"`(\w+)`", section))

@@ -1,5 +1,6 @@
 """Claims judged on predictions whose answer is known."""
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -263,8 +264,6 @@ def test_every_claim_can_be_judged_or_says_what_is_missing() -> None:
         found = judge(claims, {name: run for each in claims for name in each.models})
         given = {each.verdict for each in found}
         assert given <= answers
-        contradicted = sum(each.verdict == CONTRADICTED for each in found)
-        assert f"{contradicted} {'is' if contradicted == 1 else 'are'} contradicted" in tally(found)
         assert len(found) >= 5
         assert all(each.why for each in found)
         assert {each.verdict for each in judge(claims, {})} == {UNTESTABLE}
@@ -274,9 +273,7 @@ def test_a_tally_is_a_sentence_of_one_and_of_many() -> None:
     one, *others = (Verdict(claim, OPEN, "") for claim in CLAIMS[3:6])
     found = [replace(one, verdict=HOLDS), *others]
     assert tally(found) == "1 holds, 2 have no answer"
-    assert by_chance(found) == (
-        "2 claims were not corrected: at most 0.1 wrong answers are expected by chance."
-    )
+    assert by_chance(found).startswith("2 claims were not corrected: at most 0.1 wrong answers")
     untestable = [replace(each, verdict=UNTESTABLE) for each in found]
     assert (tally(untestable), by_chance(untestable)) == ("3 cannot be tested here", "")
 
@@ -289,20 +286,15 @@ def test_no_two_claims_share_a_number() -> None:
         assert {each.statistic for each in claims} <= set(STATISTICS)
 
 
-def test_the_report_has_four_primary_claims() -> None:
+def test_what_is_primary_and_what_depends_on_the_share_of_deaths_is_declared() -> None:
     claims = [*CLAIMS, *STUDIES["mortality"].claims]
     numbers = {(c.models[-1], c.statistic, c.metric, c.relation) for c in claims if c.primary}
-    rises = {
-        (f"{family}-improved", "change", "accuracy", "above") for family in ("mlp", "cnn", "gru")
-    }
+    rises = {(f"{kind}-improved", "change", "accuracy", "above") for kind in ("mlp", "cnn", "gru")}
     assert numbers == rises | {("visits-improved", "level", "auroc", "about")}
-
-
-def test_the_kind_of_a_number_decides_if_it_depends_on_the_share_of_deaths() -> None:
-    for claim_ in STUDIES["mortality"].claims:
-        level = claim_.statistic == "level" and claim_.metric in ("loss", "accuracy")
-        depends = level or claim_.statistic == "recall at 0.5"
-        assert claim_.prevalence == ((0.2, 0.5) if depends else (0.0, 1.0))
+    for c in STUDIES["mortality"].claims:  # by the kind of the number
+        level = c.statistic == "level" and c.metric in ("loss", "accuracy")
+        depends = level or c.statistic == "recall at 0.5"
+        assert c.prevalence == ((0.2, 0.5) if depends else (0.0, 1.0))
 
 
 def test_a_declaration_survives_its_file(tmp_path: Path) -> None:
@@ -437,11 +429,17 @@ def test_a_number_is_weighted_to_the_prevalence_of_the_report(metric: str) -> No
     assert "prevalence" not in as_is.why
 
 
-def test_both_prevalences_must_give_the_same_answer() -> None:
-    """At 20 % few of the dead are found, at 50 % many: neither settles the claim."""
-    run = dying(0.3, 0.95, apart=0.05)
-    few = claim("recall at 0.5", LSTM, relation="below", value=0.5, prevalence=(0.2, 0.5))
-    (answer,) = judge([few], {LSTM[0]: run})
+@pytest.mark.parametrize(
+    "number",
+    [
+        claim("recall at 0.5", LSTM, relation="below", value=0.5),  # at 20 % few are found
+        claim("level", LSTM, metric="loss", relation="about", value=0.56, margin=0.01),
+    ],
+)
+def test_both_prevalences_must_give_the_same_answer(number: Claim) -> None:
+    """Numbers on both sides of the claimed value contradict it at neither share in between."""
+    asked = number.model_copy(update={"prevalence": (0.2, 0.5)})
+    (answer,) = judge([asked], {LSTM[0]: dying(0.3, 0.95, apart=0.05)})
     assert (answer.verdict, answer.interval_verdict) == (DEPENDS, OPEN)
     assert answer.label == "depends on the share of “died”"
 
@@ -483,16 +481,13 @@ def test_models_that_predict_nobody_are_not_similar() -> None:
     ],
 )
 def test_reruns_count_on_the_same_data_only(
-    value: float,
-    reruns: dict[str, int],
-    expected: tuple[str, int],
-    monkeypatch: pytest.MonkeyPatch,
+    value: float, reruns: dict[str, int], expected: tuple[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = made(0.7)
     vars(run)["described"] |= {"name": "bonn", "examples": 800}
     asked = claim("level", BOTH[:1], value=value)
     study = Study("own", "t", "h", claims=(asked,))
-    known = {"c": [verdict for verdict, count in reruns.items() for _ in range(count)]}
+    known = {"c": [*Counter(reruns).elements()]}
     monkeypatch.setattr(verdicts, "measured_reruns", lambda *_: known)
     monkeypatch.setattr(verdicts, "planned_leak", lambda _: "")
     (found,) = verdicts.judge_study(study, [[run]])
@@ -501,8 +496,7 @@ def test_reruns_count_on_the_same_data_only(
     assert found.to_dict()["by_row"] is None
     longer = {"mlp-baseline": run.settings.training.model_copy(update={"epochs": 1000})}
     (quick,) = verdicts.judge_study(replace(study, training=longer), [[run]])
-    assert quick.reruns is None
-    assert quick.verdict != UNSTABLE
+    assert (quick.reruns, quick.verdict == UNSTABLE) == (None, False)
 
 
 class ComparedError(Exception):

@@ -70,8 +70,7 @@ class Verdict:
 
     The verdict is on the study's own question and split. ``by_row`` is that on a split by row,
     which leaks, and ``as_reported`` that on the report's own question. ``reruns`` are the number of
-    reruns with other seeds that gave the same answer on the same data, and their total; ``None``
-    where that was not measured, or for quick runs.
+    reruns with other seeds and the same answer, and their total; ``None`` if not measured.
     """
 
     claim: Claim
@@ -146,20 +145,20 @@ class _Tested:
 
     @property
     def answer(self) -> str:
-        """The verdict of the intervals, if they agree: all of each, or none, is as claimed."""
-        # At each end of the report's prevalence: a claim that only one end supports is open.
-        answers = {self._answer(measured.interval) for measured, _ in self.numbers}
-        return answers.pop() if len(answers) == 1 else OPEN
+        """The verdict of the intervals, if all are as claimed, or are beyond the same bound."""
+        sides = {self._side(measured.interval) for measured, _ in self.numbers}
+        side = sides.pop() if len(sides) == 1 else OPEN
+        return side if side in (SUPPORTED, OPEN) else CONTRADICTED
 
-    def _answer(self, interval: Interval | None) -> str:
+    def _side(self, interval: Interval | None) -> str:
+        least, most = self.bounds
         if interval is None:
             return OPEN
-        least, most = self.bounds
         # The whole interval must be within the bounds. An interval that only includes the claimed
         # value does not support it: few data would support every claim.
         if least < interval.low and interval.high < most:
             return SUPPORTED
-        return CONTRADICTED if interval.high < least or most < interval.low else OPEN
+        return "below" if interval.high < least else "above" if most < interval.low else OPEN
 
     @property
     def p_value(self) -> float:
@@ -170,7 +169,7 @@ class _Tested:
         if self.answer == OPEN:
             return 1.0
         bounds = [bound for bound in self.bounds if np.isfinite(bound)]
-        return max(m.p_value(bound) / 2 for m, _ in self.numbers for bound in bounds)
+        return max(max(map(measured.p_value, bounds)) for measured, _ in self.numbers) / 2
 
     @property
     def power(self) -> float:
@@ -206,14 +205,12 @@ def judge_study(
     honest = _by_model(main)
     if not study.claims or not honest:
         return []
-    cohorts_as_reported = (
-        runs for runs in further if question_of(runs[0]) == study.reported_question
-    )
+    as_asked = [run for run in chain(*further) if question_of(run) == study.reported_question]
     # A report may have primary claims in several studies, which are corrected together.
     of_report = {s.claims for s in STUDIES.values() if s.citation == study.citation != ""}
     family = sum(claim.primary for claim in chain(*{study.claims} | of_report))
     # The report's question may leak by its split, as the report did; hindsight is our own control.
-    reported = [run for run in next(cohorts_as_reported, []) if planned_leak(run) != "hindsight"]
+    reported = [run for run in as_asked if planned_leak(run) != "hindsight"]
     by_row, as_reported = (
         {verdict.claim.id: verdict for verdict in judge(study.claims, runs, family)} if runs else {}
         for runs in (_by_model(main, "row"), _by_model(reported, *map(planned_leak, reported)))
@@ -239,7 +236,7 @@ def _among_reruns(verdict: Verdict, reruns: Sequence[str]) -> Verdict:
     if not reruns:
         return verdict
     # Reasons for having no answer may change with the seed; that there is none counts as the same.
-    same = [answer_of(other) for other in reruns].count(answer_of(verdict.verdict))
+    same = [answer_of(rerun) for rerun in reruns].count(answer_of(verdict.verdict))
     verdict = replace(verdict, reruns=(same, len(reruns)))
     if verdict.verdict == UNTESTABLE or same >= LEAST_AGREEMENT * len(reruns):
         return verdict
@@ -253,10 +250,7 @@ def answer_of(verdict: str) -> str:
 
 
 def _by_model(runs: Iterable[Run], *leaks: str) -> dict[str, Run]:
-    """Return runs by model, those with one of the planned leaks, or without a leak.
-
-    Runs with weighted classes are left out.
-    """
+    """Return runs by model, with one of the planned leaks or none, and unweighted classes."""
     return {
         run.settings.model: run
         for run in runs
@@ -265,10 +259,7 @@ def _by_model(runs: Iterable[Run], *leaks: str) -> dict[str, Run]:
 
 
 def measured_reruns(study: str, data: Mapping[str, object]) -> dict[str, list[str]]:
-    """Return the verdicts of reruns by claim, where this version measured them on these data.
-
-    ``benchmarks/verdicts.py`` measures them and writes the file.
-    """
+    """Return what ``benchmarks/verdicts.py`` stored of these data by this version, by claim."""
     path = files("sequela.studies") / "declared" / RERUNS
     measured = json.loads(path.read_text(encoding="utf-8"))
     record = measured["studies"].get(study, {})
@@ -291,9 +282,8 @@ def judge(claims: Sequence[Claim], runs: Mapping[str, Run], family: int = 0) -> 
     # Where no claim is primary, all that can be tested are corrected together.
     no_primary = not any(claim.primary for claim in claims)
     primary = [t for t in tested if t.claim.primary or no_primary]
-    # Primary claims that are not tested here count as the least certain ones.
-    p_values = [t.p_value for t in primary] + [1.0] * (family - len(primary))
-    corrected = dict(zip((t.claim.id for t in primary), holm(p_values).tolist(), strict=False))
+    p_values = holm([t.p_value for t in primary], family).tolist()
+    corrected = dict(zip((t.claim.id for t in primary), p_values, strict=True))
     settled = {t.claim.id: _verdict(t, runs, corrected.get(t.claim.id)) for t in tested}
     return [
         settled.get(claim.id) or Verdict(claim, UNTESTABLE, reasons[claim.id]) for claim in claims
@@ -311,11 +301,7 @@ def tally(verdicts: Sequence[Verdict]) -> str:
         "": ("has no answer", "have no answer"),
         UNTESTABLE: ("cannot be tested here", "cannot be tested here"),
     }
-    return ", ".join(
-        f"{counts[answer]} {words_of_answer[counts[answer] > 1]}"
-        for answer, words_of_answer in words.items()
-        if counts[answer]
-    )
+    return ", ".join(plural(counts[name], *words[name]) for name in words if counts[name])
 
 
 def by_chance(verdicts: Sequence[Verdict]) -> str:
@@ -323,9 +309,9 @@ def by_chance(verdicts: Sequence[Verdict]) -> str:
     tested = [verdict.claim.primary for verdict in verdicts if verdict.verdict != UNTESTABLE]
     if not any(verdict.claim.primary for verdict in verdicts) or all(tested):
         return ""
-    others = plural(tested.count(False), "claim was", "claims were")
+    claims = plural(tested.count(False), "claim was", "claims were")
     expected = number(LEVEL * tested.count(False), ".1f")
-    return f"{others} not corrected: at most {expected} wrong answers are expected by chance."
+    return f"{claims} not corrected: at most {expected} wrong answers are expected by chance."
 
 
 def _verdict(tested: _Tested, runs: Mapping[str, Run], corrected: float | None) -> Verdict:
@@ -378,10 +364,7 @@ def _no_recurrence(_: Claim, runs: Sequence[Run]) -> str:
     # Without a second step a recurrent network is a plain one.
     if not steps or (single := steps.share_of_one) <= 0.5:  # noqa: PLR2004
         return ""
-    return (
-        f"{100 * single:.0f} % of the sequences have one step: nothing recurs, so no recurrent "
-        "model is tested."
-    )
+    return f"{100 * single:.0f} % of the sequences have one step, so no recurrent model is tested."
 
 
 def _one_class_predicted(_: Claim, runs: Sequence[Run]) -> str:

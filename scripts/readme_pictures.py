@@ -51,7 +51,7 @@ def main() -> None:
     rows = inflations(PLANNED[0], plain, [e for e in entries if e.leak])
     if not rows:
         sys.exit(f"{study}: no model was run by session and otherwise")
-    leak_figure(PLANNED[0], rows, "session").save(PICTURES / "leak.png")
+    leak_figure(PLANNED[0], rows).save(PICTURES / "leak.png")
     print(f"written to {PICTURES}")
 
 

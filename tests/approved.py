@@ -21,7 +21,7 @@ _DECIMAL = rf"[-+\u2212]?{_WHOLE}(?:(?:[.:]\d+)+(?:e[-+]?\d+)?|e[-+]?\d+)(?:\+c\
 _RESULT = rf"[-+\u2212]{_WHOLE}|{_WHOLE}(?:{_UNIT}|(?= ?%| of 100 ))"
 _VARIES = rf"(?<=synthetic)\d+|{_MACHINE}|{_HASH}|{_DATE}|{_DECIMAL}|{_RESULT}"
 _MATRIX = rf"(?m)^(\| [^|\n]+ \|)(?: {_WHOLE} \|){{2,}} ?$"
-_BETWEEN = rf"(\(|interval )(?:#|{_WHOLE}) to (?:#|{_WHOLE})"
+_BETWEEN = rf"(?m)(^|\(|interval )(?:#|{_WHOLE}) to (?:#|{_WHOLE})"
 
 
 class _Texts(HTMLParser):

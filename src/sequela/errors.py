@@ -104,6 +104,9 @@ def install(extra: str) -> str:
     return f"{shlex.quote(sys.executable)} -m pip install 'sequela[{extra}]'"
 
 
+_MOST_NAMES = 40  # names that an error lists
+
+
 def unknown_name(kind: str, name: str, choices: Iterable[str]) -> UnknownNameError:
     """Return an error for a name that does not exist, with the nearest one that does.
 
@@ -118,7 +121,10 @@ def unknown_name(kind: str, name: str, choices: Iterable[str]) -> UnknownNameErr
         words = dict.fromkeys(known_name.split("-"), known_name) | words | {known_name: known_name}
     near = get_close_matches(name, words, n=1, cutoff=0.5)
     hint = f": did you mean '{words[near[0]]}'?" if near else ""
-    return UnknownNameError(f"unknown {kind} '{name}'{hint} (known: {', '.join(names)})")
+    known = ", ".join(names)
+    if len(names) > _MOST_NAMES:
+        known = f"{len(names)}, from {names[0]} to {names[-1]}"
+    return UnknownNameError(f"unknown {kind} '{name}'{hint} (known: {known})")
 
 
 FORM = 30  # characters of a form in a message

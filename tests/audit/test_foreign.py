@@ -306,10 +306,59 @@ def test_the_result_has_no_identifiers(tmp_path: Path) -> None:
     shown = page.read_text("utf-8") + json.dumps(audited.to_dict()) + audited._repr_html_()
     assert "KLX" not in shown
     assert "10000" not in shown
-    assert audited.summary in page.read_text("utf-8")
     assert audited.to_pandas().check.tolist() == ["overlapping groups"]
     keys = "schema summary status inputs checks not_checked unchecked findings"
     assert [*audited.to_dict()] == keys.split()
+
+
+def texts_of(path: Path, *inputs: Any, **options: Any) -> dict[str, str]:
+    """Write the page of an audit; return the texts of its heading, header and sentence to cite."""
+    sequela.audit(*inputs, page=path, **options)
+    texts = {}
+    for name, start, end in (
+        ("heading", "<h1>", "</h1>"),
+        ("header", "<header", "</header>"),
+        ("sentence", '<p class="paste">', "</p>"),
+        ("all", "<main>", "</main>"),
+    ):
+        part = path.read_text("utf-8").split(start)[1].split(end)[0]
+        texts[name] = " ".join(re.sub("<[^>]+>", " ", part).split())
+    return texts
+
+
+def test_a_page_begins_with_the_answer(tmp_path: Path) -> None:
+    page = tmp_path / "audit.html"
+    leak = texts_of(page, by_rows(table()))
+    assert re.match(r"Leak: \d+ patients are in both parts, with \d+ of ", leak["heading"])
+    assert "What to do: split by patient." in leak["header"]
+    assert "Not checked: times after the prediction." in leak["header"]
+    assert leak["sentence"].endswith("without it. Not checked: times after the prediction.")
+    assert "The audit found 1 leak: " in leak["sentence"]
+    clean = texts_of(page, table())
+    assert re.fullmatch(r"No leak found by 1\d checks", clean["heading"])
+    assert "That does not prove that there is none" in clean["header"]
+    assert "which does not prove that there is none. Not checked:" in clean["sentence"]
+    suspicious = texts_of(page, table().assign(lactate=noisy(table(), 0.4)))
+    assert suspicious["heading"] == "No leak found, 1 suspicion to check"
+    assert "1 suspicion must be checked by a person: its values alone" in suspicious["sentence"]
+    left_out = texts_of(page, by_rows(table()), ignore=["SQ001"])
+    assert left_out["heading"].startswith("No leak found by ")
+    assert "SQ001 (overlapping groups)" in left_out["header"]
+    assert "SQ001 (overlapping groups)" in left_out["sentence"]
+
+
+def test_one_patient_is_counted_in_the_singular_and_hidden_on_demand(tmp_path: Path) -> None:
+    frame, page = by_rows(table()), tmp_path / "audit.html"
+    first = frame.patient_id == frame.patient_id.iloc[0]
+    frame["split"] = np.where(frame.patient_id.rank(method="dense") % 4 == 0, "test", "train")
+    frame.loc[first, "split"] = ["test", *["train"] * (int(first.sum()) - 1)]
+    shown = texts_of(page, frame.head(FEW))
+    assert shown["heading"].startswith("Leak: 1 patient is in both parts, with 1 of ")
+    assert "Counts below 10 are shown." in shown["all"]
+    hidden = texts_of(page, frame.head(FEW), hide_below=10)
+    assert hidden["heading"].startswith("Leak: fewer than 10 patients are in both parts")
+    assert "Counts below 10 are shown." not in hidden["all"]
+    assert "Counts below 10 are shown." not in texts_of(page, table())["all"]
 
 
 def test_an_effect_of_patients_in_two_parts_is_measured_without_copies_of_the_label() -> None:

@@ -106,10 +106,8 @@ def test_planted_copies_are_found(copies: int) -> None:
     parts["held_out"][5 : 5 + copies] = parts["train"][100 : 100 + copies]
     (found,) = overlaps.identical_rows(parts)
     assert found.check == "identical rows"
-    assert (
-        found.what
-        == f"{copies} of 300 rows of the test set are identical to rows of the training set"
-    )
+    words = "is identical to a row" if copies == 1 else "are identical to rows"
+    assert found.what == f"{copies} of 300 rows of the test set {words} of the training set"
     assert (found.where, found.severity) == ("training set, test set", "leak")
     assert "one part" in found.in_words()["remedy"]
 
@@ -205,7 +203,7 @@ def test_planted_copies_with_noise_are_found(noise: float, copies: int) -> None:
     assert overlaps.identical_rows(parts) == []
     (found,) = overlaps.near_identical_rows(parts, groups)
     assert found.where == "training set, validation set"
-    assert found.what.startswith(f"{copies} of 300 rows of the validation set are nearly identical")
+    assert found.what.startswith(f"{copies} of 300 rows of the validation set")
 
 
 def test_a_copy_is_found_among_few_rows() -> None:
@@ -217,7 +215,7 @@ def test_a_copy_is_found_among_few_rows() -> None:
     )
     assert (
         found.what
-        == "1 of 100 rows of the test set are nearly identical to rows of the training set"
+        == "1 of 100 rows of the test set is nearly identical to a row of the training set"
     )
 
 
@@ -389,7 +387,7 @@ def test_a_copied_record_is_found_between_its_parts_alone() -> None:
     table[7] = parts["train"].toarray()[3]
     (found,) = overlaps.identical_records({**parts, "held": csr_array(table)})
     assert found.where == "training set, held"
-    assert found.what.startswith("1 of 60 rows of held are identical to rows of the training set")
+    assert found.what.startswith("1 of 60 rows of held is identical to a row of the training set")
 
 
 def test_a_form_that_fills_in_many_codes_is_no_copy() -> None:

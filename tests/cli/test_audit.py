@@ -74,7 +74,7 @@ def table(tmp_path: Path) -> Path:
 def test_a_table_of_others(table: Path, output_of: Output) -> None:
     page = table.with_name("audit.html")
     first, leak, *_ = output_of("audit", table, "--page", page, ended=3).splitlines()
-    roles = "split: split; label: outcome; patient: person; 1 other columns"
+    roles = "split: split; label: outcome; patient: person; 1 other column"
     assert first == f"table.csv: 160 rows: {roles}"
     assert leak.startswith(
         "LEAK SQ001: 40 patients are in both parts, with 40 of 40 examples of the test set"
@@ -99,7 +99,7 @@ def test_events_with_a_label_file(tmp_path: Path, output_of: Output) -> None:
         pd.DataFrame(rows).to_parquet(labels, index=False)
         page = tmp_path / "audit.html"
         assert words in output_of("audit", root, "--labels", labels, "--page", page, ended=ended)
-        assert "checked for: " in page.read_text("utf-8")
+        assert "What was looked for" in page.read_text("utf-8")
 
 
 def test_predictions_of_any_model(tmp_path: Path, output_of: Output, refused: Refused) -> None:
@@ -134,7 +134,9 @@ def test_checks_that_are_left_out(table: Path, output_of: Output, refused: Refus
     assert reasons["SQ038"] == "the data are not windows of signals"
     assert reasons["SQ046"] == "no time of the prediction is known, name it with --time"
     assert not {"SQ002", "SQ007", "SQ022"} & {*reasons}
-    assert "unknown check 'SQ01': did you mean 'SQ" in refused("audit", table, "--ignore", "SQ01")
+    error = refused("audit", table, "--ignore", "SQ01")
+    assert "unknown check 'SQ01': did you mean 'SQ" in error
+    assert "(known: 53, from SQ001 to SQ053)" in error
 
 
 def test_what_is_not_a_table(table: Path, refused: Refused) -> None:

@@ -59,7 +59,7 @@ def test_every_family_coded_later_is_found_an_hour_after_admission(
     early = [(2, "2020-02-01 11:00", code, 22) for code in CODED_LATER]
     (leak,) = select_cohort(make_events([*rows(), *early]), in_hospital()).leaks
     assert leak.check == "codes from the future"
-    assert f"1 of 5 examples see {len(CODED_LATER)} codes of a stay" in leak.what
+    assert f"1 of 5 examples sees {len(CODED_LATER)} codes of a stay" in leak.what
 
 
 @pytest.mark.parametrize("code", ["ICD9CM//4280", "SNOMED/84114007", "DIAGNOSIS//SNOMED//84114007"])

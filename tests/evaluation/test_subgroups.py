@@ -27,6 +27,7 @@ def by(made: Predictions, names: list[str], **attributes: list[str]) -> list[Sub
         np.random.default_rng(0),
         threshold=Threshold(0.5, "a test"),
         how=QUICK,
+        smallest=10,
     )
 
 

@@ -1,12 +1,13 @@
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from sequela.errors import SettingError
 from sequela.evaluation import metrics
-from sequela.evaluation.curves import Curve, precision_recall_curve, roc_curve
+from sequela.evaluation.curves import Curve, coarse, precision_recall_curve, roc_curve
 from sequela.evaluation.intervals import Bootstrap, Estimate, Interval
 from sequela.evaluation.predictions import Predictions
 from sequela.figures.figure import Figure
@@ -130,3 +131,28 @@ def test_curves_of_two_kinds_or_none_are_refused(make_predictions: Make) -> None
 
 
 MAKERS: tuple[Callable[..., Curve], ...] = (roc_curve, precision_recall_curve)
+
+
+def test_a_curve_with_hidden_counts_is_drawn_true_or_not_at_all(
+    make_predictions: Make, checked: Check
+) -> None:
+    predictions = make_predictions(n_examples=150)
+    curve = curve_of(roc_curve, predictions)
+    chosen = {"GRU": float(np.sort(predictions.score)[-4])}
+    figure = ranking({"GRU": coarse(curve, predictions, 10)}, event="death", chosen=chosen)
+    rows = [(r.get("false_positive_rate"), r.get("sensitivity")) for r in rows_of(figure, "curve")]
+    pieces = " ".join("gap" if x is None else "point" for x, _ in rows)
+    assert "point gap point" in pieces
+    # Whatever is drawn lies on the curve, between its points too.
+    path = np.linspace(0, len(curve.x) - 1, 20 * len(curve.x))
+    whole = np.stack([np.interp(path, np.arange(len(curve.x)), v) for v in (curve.x, curve.y)])
+    for (x, y), (next_x, next_y) in pairwise(rows):
+        if not (x is None or y is None or next_x is None or next_y is None):
+            middle = np.array([[(x + next_x) / 2], [(y + next_y) / 2]])
+            assert np.hypot(*(whole - middle)).min() < 0.01
+    negatives, positives = np.bincount(predictions.label)
+    counts = np.rint([(x * negatives, y * positives) for x, y in rows if x is not None])
+    cells = np.concatenate([counts, [negatives, positives] - counts])
+    assert not ((cells > 0) & (cells < 10)).any()
+    assert rows_of(figure, "chosen threshold") == []  # four alarms are few
+    assert f"GRU: {curve.area.value:.2f} (" in " ".join(checked(figure))

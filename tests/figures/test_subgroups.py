@@ -22,7 +22,7 @@ def found(predictions: Predictions) -> list[Subgroup]:
     }
     rng = np.random.default_rng(0)
     at = Threshold(0.3, "a test")
-    return subgroups(predictions, attributes, ["auroc"], rng, threshold=at, how=QUICK)
+    return subgroups(predictions, attributes, ["auroc"], rng, threshold=at, how=QUICK, smallest=10)
 
 
 def test_shown_groups_have_numbers_and_suppressed_ones_are_counted(

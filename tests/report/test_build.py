@@ -21,9 +21,9 @@ def test_the_page_is_self_contained_and_named(
     assert found.fetched == []
     assert found.tags.count("script") == 1  # it sorts and filters, and fetches nothing
     assert len(found.ids) == len(set(found.ids))
-    # two curves and a matrix for each MLP, a matrix for each reference model, the leak, all models
-    # in two widths, an example of each class, and of the best: ROC, reliability and a matrix
-    assert len(found.labels) == 2 * 3 + 2 + 1 + 2 + 4
+    # two curves and a matrix for each MLP, a matrix for each reference model, the leak, all models,
+    # an example of each class, and of the best: ROC, reliability and a matrix
+    assert len(found.labels) == 2 * 3 + 2 + 1 + 1 + 4
     assert not list(small_page.parent.glob("*.partial"))
 
 
@@ -32,12 +32,12 @@ def test_the_page_says_what_a_reader_must_know(
 ) -> None:
     text = small_page.read_text("utf-8")
     test = small_runs[1].metrics["parts"]["held_out"]
-    assert f"{100 * test['accuracy']:.1f} %" in text
-    # What makes the numbers say less stands where it is read: in the card, and in the first lines.
+    assert f"<b>{100 * test['accuracy']:.0f}</b>" in text
+    # What makes the numbers say less stands where it is read: beside them, and in the method.
     first, second, *_ = STUDIES["seizure"].caveats
     assert first in text[: text.index("<nav")]
-    assert second in text[text.index("<nav") : text.index("Comparison of all models</h3>")]
-    assert "by row minus by session" in text
+    assert second in text[text.index('id="method"') : text.index('id="details"')]
+    assert ">by row<" in text
 
 
 @pytest.mark.parametrize("change", [{"seed": 5}, {"fractions": (0.3, 0.3, 0.4)}])

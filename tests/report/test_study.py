@@ -1,7 +1,6 @@
 """The page of both studies, from small real runs."""
 
 import csv
-import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,7 +25,8 @@ from sequela.evaluation.number import number
 from sequela.evaluation.predictions import joined
 from sequela.integrity.openings import LEDGER, VARIABLE
 from sequela.report.entry import Entry
-from sequela.report.page import render
+from sequela.report.pages.build import _checks as checks
+from sequela.report.pages.build import _conclusion as conclusion
 from sequela.report.pages.build import build
 from sequela.report.sections.group import Group
 from sequela.report.sections.inflation import PLANNED, inflations, leak_figure, leaks
@@ -45,14 +45,6 @@ from sequela.studies.results import cohorts_of, results
 from sequela.studies.verdicts import ANSWERS, CONTRADICTED, OPEN, SUPPORTED
 
 Outline = Callable[[Path], Any]
-
-
-def first_screen(part: StudyPart) -> str:
-    return render("answer.html.j2", parts=[part], pictures=[], title="")
-
-
-def lead(part: StudyPart) -> list[str]:
-    return re.findall('<p class="lead">(.*)</p>', first_screen(part))
 
 
 def of(runs: list[Run], data: str, task: str) -> list[Run]:
@@ -87,7 +79,6 @@ def test_both_studies_on_one_page_that_fetches_nothing(page: Path, outline: Outl
     assert set(found.pointed) <= set(found.ids)  # links within the page go somewhere
     text = page.read_text("utf-8")
     assert text.index('id="seizure"') < text.index('id="mortality"')
-    assert all(f'href="#{study}"' in text for study in ("seizure", "mortality"))
     assert not list(page.parent.glob("*.partial"))
     assert_approved("both-studies", texts_of(text))
 
@@ -151,11 +142,10 @@ def test_runs_that_leak_are_called_so_at_the_top(
         (back, "to the end of the stay"),
     ):
         text = build([run], tmp_path / "page.html").read_text("utf-8")
-        top = text[text.index('class="alarm"') : text.index("<h3")].lower()
+        top = text[text.index('class="alarm"') : text.index("<nav")].lower()
         assert "these runs leak" in top
         assert why in top
-        untestable = "Claims cannot be tested on runs that leak" in text
-        assert untestable == (run is not reported)
+        assert 'id="claims"' not in text
 
 
 def test_claims_are_judged_on_the_honest_cohort(record_runs: list[Run]) -> None:
@@ -228,10 +218,10 @@ def test_single_splits_are_compared_as_independent_numbers(small_runs: list[RunF
     below = np.hypot(leaking.test["accuracy"] - low, their_high - honest.test["accuracy"])
     above = np.hypot(high - leaking.test["accuracy"], honest.test["accuracy"] - their_low)
     assert found.interval == pytest.approx((found.value - below, found.value + above))
-    (drawn,) = leak_figure(PLANNED[0], [row], "session").rows
-    assert drawn["leak"] == "by row minus by session"
+    (drawn,) = leak_figure(PLANNED[0], [row]).rows
+    assert drawn["leak"] == "by row"
     (said,) = leaks([Entry(honest)], [Entry(leaking)])
-    assert "By row minus by session on test sets of their own" in said.note
+    assert said.finding.startswith("A split by row adds ")
 
 
 @pytest.mark.parametrize(
@@ -262,74 +252,59 @@ def test_a_page_whose_numbers_are_hidden_tells_none(
         assert f"{100 * run.test['accuracy']:.1f}" not in text
 
 
+@pytest.mark.parametrize(
+    ("network", "baseline", "low", "answer"),
+    [
+        (0.6, 0.7, -0.1, "A simple model was as good or better."),
+        (0.7, 0.7, -0.1, "A simple model was as good or better."),
+        (0.7, 0.6, -0.1, "No network was clearly better than a simple model."),
+        (0.7, 0.6, 0.1, "A network was clearly better than the best simple model."),
+    ],
+)
 def test_the_first_sentence_is_the_conclusion(
-    small_runs: list[RunFolder], monkeypatch: pytest.MonkeyPatch
+    small_runs: list[RunFolder],
+    monkeypatch: pytest.MonkeyPatch,
+    network: float,
+    baseline: float,
+    low: float,
+    answer: str,
 ) -> None:
     placed = StudyPart.of(STUDIES["seizure"], small_runs, 10)
-    standing = placed.standing
-    rows = {row.entry.name: row for row in standing.rows}
-
-    def concluded(network: float, baseline: float, low: float = 0.0) -> str:
-        changed = [
-            replace(rows["mlp-improved"], value=network),
-            replace(rows["logistic-regression"], value=baseline),
-        ]
-        changed.sort(key=lambda row: -row.value)
-        interval = Interval(low, 1.0, 0.95, "paired", 2000, 80)
-        apart = Compared("b", "b", network, Difference(network - baseline, interval, 0.5))
-        monkeypatch.setattr(
-            "sequela.report.sections.standing._apart", lambda _, rows: {rows[0].key: apart}
-        )
-        made = replace(standing, rows=tuple(changed), best=changed[0])
-        by_name = {row.entry.name: row for row in changed}
-        said, done = lead(
-            replace(
-                placed,
-                standing=made,
-                concluded=changed[0],
-                network=by_name["mlp-improved"],
-                baseline=by_name["logistic-regression"],
-            )
-        )
-        assert done.startswith("Question: ")
-        return said
-
-    best = "the best baseline model"
-    said = concluded(0.6, 0.7)
-    assert said.startswith(
-        f"No network of the 2019 report scored higher than {best}: MLP improved has 60 of 100 "
-        "segments right, Logistic regression 70 of 100 segments right. Logistic regression, the "
-        "best of 4 models, has 70 of 100 segments right on new sessions (95 % interval "
-    )
-    assert said.endswith("). It was chosen on the same test data.")
-    higher = f"The best network of the 2019 report scored higher than {best}"
-    said = concluded(0.7, 0.6, -0.1)
-    assert said.startswith(f"{higher}, but not clearly: MLP improved has 70 of 100 segments right,")
-    assert concluded(0.7, 0.6, 0.1).startswith(f"{higher}: MLP improved has 70 of 100")
-    baseline = [run for run in small_runs if run.settings.model == "mlp-baseline"]
-    of_baseline = StudyPart.of(STUDIES["seizure"], baseline, 10)
-    (leak,) = (row for each in of_baseline.leaks for row in each.rows)
-    said, _ = lead(of_baseline)
-    assert said.startswith("MLP baseline has ")
-    by = f"{100 * leak.by.value:+.0f}".replace("-", "\N{MINUS SIGN}")
-    assert f"A split by row changes its accuracy by {by} percentage points (" in said
+    assert placed.network
+    assert placed.baseline
+    apart = Compared("b", "b", network, Difference(0.1, Interval(low, 1.0, 0.95, "", 9, 80), 0.5))
+    compared = {placed.network.entry.key: apart}
+    monkeypatch.setattr("sequela.report.sections.standing._apart", lambda *_: compared)
+    rivals = replace(placed.network, value=network), replace(placed.baseline, value=baseline)
+    part = replace(placed, network=rivals[0], baseline=rivals[1])
+    assert conclusion([part]) == answer
+    assert conclusion([replace(part, network=None)]) == ""
     monkeypatch.setattr(Group, "quick", True)
-    assert lead(placed)[0] == "This is a quick run, so its numbers are not results."
+    assert part.void.startswith("Quick run")
+    assert conclusion([part]) == ""
+
+
+def test_the_checks_begin_with_what_is_good(
+    small_runs: list[RunFolder], record_runs: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segments = StudyPart.of(STUDIES["seizure"], small_runs[:1], 10)
+    stays = StudyPart.of(STUDIES["mortality"], record_runs[:2], 10)
+    assert checks([segments]) == [
+        (True, "no leak found", ""),
+        (True, "sessions kept apart", ""),
+        (False, "The test set has 10 sessions: intervals are unreliable", ""),
+        (False, "not tested elsewhere", ""),
+    ]
+    both = checks([segments, stays])
+    assert (True, "sessions and patients kept apart", "") in both
+    assert (False, "best of 2, chosen on the test set", "Mortality") in both
     found = [{"severity": "leak", "check": "rows", "what": "rows of one recording are in two sets"}]
     monkeypatch.setattr(Group, "findings", found)
-    assert lead(placed)[0].startswith("The scores cannot be trusted, because there is a leak: rows")
+    assert [good for good, *_ in checks([segments])] == [False] * 3
 
 
-def test_without_a_caveat_the_page_says_what_was_looked_for(
-    small_runs: list[RunFolder], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    placed = StudyPart.of(STUDIES["seizure"], small_runs[:1], 10)
-    monkeypatch.setattr(StudyPart, "limitations", [])
-    assert "<strong>No data leak found</strong> The test set has " in first_screen(placed)
-
-
-def test_two_models_are_drawn_with_their_numbers(small_runs: list[RunFolder]) -> None:
-    entries = [Entry(run) for run in small_runs[:2]]
+def test_three_models_are_drawn_with_their_numbers(small_runs: list[RunFolder]) -> None:
+    entries = [Entry(run) for run in small_runs[:3]]
     found = Standing.of(entries, entries[1])
     drawn = found.against_operations("name")
     assert drawn
@@ -343,7 +318,7 @@ def test_two_models_are_drawn_with_their_numbers(small_runs: list[RunFolder]) ->
             said = [float(row[name]) for name in ("accuracy", "low", "high")]
             assert said == pytest.approx(numbers, abs=1e-4)
             assert int(row["operations"]) == entry.run.facts.operations
-    assert Standing.of(entries[:1], entries[0]).against_operations("name") is None
+    assert Standing.of(entries[:2], entries[0]).against_operations("name") is None
 
 
 def test_the_training_time_is_that_of_one_model(record_runs: list[Run]) -> None:
@@ -357,15 +332,13 @@ def test_the_training_time_is_that_of_one_model(record_runs: list[Run]) -> None:
 
 def test_the_axis_holds_all_that_is_drawn_and_round_numbers() -> None:
     entry: Any = SimpleNamespace()
-    metric: Any = SimpleNamespace(chance=0.5, bounds=(0, 1), form=".2f")
+    metric: Any = SimpleNamespace(bounds=(0, 1))
     rows = (Row(entry, 0.8, (0.7, 0.9), (0.6, 0.95)), Row(entry, 0.75, None, ()))
     wide = Standing(rows, rows[0], metric, "stay")
-    assert wide.ends == pytest.approx((0.5 - 0.04 * 0.45, 0.95 + 0.04 * 0.45))
-    assert [label for _, label in wide.ticks] == ["0.50", "0.60", "0.70", "0.80", "0.90"]
-    assert wide.at(0.725) == "50.00%"
+    assert wide.ends == pytest.approx((0.6 - 0.04 * 0.35, 0.95 + 0.04 * 0.35))
+    assert [value for _, value in wide.ticks] == pytest.approx([0.6, 0.7, 0.8, 0.9])
+    assert wide.at(0.775) == "50.00%"
     perfect = (Row(entry, 1.0, None, ()),)
-    assert Standing(perfect, perfect[0], metric, "stay").ends == pytest.approx((0.48, 1))
-    metric.chance = None
     assert Standing(perfect, perfect[0], metric, "stay").ends == pytest.approx((0.96, 1))
 
 
@@ -413,13 +386,13 @@ def mine(small_runs: list[RunFolder], tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_runs_of_no_study_have_a_part_without_claims(mine: list[Run], tmp_path: Path) -> None:
     text = build(mine, tmp_path / "page.html").read_text("utf-8")
-    assert '<h2 id="mine">My EEG</h2>' in text
-    assert "Question: the class of a 1.03 s segment of EEG" in text[: text.index("<nav")]
+    assert "<h1>My EEG</h1>" in text
+    assert "The class of a 1.03 s segment of EEG" in text[: text.index("<nav")]
     assert "MLP improved" in text
     assert "MLP improved is " in text
     assert " MLP baseline, its baseline: " in text
     assert "How much leakage inflates the score" in text
-    assert "by recording" in text
+    assert "by row" in text
     for foreign in (
         "The report's claims",
         ": the claims of",
@@ -448,18 +421,20 @@ def test_what_splits_add_is_paired_on_the_same_segments(
     assert [entry.title for entry in group.entries] == 3 * ["MLP baseline"]
     (found,) = leaks(group.plain, leaking)
     drawn = found.picture.drawing
-    assert "by recording minus by session" in drawn
-    assert "by row minus by session" in drawn
+    assert ">by recording<" in drawn
+    assert ">by row<" in drawn
     held_out = joined([run.predictions.part("held_out") for run in folds.runs])
-    for entry, split in zip(leaking, ("By recording", "By row"), strict=True):
+    by = [inflations(PLANNED[0], group.plain, [entry])[0].by for entry in leaking]
+    for entry, inflated, split in zip(leaking, by, ("recording", "row"), strict=True):
         test = entry.run.first.predictions.part("held_out")
         same = held_out.where(np.isin(held_out.example_id, test.example_id))
-        points = 100 * (accuracy(test) - accuracy(same))
-        assert f"{split} minus by session on the same examples" in found.note
-        assert f"MLP baseline {number(points, '+.0f')} (" in found.note
+        assert inflated.value == pytest.approx(accuracy(test) - accuracy(same))
+        points = number(100 * inflated.value, "+.0f")
+        surely = "" if inflated.interval[0] > 0 else "not "
+        assert f"A split by {split} adds {points} points, {surely}significantly." in found.finding
     monkeypatch.setattr(released, "of_people", lambda _: True)
     hidden = Group.of(STUDIES["seizure"], "seizure", runs, 10**6)
     (found,) = leaks(group.plain, [leaking[0], hidden.leaking[1]])
-    assert "By recording minus" in found.note
-    assert "By row minus" not in found.note  # as its accuracy is not shown
+    assert "by recording adds" in found.finding
+    assert "by row" not in found.finding  # as its accuracy is not shown
     assert leaks(hidden.plain, hidden.leaking) == []

@@ -110,7 +110,7 @@ def test_a_recording_copied_into_another_part_is_found(recordings: Examples, by:
     (copied,) = [each for each in found if each.check == "same content"]
     assert (copied.severity, copied.where) == ("leak", "training set, test set")
     assert copied.what.startswith(
-        "1 of 10 sessions of the test set are copies of sessions of the training set"
+        "1 of 10 sessions of the test set is a copy of one of the training set"
     )
 
 

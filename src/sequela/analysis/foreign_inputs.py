@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from sequela.audit.input import AuditInput, Ints, Rows
 from sequela.cohort.event_checks import OUTCOME_WORDS
 from sequela.errors import DataError, SettingError, unknown_name
+from sequela.evaluation.number import plural
 from sequela.files import temporary
 from sequela.formats import opened
 from sequela.formats.arrays import of_epochs
@@ -488,7 +489,7 @@ def of_table(
         data.table[:, place] = table.numbers.pop(name)
     words = [f"{role}: {', '.join(columns)}" for role, columns in roles.of.items()]
     words += [f"probability read {roles.read_as.strip('; ')}"] if roles.read_as else []
-    return data, [*words, f"{len(data.names)} other columns"]
+    return data, [*words, plural(len(data.names), "other column")]
 
 
 def _lengths(table: Columns, names: Sequence[str]) -> Iterator[tuple[str, NDArray[np.float64]]]:

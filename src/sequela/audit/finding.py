@@ -80,6 +80,16 @@ def check_named(name: str) -> LeakCheck:
     return next((check for check in CHECKS.values() if check.name == name), _UNKNOWN)
 
 
+class _Count(str):
+    """A count in words, which chooses between two forms in a sentence: ``{n} {n:is|are}``."""
+
+    __slots__ = ()
+
+    def __format__(self, forms: str) -> str:
+        singular, _, several = forms.partition("|")
+        return (singular if self == "1" else several) if forms else str(self)
+
+
 def counted(count: int, smallest: int) -> str:
     """Write a count of people, without its value if it is small.
 
@@ -108,7 +118,7 @@ def rarity(auroc: float, columns: int) -> str:
     count = float(f"{1 / chance:.2g}")
     return (
         f"an honest measurement is as strong in about 1 of {count:,.0f} columns (with {columns} "
-        f"columns: {percent})"
+        f"column{'' if columns == 1 else 's'}: {percent})"
     )
 
 
@@ -187,10 +197,10 @@ class Finding:
     def in_words(self, smallest: int = 1) -> dict[str, str]:
         """Return check, problem, place, severity and remedy; counts below ``smallest`` hidden."""
         check = check_named(self.check)
-        words: dict[str, Any] = {name: counted(n, smallest) for name, n in self.counts.items()}
+        words: dict[str, Any] = {n: _Count(counted(c, smallest)) for n, c in self.counts.items()}
         places = [SET_NAMES.get(name, name) for name in self.place]
         of_sets = [f"the {name}" if name in SET_NAMES.values() else name for name in places]
-        words |= {**self.facts, "place": of_sets, "named": len(self.codes)}
+        words |= {**self.facts, "place": of_sets, "named": _Count(len(self.codes))}
         if smallest > 1 and "log" in words:
             words["log"] = without_numbers(words["log"])
         what = (check.missing if "missing" in words else check.what).format(**words)

@@ -18,7 +18,7 @@ HideBelow = Annotated[
     int | None,
     Parameter(
         help="Hide counts of patients below this number, and whatever reveals them (default: "
-        "SEQUELA_HIDE_BELOW; else 10 for share and audit, and other commands hide nothing).",
+        "SEQUELA_HIDE_BELOW; else 10 for share, and other commands hide nothing).",
         env_var=("SEQUELA_HIDE_BELOW", "SEQUELA_SMALLEST_CELL"),
         show_env_var=False,
         validator=Number(gte=1),

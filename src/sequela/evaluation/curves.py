@@ -44,7 +44,7 @@ class Curve:
     Attributes:
         kind: ``roc`` (x is 1 - specificity, y sensitivity) or ``precision-recall`` (x is recall, y
             precision).
-        x: float64 (point,), never falling.
+        x: float64 (point,), never falling; NaN, as y, for a point that is not shown.
         y: float64 (point,).
         threshold: float64 (point,), falling: alarm at or above it. The first is infinite: no alarm.
             NaN for a mean of curves.
@@ -87,14 +87,16 @@ class Curve:
 
 
 def coarse(curve: Curve, predictions: Predictions, smallest: int) -> Curve:
-    """Reduce the curve to points that reveal no small count of people.
+    """Replace the points of a curve that reveal a small count of people by NaN: gaps.
 
     At each threshold the points of a curve reveal the numbers of true and false alarms; only points
-    where each of the four counts is 0, or ``smallest`` or more, are left.
+    where each of the four counts is 0, or ``smallest`` or more, are left. A line across the gaps
+    would have another area than the curve.
     """
     # Each point is a pair of shares whose denominators are printed, so counts follow from it.
     safe = counts_no_few(predictions, curve.threshold, smallest)
-    return replace(curve, x=curve.x[safe], y=curve.y[safe], threshold=curve.threshold[safe])
+    x, y = (np.where(safe, values, np.nan) for values in (curve.x, curve.y))
+    return replace(curve, x=x, y=y)
 
 
 def counts_no_few(predictions: Predictions, threshold: Values, smallest: int) -> NDArray[np.bool_]:

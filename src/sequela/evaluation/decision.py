@@ -3,7 +3,7 @@
 An example raises an alarm if its probability of class 1 is at or above the threshold.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import get_args
 
 import numpy as np
@@ -106,6 +106,12 @@ class NetBenefit:
     threshold: NDArray[np.float64]
     model: tuple[Estimate, ...]
     treat_all: NDArray[np.float64]
+
+    def where(self, shown: NDArray[np.bool_]) -> "NetBenefit":
+        """Leave out the model's benefit (NaN) at all other thresholds."""
+        pairs = zip(self.model, shown.tolist(), strict=True)
+        model = [benefit if is_shown else Estimate(np.nan, None) for benefit, is_shown in pairs]
+        return replace(self, model=tuple(model))
 
 
 def net_benefit(

@@ -1,4 +1,4 @@
-"""Metrics by subgroup, such as sex, age band or unit; small cells are suppressed."""
+"""Metrics by subgroup, such as sex, age band or unit; small cells can be suppressed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.config import SMALLEST_CELL
 from sequela.disclosure import has_small, hidden_cells
 from sequela.errors import DataError
 from sequela.evaluation.decision import Threshold
@@ -63,14 +62,14 @@ def subgroups(
     threshold: Threshold | None = None,
     how: Bootstrap = DEFAULT,
     model: NDArray[np.int64] | None = None,
-    smallest: int = SMALLEST_CELL,
+    smallest: int = 1,
 ) -> list[Subgroup]:
     """Compute the numbers of each value of each attribute, in order of attribute, then value.
 
-    A value is suppressed, and its name with it, if it has fewer than 10 groups (subjects, where
-    groups are hospitals), or 1 to 9 examples of any class. The counts of the next smallest are
-    hidden too, until the hidden ones sum to enough: otherwise they could be computed by subtraction
-    from the total.
+    A value is suppressed, and its name with it, if it has fewer than ``smallest`` groups (subjects,
+    where groups are hospitals), or examples of any class, but not none. The counts of the next
+    smallest are hidden too, until the hidden ones sum to enough: otherwise they could be computed
+    by subtraction from the total.
 
     Args:
         predictions: Predictions for one part.
@@ -82,7 +81,7 @@ def subgroups(
         model: int64 (example,): the model of each prediction, where there are several (folds). A
             metric is then the mean over the models that have it: their scores cannot be ranked
             together.
-        smallest: The smallest count that is shown.
+        smallest: The smallest count that is shown; by default, every count is.
     """
     results = []
     for attribute, column in attributes.items():

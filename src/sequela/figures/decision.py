@@ -35,9 +35,10 @@ def decision_curves(curves: Mapping[str, NetBenefit], *, event: str) -> Figure:
         for t, b in zip(first.threshold.tolist(), first.treat_all.tolist(), strict=True)
     ]
     benefit = np.array([[e.value for e in curve.model] for curve in curves.values()])
-    best = max(float(np.nanmax(benefit)), float(first.treat_all.max()), 1e-9)
+    benefit = np.nan_to_num(benefit, nan=-np.inf).max(axis=0)
+    best = max(float(benefit.max()), float(first.treat_all.max()), 1e-9)
     # Beyond this threshold nobody would act, so there is nothing to read.
-    worth = np.maximum(np.nanmax(benefit, axis=0), first.treat_all) > _LITTLE * best
+    worth = np.maximum(benefit, first.treat_all) > _LITTLE * best
     # The axis ends at the next tenth, and shows one tenth at least.
     end = float(first.threshold[worth].max(initial=0))
     end = min(1.0, max(0.1, float(np.ceil(10 * end - 1e-9)) / 10))
@@ -107,7 +108,9 @@ def _reference_lines(
 
 
 def _alt(curves: Mapping[str, NetBenefit], first: NetBenefit, event: str, end: float) -> str:
-    places = [int(np.abs(first.threshold - share * end).argmin()) for share in (0.25, 0.5, 0.75)]
+    shown = np.isfinite([[e.value for e in curve.model] for curve in curves.values()]).any(axis=0)
+    at = np.where(shown, first.threshold, np.inf)
+    places = [int(np.abs(at - share * end).argmin()) for share in (0.25, 0.5, 0.75)]
     sentences = []
     for place in places:
         of_models = ", ".join(

@@ -7,9 +7,9 @@ import altair as alt
 from sequela.evaluation.metrics import named
 from sequela.figures.figure import INK, SECOND, THIRD, Figure, Row, chart_of
 
-_WIDTH = 300  # width of the picture without its axis, in pixels
-_ROW = 24  # height of a model with one leak, in pixels
-_SECOND_LEAK = 8  # height that another leak adds to each model, in pixels
+_WIDTH = 220  # width of the picture without its axis, in pixels
+_ROW = 20  # height of a model with one leak, in pixels
+_SECOND_LEAK = 6  # height that another leak adds to each model, in pixels
 _LETTER = 6.6  # width of a letter, in pixels, at most
 _COLOURS = (THIRD, SECOND)
 _SHAPES = ("square", "diamond")
@@ -41,7 +41,7 @@ def leak(rows: Sequence[Row], *, metric: str = "accuracy") -> Figure:
     factor = 100 if how.points else 1
     x = alt.X(
         "from:Q",
-        title=f"difference in {how.title} on the test set{unit}",
+        title=f"added {how.title}{unit}",
         axis=alt.Axis(format="+~f" if how.points else "+.2f", tickCount=6),
     )
     ends = {"from": f"{factor} * datum.low", "to": f"{factor} * datum.high"}

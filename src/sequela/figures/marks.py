@@ -43,9 +43,9 @@ def named_line(
 
 def as_row(estimate: Estimate, name: str) -> dict[str, float | None]:
     """Return the columns of a number with a name, and of its bounds."""
-    interval = estimate.interval
+    interval, value = estimate.interval, estimate.value
     low, high = (interval.low, interval.high) if interval else (None, None)
-    return {name: estimate.value, "low": low, "high": high}
+    return {name: None if np.isnan(value) else value, "low": low, "high": high}
 
 
 def with_interval(estimate: Estimate, form: str = ".2f") -> str:
@@ -78,8 +78,8 @@ class Series:
         return _SHAPES[list(self.names).index(name) % len(_SHAPES)]
 
     def bands(self, rows: Sequence[Row], axes: Channels, *, clip: bool = False) -> list[alt.Chart]:
-        """Draw areas between ``low``, the y of the axes, and ``high``, for rows that have both."""
-        bounded = [row for row in rows if row.get("low") is not None]
+        """Draw areas between ``low``, the y of the axes, and ``high``, for rows with bounds."""
+        bounded = [row for row in rows if "low" in row]  # none is a gap of the area
         return [
             chart_of([row for row in bounded if row[self.field] == name])
             .mark_area(color=self.colour_of(name), opacity=0.16, clip=clip)

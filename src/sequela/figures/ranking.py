@@ -1,6 +1,6 @@
 """Ranking by a model: ROC and precision-recall curves with bands over subjects."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
 from typing import Any
@@ -115,15 +115,19 @@ def _rows(curve: Curve, look: _Look, by_aim: float | Sequence[float] | None) -> 
     # A ROC curve is linear between thresholds: a mixture of two reaches each point.
     steps = curve.kind == "precision-recall" and not curve.parts
     x, y, threshold = _stepped(curve) if steps else (curve.x, curve.y, curve.threshold)
-    rows: list[Row] = [
-        {
-            "what": "curve",
-            look.x: float(x[i]),
-            look.y: float(y[i]),
-            "threshold": float(threshold[i]) if np.isfinite(threshold[i]) else None,
-        }
-        for i in thinned(x, y, _TOLERANCE)
-    ]
+    rows: list[Row] = []
+    for piece in _pieces(x, y):
+        if rows:
+            rows.append({"what": "curve"})  # no point: the line has a gap
+        rows += [
+            {
+                "what": "curve",
+                look.x: float(x[i]),
+                look.y: float(y[i]),
+                "threshold": float(threshold[i]) if np.isfinite(threshold[i]) else None,
+            }
+            for i in piece
+        ]
     rows += [
         {"what": "band", look.x: at, "low": low, "high": high}
         for at, low, high in zip(
@@ -134,9 +138,19 @@ def _rows(curve: Curve, look: _Look, by_aim: float | Sequence[float] | None) -> 
     for what, value in zip(_MARKS, (_HALF, by_aim), strict=True):
         if value is not None:
             at_x, at_y = curve.at(value)
+            if np.isnan(at_x):
+                continue
             rows.append({"what": what, look.x: at_x, look.y: None if np.isnan(at_y) else at_y})
             rows[-1]["threshold"] = float(np.mean(value))
     return rows
+
+
+def _pieces(x: NDArray[np.float64], y: NDArray[np.float64]) -> Iterator[NDArray[np.int64]]:
+    """Yield the points to draw of each piece of a line between gaps (NaN)."""
+    gap = np.isnan(x + y)
+    for piece in np.split(np.arange(len(x)), np.flatnonzero(np.diff(gap)) + 1):
+        if not gap[piece].any():
+            yield piece[thinned(x[piece], y[piece], _TOLERANCE)]
 
 
 def _stepped(curve: Curve) -> _Points:
@@ -235,5 +249,5 @@ def _points_in_words(
             for row in rows
             if row["model"] == name and row["what"] in _MARKS
         ]
-        sentences.append(f"{name}: {area_name} {with_interval(area)}; {'; '.join(points)}.")
+        sentences.append(f"{'; '.join([f'{name}: {area_name} {with_interval(area)}', *points])}.")
     return " ".join(sentences)

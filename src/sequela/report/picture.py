@@ -1,8 +1,8 @@
-"""A figure on a page: drawn for one width or two, with its caption and its data."""
+"""A figure on a page, with its caption and its data."""
 
 import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from urllib.parse import quote
@@ -12,10 +12,6 @@ from markupsafe import Markup
 from sequela.disclosure import as_json
 from sequela.figures.figure import Figure
 
-WIDE = 1090  # pixels of a picture as wide as a page
-HALF = 510  # pixels of a picture half as wide
-# The narrowest phones have 320 pixels, less the margins.
-NARROW = 290  # pixels of a picture on a phone, without its axis
 _DIGITS = 4  # more than a reader can see in the picture
 
 
@@ -27,21 +23,11 @@ class Picture:
     caption: str
     name: str
     data: str
-    narrow: Markup | None = None
 
 
 def picture(figure: Figure, name: str, caption: str = "") -> Picture:
     """Prepare a figure for the page, with a name that is unique on it."""
     return Picture(svg(figure, name), caption, name, as_link(figure.rows))
-
-
-def in_two_widths(
-    draw: Callable[[int], Figure], name: str, caption: str, width: int = WIDE
-) -> Picture:
-    """Draw a figure for the page, and again for a phone."""
-    wide = draw(width)
-    narrow = svg(draw(NARROW), f"{name}-narrow")
-    return Picture(svg(wide, name), caption, name, as_link(wide.rows), narrow)
 
 
 def svg(figure: Figure, name: str) -> Markup:

@@ -3,23 +3,25 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import pyarrow as pa
 
 from sequela.analysis.foreign_inputs import NamedInput, read
-from sequela.audit.finding import Measured, check_named
+from sequela.audit.finding import CHECKS, LeakCheck, Measured, check_named
 from sequela.audit.searches import IGNORED, AuditOutcome, Unchecked, run_checks
 from sequela.config import SMALLEST_CELL, Options, SignalSettings
 from sequela.errors import SettingError
 from sequela.files import require_file, temporary
 from sequela.report.page import open_templates, write_page
-from sequela.runs.audit import Leaks, check_examples, in_one_line, status_of
+from sequela.runs.audit import Leaks, check_examples, in_one_line, once_each, status_of
 from sequela.runs.data import Examples, load, load_again
 from sequela.runs.find import is_run, named_runs
 from sequela.runs.folder import work_beside
+from sequela.runs.released import public
 from sequela.studies.settings import own_signals, run_settings
+from sequela.version import __version__
 
 SCHEMA = "sequela-audit/1"  # the form of the JSON
 
@@ -60,6 +62,12 @@ class Audit:
     def status(self) -> int:
         """The exit status of the command: 0 for nothing, 3 for a leak, 4 for suspicions."""
         return status_of(finding.severity for finding, _ in self.measured)
+
+    @property
+    def checks(self) -> list[LeakCheck]:
+        """The checks that were made."""
+        left_out = {check.code for check in self.unchecked}
+        return [check for code, check in CHECKS.items() if code not in left_out]
 
     @property
     def head(self) -> list[str]:
@@ -162,7 +170,7 @@ def audit(
         time: Column with the time of the prediction.
         predictions: Probabilities of the second class: an array, or a table with them.
         page: Also write a page to this file.
-        hide_below: Hide counts below this on the page, 10 by default.
+        hide_below: Hide counts below this on the page; by default, it shows all.
         root: Folder or file of the data of a run.
         form: Form of csv files as ``KEY=VALUE``, such as ``decimal=,``; by default, it is found.
         ignore: Codes of checks to leave out, such as ``SQ022``.
@@ -190,10 +198,29 @@ def audit(
         names = {"label": label, "prediction time": time, "group": group}
         result = _audit_files(inputs, sources, names, splits, form, ignore)
     if page is not None:
-        words = result.in_words(SMALLEST_CELL if hide_below is None else hide_below)
-        values = {"audit": result, "found": words, "summary": result.summary}
-        write_page("audit.html.j2", Path(page), title="Leak audit", **values)
+        _write(result, Path(page), hide_below or 1)
     return result
+
+
+def _write(audited: Audit, page: Path, smallest: int) -> None:
+    """Write the page of an audit, without paths of this machine."""
+    words = audited.in_words(smallest)
+    few = f"fewer than {SMALLEST_CELL}" in str(audited.in_words(SMALLEST_CELL))
+    names = " and ".join(dict.fromkeys(PurePath(i.name).name for i in audited.inputs))
+    write_page(
+        "audit.html.j2",
+        page,
+        title=f"Leak audit of {names}",
+        names=names,
+        inputs=[(PurePath(i.name).name, public(i.taken_for)) for i in audited.inputs],
+        audit=audited,
+        found=words,
+        kinds=once_each({**finding} for finding in words),
+        severities={finding["check"]: finding["severity"] for finding in words},
+        summary=audited.summary,
+        limit=SMALLEST_CELL if few and smallest == 1 else None,
+        version=__version__,
+    )
 
 
 def _audit_files(

@@ -9,13 +9,13 @@ from sequela.errors import RunError
 from sequela.files import require_file
 from sequela.integrity.openings import Opening, open_held_out
 from sequela.report.page import write_page
-from sequela.report.picture import HALF, WIDE
 from sequela.report.sections.group import Group
 from sequela.report.sections.part import StudyPart
 from sequela.report.sections.section import SECTIONS
 from sequela.runs.find import Run, find_runs, paths_of
 from sequela.studies.registry import planned_leak, question_of
 from sequela.studies.results import by_study
+from sequela.studies.verdicts import tally
 
 
 def report(
@@ -44,22 +44,24 @@ def build(folders: Sequence[Run], out: Path, hide_below: int | None = None) -> P
     for folder in folders:
         open_held_out(folder, "report")
     parts = [StudyPart.of(study, runs, hide_below) for study, runs in studies]
-    width = WIDE if len(parts) == 1 else HALF
-    pictures = []
-    for part in parts:
-        drawing = part.standing.against_operations(f"{part.study.name}-models-picture", width)
-        if drawing:
-            pictures.append({"part": part, "drawing": drawing})
-    title = " and ".join(study.title for study, _ in studies)
-    if reports := dict.fromkeys(part.study.report for part in parts if part.testable):
-        title += f": the claims of {' and '.join(reports)}, tested"
+    drawn = [
+        part.standing.against_operations(f"{part.study.name}-models-picture") for part in parts
+    ]
+    judged = [verdict for part in parts for verdict in part.judged]
+    reports = dict.fromkeys(part.study.report for part in parts if part.testable)
+    title = " and ".join(part.study.heading for part in parts)
+    if reports:
+        title = f"{' and '.join(reports)}, tested again"
     return write_page(
         "report.html.j2",
         out,
-        title=title,
+        title=title[:1].upper() + title[1:],
         parts=parts,
-        pictures=pictures,
-        sections=SECTIONS.values(),
+        pictures=[pair for pair in zip(drawn, parts, strict=True) if pair[0]],
+        tally=(len(judged), tally(judged)) if judged else None,
+        conclusion=_conclusion(parts),
+        checks=_checks(parts),
+        sections=list(SECTIONS.values()),
         trust=_provenance(parts),
         documentation=_documentation(),
     )
@@ -80,6 +82,35 @@ def _refuse_mixture(folders: Sequence[Run]) -> None:
                 f"{settings.split}): their metrics cannot be compared; build one page for each"
             )
         _ = folder.predictions  # reading them proves that they belong to the split
+
+
+def _conclusion(parts: Sequence[StudyPart]) -> str:
+    """Compare the networks with the simple models, in a sentence; empty where one is missing."""
+    pairs = [(p, p.network, p.baseline) for p in parts if not p.void and not p.main.leak]
+    rivals = [(part, network, simple) for part, network, simple in pairs if network and simple]
+    better = [part for part, *rows in rivals if part.standing.beats(*rows)]
+    if not rivals:
+        return ""
+    if all(network.value <= simple.value for _, network, simple in rivals):
+        return "A simple model was as good or better."
+    if not better:
+        return "No network was clearly better than a simple model."
+    where = f" ({', '.join(p.study.title for p in better)})" if len(better) < len(rivals) else ""
+    return f"A network was clearly better than the best simple model{where}."
+
+
+def _checks(parts: Sequence[StudyPart]) -> list[tuple[bool, str, str]]:
+    """Return the checks of all parts, each once, with the names of parts where not all have it."""
+    titles: dict[tuple[bool, str], list[str]] = {}
+    for part in parts:
+        for check in part.checks:
+            titles.setdefault(check, []).append(part.study.title)
+    whole = " and ".join(dict.fromkeys(filter(None, (part.whole for part in parts))))
+    titles |= {(True, f"{whole} kept apart"): [part.study.title for part in parts]} if whole else {}
+    return [
+        (is_good, text, "" if len(names) == len(parts) else ", ".join(names))
+        for (is_good, text), names in sorted(titles.items(), key=lambda item: not item[0][0])
+    ]
 
 
 def _provenance(parts: Sequence[StudyPart]) -> dict[str, object]:

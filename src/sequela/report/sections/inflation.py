@@ -16,16 +16,13 @@ from sequela.studies.verdicts import Inflation, inflation
 class Planned:
     """A leak that is run on purpose: the words of its section, its picture and its sentences.
 
-    ``honest`` is the name of the runs without it, where ``{split}`` is their split, and ``leaking``
-    for each kind of leak the name of its runs. ``runs`` ends a sentence with the runs that leak,
-    and ``adds`` begins one with the leak ``{leak}``.
+    ``leaking`` has for each kind of leak the name of its runs. ``runs`` ends a sentence with the
+    runs that leak, and ``adds`` begins one with the leak ``{leak}``.
     """
 
     heading: str
-    honest: str
     leaking: dict[str, str]
     caption: str
-    note: str
     runs: str
     adds: str
 
@@ -33,22 +30,15 @@ class Planned:
 PLANNED = (
     Planned(
         "How much leakage inflates the score",
-        "by {split}",
         {"recording": "by recording", "row": "by row"},
-        "{data}: what related segments in both the training and the test set add.",
-        "A split by row puts segments of one recording or subject into both the training and the "
-        "test set; a split by recording separates recordings that were made at the same time. The "
-        "intervals resample whole {split}s, but that does not remove a leak.",
+        "{data}: segments of one recording or session are in both the training and the test set.",
         "the runs that are split otherwise, which leak by design",
         "A split {leak}",
     ),
     Planned(
         "How much later information inflates the score",
-        "available at prediction",
         {"hindsight": "whole stay"},
-        "{data}: what information from after the prediction adds.",
-        "Stays, models and split are the same. One model reads information available at prediction "
-        "time, the other all information until the end of the stay.",
+        "{data}: the model reads all information until the end of the stay.",
         "the runs that read information from after the prediction, which leak by design",
         "Information from the {leak}",
     ),
@@ -70,8 +60,7 @@ class Leak:
     id: str
     leak_plan: Planned
     picture: Picture
-    note: str
-    rows: tuple[Inflated, ...]
+    finding: str
 
 
 def leaks(honest: Sequence[Entry], leaking: Sequence[Entry]) -> list[Leak]:
@@ -84,11 +73,9 @@ def leaks(honest: Sequence[Entry], leaking: Sequence[Entry]) -> list[Leak]:
             continue
         name = next(iter(leak_plan.leaking)) if len(leak_plan.leaking) == 1 else "split"
         key = f"{first.study.name}-leak-{name}" if first.study else name
-        split = first.run.settings.split
         caption = leak_plan.caption.format(data=first.data.title)
-        drawing = picture(leak_figure(leak_plan, rows, split), f"{key}-picture", caption)
-        note = f"{leak_plan.note.format(split=split)} {_in_words(leak_plan, rows, split)}"
-        leaks_of_runs.append(Leak(key, leak_plan, drawing, note, tuple(rows)))
+        drawing = picture(leak_figure(leak_plan, rows), f"{key}-picture", caption)
+        leaks_of_runs.append(Leak(key, leak_plan, drawing, _finding(leak_plan, rows)))
     return leaks_of_runs
 
 
@@ -114,30 +101,27 @@ def _shown(entries: Sequence[Entry]) -> list[Entry]:
     return [e for e in entries if not isinstance(e.test[e.metric.key], Hidden | None)]
 
 
-def _in_words(leak_plan: Planned, rows: Sequence[Inflated], split: str) -> str:
-    metric = rows[0].entry.metric
-    unit = "percentage points" if metric.points else metric.title
-    without = leak_plan.honest.format(split=split)
-    sentences = []
-    for (leak_, paired), group in groupby(rows, lambda row: (row.entry.leak, row.by.paired)):
-        listed = "; ".join(
-            f"{row.entry.title} {metric.apart(row.by.value)} "
-            f"({' to '.join(map(metric.apart, row.by.interval))})"
-            for row in group
-        )
-        on = "on the same examples" if paired else "on test sets of their own"
-        what = f"{leak_plan.leaking[leak_].capitalize()} minus {without}"
-        sentences.append(f"{what} {on}, in {unit}: {listed}.")
+def _finding(leak_plan: Planned, rows: Sequence[Inflated]) -> str:
+    """Return how much each leak adds, in a sentence, and for how many models significantly."""
+    metric, sentences = rows[0].entry.metric, []
+    unit = " points" if metric.points else ""
+    for leak_, group in groupby(rows, lambda row: row.entry.leak):
+        by = [row.by for row in group]
+        low, high = (metric.apart(end(inflated.value for inflated in by)) for end in (min, max))
+        amount = low if low == high else f"{low} to {high}"
+        surely = sum(inflated.interval[0] > 0 for inflated in by)
+        models = f"for {surely} of {len(by)} models" if len(by) > 1 else "" if surely else "not"
+        what = leak_plan.adds.format(leak=leak_plan.leaking[leak_])
+        sentences.append(f"{what} adds {amount}{unit}, {f'{models} significantly'.strip()}.")
     return " ".join(sentences)
 
 
-def leak_figure(leak_plan: Planned, rows: Sequence[Inflated], split: str) -> Figure:
+def leak_figure(leak_plan: Planned, rows: Sequence[Inflated]) -> Figure:
     """Draw the inflation of each model, in comparison with a split that does not leak."""
-    without = leak_plan.honest.format(split=split)
     rows_of_figure = [
         {
             "model": inflated.entry.title,
-            "leak": f"{leak_plan.leaking[inflated.entry.leak]} minus {without}",
+            "leak": leak_plan.leaking[inflated.entry.leak],
             "difference": inflated.by.value,
             "low": inflated.by.interval[0],
             "high": inflated.by.interval[1],

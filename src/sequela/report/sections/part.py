@@ -9,7 +9,7 @@ from sequela.cohort.flow import Flow
 from sequela.cost.derivation import render_mathml
 from sequela.disclosure import Hidden
 from sequela.evaluation.metrics import Metric
-from sequela.evaluation.number import plural
+from sequela.evaluation.number import number
 from sequela.figures.flow import SplitSet, cohort_flow
 from sequela.figures.matrices import confusion_matrix
 from sequela.figures.traces import traces
@@ -56,14 +56,15 @@ class StudyPart:
     measures: list[Metric]
     variance: str  # the components of the variance of the deciding metric, in words
     judged: list[Verdict]  # the verdicts on the claims, those that hold first
-    testable: bool  # whether a claim can be tested on these runs
+    testable: bool  # whether a claim can be tested on these runs; else none is shown
     tally: str
     by_chance: str  # the number of wrong answers among uncorrected claims, in a sentence
     as_reported: Group | None  # the report's own question, if it was run next to the main one
     improvements: list[str]
     default_model: dict[str, object] | None  # compared with the others
     concluded: Row | None  # the default model, or else the best
-    network: Row | None  # the best network of the report
+    shown: Entry  # the same model, also where its number is hidden
+    network: Row | None  # the best network of the report, or of all
     baseline: Row | None  # the best baseline model
     leaks: list[Leak]  # run on purpose
     risk: Mapping[str, object] | None  # of times to an event
@@ -92,8 +93,11 @@ class StudyPart:
         concluded = [row for row in standing.rows if default and row.entry.name == default["model"]]
         families = [names for _, *names in study.families]
         networks = [r for r in standing.rows if any(r.entry.name in names for names in families)]
+        networks = networks or [row for row in standing.rows if row.entry.is_network]
         baselines = [row for row in standing.rows if not row.entry.is_network]
-        judged = judge_study(study, list(cohorts.values()))
+        shown = concluded[0].entry if concluded else best
+        judged = judge_study(study, list(cohorts.values())) if len(plain) > 1 else []
+        testable = any(verdict.verdict != UNTESTABLE for verdict in judged)
         models: dict[str, Entry] = {}
         leaks_of_groups: list[Leak] = []
         for group in groups:
@@ -110,19 +114,20 @@ class StudyPart:
             standing=standing,
             measures=measures([*plain, *main.weighted]),
             variance=variance_in_words(best.test, best.metric),
-            judged=sorted(judged, key=lambda verdict: ANSWERS.index(verdict.verdict)),
-            testable=any(verdict.verdict != UNTESTABLE for verdict in judged),
+            judged=sorted(judged if testable else [], key=lambda v: ANSWERS.index(v.verdict)),
+            testable=testable,
             tally=tally(judged),
             by_chance=by_chance(judged),
             as_reported=_as_reported(groups),
             improvements=improvements(study, first),
             default_model=default,
             concluded=next(iter(concluded), standing.best),
+            shown=shown,
             network=next(iter(networks), None),
             baseline=next(iter(baselines), None),
             leaks=leaks_of_groups,
-            risk=risk.content(plain, best, prefix) if best.timed else None,
-            probabilities=None if best.timed else probabilities.content(plain, best, prefix),
+            risk=risk.content(plain, shown, prefix) if best.timed else None,
+            probabilities=None if best.timed else probabilities.content(plain, shown, prefix),
             models=list(models.values()),
             table_one=table_one(best),
             flow=_flow(main),
@@ -138,37 +143,79 @@ class StudyPart:
         )
 
     @property
-    def limitations(self) -> list[tuple[str, str]]:
-        """The title and explanation of each limitation, the worst first."""
-        main, study, unbeaten = self.main, self.study, self.standing.unbeaten
-        listed = []
-        if leak := next((f for f in main.findings if f["severity"] == "leak"), None):
-            listed.append((leak["check"], f"{_capital(leak['what'])}."))
+    def void(self) -> str:
+        """The reason why the numbers are not results; nothing where they are."""
+        main = self.main
         if main.quick:
-            listed.append(("Quick run", "Networks had few epochs, so the numbers are not results."))
-        if main.few_tested:
-            listed.append((main.tested, "Intervals of so few are unreliable."))
-        if main.too_few:
-            listed.append((main.too_few, f"{main.rarest}."))
-        # A network that a simpler model equals is not evidence for networks.
-        if unbeaten:
-            why = f"It is a baseline model with {plural(unbeaten.parameters, 'parameter')}."
-            listed.append((f"No network is clearly better than {unbeaten.entry.title}", why))
-        # Without ids the split is by file or stay, so one patient may be trained on and tested.
-        if main.data.subjects is None:
-            why = f"A split by {main.first.settings.split} can put one patient into several sets."
-            listed.append(("Patients are not identified", why))
-        # The caveat of the study is about the data themselves, so it limits every other statement.
-        for worst in study.caveats[:1]:
-            title, rest = listed.pop(0) if listed else (worst.removesuffix("."), "")
-            listed.insert(0, (title, f"{rest} {worst}" if rest else ""))
-        if not main.too_few and main.rarer < study.few:
-            listed.append((main.rarest, "Intervals are wide."))
+            return "Quick run: networks had few epochs, so the numbers are not results."
+        return f"{_capital(main.too_few)}: {main.rarest}." if main.too_few else ""
+
+    @property
+    def checks(self) -> list[tuple[bool, str]]:
+        """Reasons to trust the numbers (``True``), and to be careful."""
+        main = self.main
+        checks = [
+            (False, f"{finding['severity']}: {finding['check']}") for finding in main.findings
+        ]
+        if not main.leak:
+            checks.append((True, "no leak found"))
+        if self.default_model:
+            checks.append((True, "model fixed before training"))
+        elif len(main.plain) > 1:
+            checks.append((False, f"best of {len(main.plain)}, chosen on the test set"))
         if self.choice:
-            listed.append(("Settings were chosen on other splits of these data", ""))
-        suspicions = [f for f in main.findings if f["severity"] != "leak"]
-        listed += [(f["what"], f"Suspicious: {f['check']}.") for f in suspicions]
-        return [(_capital(title), why) for title, why in listed]
+            checks.append((False, "settings tuned on these data"))
+        if main.few_tested:
+            checks.append((False, f"{main.tested}: intervals are unreliable"))
+        elif main.rarer < self.study.few and not main.too_few:
+            checks.append((False, f"{main.rarest}: intervals are wide"))
+        if main.recurrent:
+            checks.append((False, "most sequences have one step, where nothing recurs"))
+        checks += [(False, sentence.removesuffix(".")) for sentence in main.opened.damage]
+        is_new_site = main.split.unit == "site"
+        checks.append((is_new_site, f"{'' if is_new_site else 'not '}tested elsewhere"))
+        return checks
+
+    @property
+    def whole(self) -> str:
+        """The units that are in one set each, in the plural; empty if a leak was found."""
+        people = {"subject": "patients" if self.main.data.outcome else "people"}
+        whole = self.main.split.whole
+        return "" if self.main.leak else people.get(whole, f"{whole}s")
+
+    @property
+    def many(self) -> bool:
+        """``True`` if there are models to compare."""
+        return len(self.main.plain) > 1
+
+    @property
+    def cheapest(self) -> str:
+        """The operations of the network and of the simple model, in a sentence."""
+        simple, network = self.baseline, self.network
+        if not (simple and network):
+            return ""
+        few, more = (row.entry.run.facts.operations for row in (simple, network))
+        if not (few and more):
+            return ""
+        ratio = f"{number(max(few, more) / min(few, more), ',.2g')} times the operations"
+        dear, cheap = (network, simple) if more > few else (simple, network)
+        return f"{dear.entry.title} needs {ratio} of {cheap.entry.title}."
+
+    @property
+    def bars(self) -> Standing:
+        """The models of the picture at the top: that of the page, a simple one, and a network."""
+        simple = None if self.network else self.standing.simplest
+        chosen = (self.concluded, self.baseline, self.network, simple)
+        rows = tuple(row for row in self.standing.rows if any(row is other for other in chosen))
+        return replace(self.standing, rows=rows)
+
+    def role(self, row: Row) -> str:
+        """Return why a model is in the picture at the top."""
+        if row is self.concluded and (self.default_model or len(self.main.plain) > 1):
+            return "default" if self.default_model else f"best of {len(self.main.plain)}"
+        if self.testable and row is self.network:
+            return self.study.report.removeprefix("the ")
+        return "" if row.entry.is_network else "simple"
 
 
 def _choice(main: Group, command: str) -> str:
@@ -194,30 +241,27 @@ def _as_reported(groups: Sequence[Group]) -> Group | None:
 
 def _imbalance(entry: Entry) -> dict[str, object]:
     points = []
-    for number, point in enumerate(entry.test.operating_points):
+    for place, point in enumerate(entry.test.operating_points):
         matrix = None
         if not isinstance(point.confusion, Hidden):
             figure = confusion_matrix(point.confusion, entry.data.classes)
-            matrix = picture(figure, f"{entry.key}-matrix-{number}")
+            matrix = picture(figure, f"{entry.key}-matrix-{place}")
         points.append({**point, "matrix": matrix})
     return {"entry": entry, "points": points}
 
 
 def _panels(main: Group) -> list[dict[str, object]]:
-    families = [
-        (f"{title}: baseline and improved", {baseline, improved})
-        for title, baseline, improved in main.study.families
-    ]
+    families = [(title, {baseline, improved}) for title, baseline, improved in main.study.families]
     # A family is drawn together, as its question is the difference between two models.
     paired: set[str] = set().union(*(names for _, names in families))
-    title_of_rest = "Other and baseline models" if main.study.training else "Models"
+    title_of_rest = "Other models" if main.study.training else "Models"
     families.append((title_of_rest, {entry.name for entry in main.plain} - paired))
     shown_families: list[dict[str, object]] = []
-    for number, (title, names) in enumerate(families):
+    for place, (title, names) in enumerate(families):
         of_models = [panel(entry) for entry in main.plain if entry.name in names]
         panels = [of_model for of_model in of_models if of_model["pictures"]]
         if panels:
-            key = f"{main.study.name}-family-{number}"
+            key = f"{main.study.name}-family-{place}"
             shown_families.append({"id": key, "title": title, "panels": panels})
     return shown_families
 

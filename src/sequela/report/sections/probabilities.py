@@ -26,6 +26,7 @@ from sequela.evaluation.curves import (
 )
 from sequela.evaluation.decision import Threshold, net_benefit
 from sequela.evaluation.metrics import METRICS, headline, log_loss, named
+from sequela.evaluation.number import number
 from sequela.evaluation.predictions import Predictions, event, joined
 from sequela.evaluation.recalibration import Isotonic, Temperature, fit_isotonic, fit_temperature
 from sequela.evaluation.subgroups import Subgroup, subgroups
@@ -49,10 +50,7 @@ _RANKED = {
     "roc": "ROC curves. Bands are pointwise 95 % intervals. Points mark thresholds.",
     "precision-recall": "Precision-recall curves. Precision depends on how frequent the event is.",
 }
-_DECIDED = (
-    "Net benefit of acting where the prediction exceeds a threshold (Vickers and Elkin 2006). "
-    "A model is useful where its curve is above acting on all and acting on none."
-)
+_DECIDED = "Net benefit of acting above a threshold (Vickers and Elkin 2006)."
 Fit = Callable[[Predictions], Temperature | Isotonic]
 
 
@@ -93,8 +91,16 @@ def ranked(entries: Sequence[Entry], what: str, prefix: str) -> list[Picture]:
         }
         areas = {s.title: as_written(s.test, metric.key) for s in entries if metric.key in s.test}
         figure = ranking(curves, event=what, chosen=thresholds, areas=areas, areas_are=areas_are)
-        pictures.append(picture(figure, f"{prefix}{name}", _RANKED[name]))
+        caption = _RANKED[name] + _gaps([curve.x for curve in curves.values()], entries[0])
+        pictures.append(picture(figure, f"{prefix}{name}", caption))
     return pictures
+
+
+def _gaps(drawn: Sequence[NDArray[np.float64]], entry: Entry) -> str:
+    """Return the sentence of a caption on what was left out of the curves (NaN)."""
+    if not any(np.isnan(values).any() for values in drawn):
+        return ""
+    return f" Curves have gaps where a point would count fewer than {entry.smallest} people."
 
 
 def one_against_rest(entry: Entry, prefix: str) -> Picture:
@@ -107,6 +113,7 @@ def one_against_rest(entry: Entry, prefix: str) -> Picture:
     }
     figure = ranking(curves, event="one class against the rest")
     caption = f"{entry.title}: ROC curve of each class against all others together."
+    caption += _gaps([curve.x for curve in curves.values()], entry)
     return picture(figure, f"{prefix}roc", caption)
 
 
@@ -116,7 +123,7 @@ def confused(entry: Entry, prefix: str) -> Picture | None:
     if isinstance(counts, Hidden):
         return None
     figure = confusion_matrix(counts, entry.data.classes)
-    caption = f"Confusion matrix of {entry.title}: share of each true class by predicted class."
+    caption = "Share of each true class by predicted class."
     return picture(figure, f"{prefix}matrix", caption)
 
 
@@ -126,14 +133,18 @@ def _thresholds(run: Run) -> float | list[float]:
 
 
 def decided(entries: Sequence[Entry], what: str, prefix: str) -> Picture | None:
-    """Draw decision curves of models, at the thresholds that count no small number of people."""
-    # One set of thresholds for all curves: a gap in one curve would reveal where few people are.
+    """Draw decision curves of models, with gaps at thresholds that count few people."""
+    # The gaps are in all curves: one in a single curve would reveal where few people are.
     allowed = [counts_no_few(held_out(s.run), _THRESHOLDS, s.smallest) for s in entries]
-    at = _THRESHOLDS[np.all(allowed, axis=0)]
-    if not at.size:
+    shown = np.all(allowed, axis=0)
+    if not shown.any():
         return None
-    curves = {s.title: net_benefit(held_out(s.run), _rng(s.run), thresholds=at) for s in entries}
-    return picture(decision_curves(curves, event=what), f"{prefix}decision", _DECIDED)
+    curves = {
+        s.title: net_benefit(held_out(s.run), _rng(s.run), thresholds=_THRESHOLDS).where(shown)
+        for s in entries
+    }
+    caption = _DECIDED + _gaps([np.where(shown, 0, np.nan)], entries[0])
+    return picture(decision_curves(curves, event=what), f"{prefix}decision", caption)
 
 
 def calibrated(entry: Entry, what: str, prefix: str) -> Picture:
@@ -152,9 +163,47 @@ def calibrated(entry: Entry, what: str, prefix: str) -> Picture:
     }
     chances = {name: event(variant).chance for name, variant in predictions.items()}
     figure = reliability_curves(curves, chances, event=what, smallest=entry.smallest)
-    caption = f"Calibration of {entry.title}. On the diagonal, events predicted with 30 % "
-    caption += "happen in 30 % of the examples."
-    return picture(figure, f"{prefix}reliability", caption)
+    return picture(figure, f"{prefix}reliability", "Observed share by predicted probability.")
+
+
+def agreement(entry: Entry) -> str:
+    """Return whether predicted and observed frequencies agree, in a sentence."""
+    predictions = held_out(entry.run)
+    if in_words := calibration_in_words(predictions):
+        return f"{in_words.rpartition(': ')[2].capitalize()}."
+    beyond = _or_none(calibration_error, predictions)
+    if not beyond:
+        return "" if beyond is None else "Predicted and observed frequencies differ only by chance."
+    return f"Predictions are off by {number(100 * beyond, '.1f')} points beyond chance."
+
+
+def useful(entry: Entry) -> str:
+    """Return the thresholds at which acting on a model is better than on all or none."""
+    at = _THRESHOLDS[counts_no_few(held_out(entry.run), _THRESHOLDS, entry.smallest)]
+    if not at.size:
+        return ""
+    curve = net_benefit(held_out(entry.run), _rng(entry.run), thresholds=at)
+    values = np.array([estimate.value for estimate in curve.model])
+    better = np.flatnonzero(values > np.maximum(curve.treat_all, 0))
+    if not better.size:
+        return "At no threshold is acting on the predictions better than acting on all or none."
+    first, last = better[[0, -1]]
+    where = "" if len(better) == last - first + 1 else "most "
+    return f"Useful at {where}thresholds from {at[first]:.0%} to {at[last]:.0%}.".replace("%", " %")
+
+
+def most_errors(entry: Entry) -> str:
+    """Return the most frequent confusion of two classes, as a share of the true one."""
+    if isinstance(entry.test.confusion, Hidden):
+        return ""
+    counts, classes = np.array(entry.test.confusion, float), entry.data.classes
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    np.fill_diagonal(shares, 0)
+    true, predicted = np.unravel_index(shares.argmax(), shares.shape)
+    if not shares.any():
+        return "No error."
+    share = number(100 * shares.max(), ".0f")
+    return f"{share} of 100 “{classes[true]}” are taken for “{classes[predicted]}”."
 
 
 def scores(entry: Entry) -> dict[str, object]:
@@ -279,7 +328,8 @@ def alarms(entry: Entry) -> dict[str, float] | None:
         return None
     # Natural frequencies are easier than rates (Gigerenzer and Hoffrage 1995).
     (_, false), (missed, true) = np.array(confusion) * 100 / np.sum(confusion)
-    return {"false": false, "missed": missed, "true": true}
+    parts = (false, true) if min(false, true) < 1 else (round(false), round(true))
+    return {"false": false, "missed": missed, "true": true, "alarms": sum(parts)}
 
 
 def content(entries: Sequence[Entry], best: Entry, prefix: str) -> Mapping[str, object]:
@@ -303,8 +353,11 @@ def content(entries: Sequence[Entry], best: Entry, prefix: str) -> Mapping[str, 
         "alarms": alarms(best) if two else None,
         "ranked": ranked(curves, what, prefix) if two else [one_against_rest(best, prefix)],
         "reliability": calibrated(best, what, prefix),
+        "agreement": agreement(best),
         "decision": decided(curves, what, prefix) if two else None,
+        "useful": useful(best) if two else "",
         "matrix": None if two else confused(best, prefix),
+        "errors": "" if two else most_errors(best),
         "table": [scores(s) for s in entries],
         "sets": sets(best),
         "subgroups": by_group(best, prefix) if two else None,

@@ -9,7 +9,7 @@ from sequela.disclosure import is_small, shown
 from sequela.evaluation import survival
 from sequela.evaluation.calibration import Reliability
 from sequela.evaluation.decision import NetBenefit
-from sequela.evaluation.intervals import Estimate, estimates
+from sequela.evaluation.intervals import estimates
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.statistic import stacked
 from sequela.figures.decision import decision_curves
@@ -158,8 +158,5 @@ def _benefit(entry: Entry) -> NetBenefit:
     few = [is_small(int((risk >= t).sum()), entry.smallest) for t in _THRESHOLDS.tolist()]
     rng = np.random.default_rng(entry.run.settings.seed)
     benefits = estimates(survival.net_benefit_at(ours, risk, day, _THRESHOLDS), rng)
-    model = [
-        Estimate(np.nan, None) if hide else benefit
-        for hide, benefit in zip(few, benefits, strict=True)
-    ]
-    return NetBenefit(_THRESHOLDS, tuple(model), share - (1 - share) * odds)
+    curve = NetBenefit(_THRESHOLDS, tuple(benefits), share - (1 - share) * odds)
+    return curve.where(~np.array(few))

@@ -1,4 +1,4 @@
-"""The sections of a page of runs, and the items of a model card, in their order.
+"""The details of a page of runs, and the items of a model card, in their order.
 
 Those of the package are added as a plugin adds its own (:mod:`sequela.register`).
 """
@@ -13,7 +13,7 @@ from sequela.plugins import Registry
 
 @dataclass(frozen=True)
 class Section:
-    """A section for each study of a page, or an item of a model card.
+    """A detail of each study of a page, or an item of a model card.
 
     Attributes:
         name: Its name, part of its id on a page.
@@ -22,28 +22,19 @@ class Section:
             template shows. Where that is empty, it is left out.
         title: Its heading; templates of the package have their own.
         template: The template of the package that shows the content.
-        folded: Whether it is among the details of the study.
     """
 
     name: str
     show: Callable[[Any], object]
     title: str = ""
     template: str = "section.html.j2"
-    folded: bool = True
 
 
 SECTIONS = Registry("section", Section)  # the sections of a page by name
 CARD_ITEMS = Registry("card item", Section)  # the items of a model card by name
 for _name, _content in (
-    ("models", "standing"),
-    ("leaks", "study"),
-    ("claims", "study"),
-    ("risk", "risk"),
-    ("probabilities", "probabilities"),
-):
-    SECTIONS.add(Section(_name, attrgetter(_content), "", f"{_name}.html.j2", folded=False))
-for _name, _content in (
     ("numbers", "measures"),
+    ("scores", "probabilities"),
     ("cohorts", "models"),
     ("table-1", "table_one"),
     ("flow", "flow"),

@@ -7,16 +7,16 @@ from functools import cached_property
 from sequela.analysis.compare import Compared, compare_opened
 from sequela.disclosure import Hidden
 from sequela.evaluation.metrics import Metric
-from sequela.evaluation.number import number
-from sequela.figures.figure import Figure
 from sequela.figures.pareto import accuracy_against_operations
 from sequela.report.entry import Entry
-from sequela.report.picture import WIDE, Picture, as_link, in_two_widths
+from sequela.report.picture import Picture, as_link, picture
 from sequela.runs.find import Run
 from sequela.runs.released import Released
 
 _TICKS = 5
 _MARGIN = 0.04
+# The narrowest phones have 320 pixels, less the margins.
+_WIDTH = 290  # pixels of the picture of costs, without its axis
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,6 @@ class Standing:
         numbers: list[float] = []
         for row in self.rows:
             numbers += (row.value, *(row.interval or ()), *row.models)
-        if self.metric.chance is not None:
-            numbers.append(self.metric.chance)
         low, high = min(numbers), max(numbers)
         # The margin keeps the marks at the ends whole.
         margin = _MARGIN * ((high - low) or 1)
@@ -131,14 +129,14 @@ class Standing:
         return f"{100 * (value - low) / (high - low):.2f}%"
 
     @property
-    def ticks(self) -> list[tuple[str, str]]:
-        """The place and label of round numbers on the axis."""
+    def ticks(self) -> list[tuple[str, float]]:
+        """The place and value of round numbers on the axis."""
         low, high = self.ends
         # The finest round step that gives at most five ticks: more labels touch on a phone.
         step = next(s for s in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1) if (high - low) / s <= _TICKS)
         first = int(low / step) + 1
         values = [i * step for i in range(first, int(high / step) + 1)]
-        return [(self.at(value), number(value, self.metric.form)) for value in values]
+        return [(self.at(value), value) for value in values]
 
     @property
     def data(self) -> str:
@@ -161,7 +159,7 @@ class Standing:
             )
         return as_link(rows)
 
-    def against_operations(self, name: str, width: int = WIDE) -> Picture | None:
+    def against_operations(self, name: str) -> Picture | None:
         """Return the picture of all models: their number against their operations."""
         rows = [
             {
@@ -174,12 +172,10 @@ class Standing:
             for row in self.rows
         ]
 
-        def draw(width: int) -> Figure:
-            return accuracy_against_operations(
-                rows, number=self.metric.title, example=self.example, width=width
-            )
-
-        return in_two_widths(draw, name, "", width) if len(rows) > 1 else None
+        if len(rows) <= 2:  # noqa: PLR2004 - of two, the table shows as much
+            return None
+        names = {"number": self.metric.title, "example": self.example}
+        return picture(accuracy_against_operations(rows, width=_WIDTH, **names), name)
 
 
 def _row(entry: Entry, metric: Metric, apart: Compared | None) -> Row:

@@ -47,11 +47,12 @@ async function readModel() {
   model = await (await send("v1/model")).json();
   const { signal, records, calibration: { conformal }, cost, training } = model;
   const whole = model.serves.media_types.join() === KINDS.edf;
+  const channels = `${signal?.n_chans} channel${signal?.n_chans === 1 ? "" : "s"}`;
   document.title = `Sequela: ${model.title}`;
   $("title").textContent = model.title;
   $("question").textContent = `It predicts ${model.question}.`;
   $("formats").textContent = whole ? "A whole recording as EDF or BDF, which the model filters first."
-    : signal ? `EEG as csv or text (a column of µV for each of ${signal.n_chans} channel(s)), EDF, BDF or JSON; ${signal.sfreq} Hz.`
+    : signal ? `EEG as csv or text (a column of µV for each channel, ${channels}), EDF, BDF or JSON; ${signal.sfreq} Hz.`
     : records.columns ? `A csv file with one row per patient and the columns ${records.columns.join(", ")}; or a patient's coded visits as JSON.`
     : "A patient's coded visits as JSON.";
   $("paste").hidden = whole;
@@ -63,7 +64,7 @@ async function readModel() {
     "Intended use": model.intended_use,
     "Trained on": `${training.title} (${training.licence}); ${training.examples.train} examples`,
     Classes: model.classes.join(", "),
-    Reads: signal ? `${signal.n_chans} channel(s), ${signal.sfreq} Hz, ${signal.unit}; segments of ${signal.n_times} samples${prepared.join("")}`
+    Reads: signal ? `${channels}, ${signal.sfreq} Hz, ${signal.unit}; segments of ${signal.n_times} samples${prepared.join("")}`
       : `${records.codes} codes, ${records.channels} measurements`,
     Cost: !cost ? "unknown: the file was exported by an earlier version"
       : `${count(cost.parameters)} parameters; ${cost.operations === null ? "operations not counted"

@@ -159,7 +159,8 @@ def tally(claims: list[Mapping[str, Any]]) -> str:
 def report_networks(eeg: Study) -> str:
     """The accuracies of the report's improved networks, in this run and in the reruns."""
     networks = {n: model for n, model in eeg["models"].items() if n.endswith("-improved")}
-    again = json.loads(RERUNS.read_text(encoding="utf-8"))["studies"].get("seizure", {}).get("scores", {})
+    reruns = json.loads(RERUNS.read_text(encoding="utf-8"))["studies"]
+    again = reruns.get("seizure", {}).get("scores", {})
     values = [value for name in networks for value in again.get(name, [])]
     values += [model["accuracy"] for model in networks.values()]
     lows, highs = zip(*(model["ci"] for model in networks.values()), strict=True)

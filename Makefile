@@ -57,7 +57,7 @@ docs: .venv/documentation
 dist: .venv/runtime
 	rm -rf dist build/dist
 	$(PYTHON) -m venv build/dist
-	build/dist/bin/python -m pip install --quiet build cyclonedx-bom
+	build/dist/bin/python -m pip install --quiet build cyclonedx-bom twine
 	build/dist/bin/python -m build --outdir dist .
 	build/dist/bin/cyclonedx-py environment --of JSON --output-file dist/sbom.json $(BIN)/python
 
@@ -66,8 +66,10 @@ kit: dist docs
 	rm -rf kit
 	build/dist/bin/python -m scripts.make_kit dist/*.whl build/docs kit $(EXTRAS:%=--extras %)
 
-# Each file of the release, installed in an environment of its own, runs the quick study.
+# What a package index reads of each file is complete and renders; each file, installed in an
+# environment of its own, runs the quick study.
 release: dist
+	build/dist/bin/python -m twine check --strict dist/*.whl dist/*.tar.gz
 	build/dist/bin/python scripts/check_release.py dist
 
 # The environment is made once, and again when pyproject.toml changes.

@@ -68,9 +68,9 @@ html_title = f"Sequela {version}"
 html_copy_source = False
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_sidebars = {"**": ["globaltoc"]}  # all pages, in one list
 html_theme_options = {
-    "navbar_align": "left",
-    "header_links_before_dropdown": 7,
+    "navbar_center": [],
     "show_prev_next": False,
     "show_toc_level": 2,
 }

@@ -1,6 +1,7 @@
 """What lives on a terminal, and what is written where there is none."""
 
 import io
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from rich.console import Console
 from sequela.cli.progress import ReadingProgress, RunProgress, StudyProgress
 from sequela.config import RunSettings
 from sequela.listeners import broadcast, listening
-from sequela.runs.pool import PlannedRun
+from sequela.runs.pool import PlannedRun, PoolJob
 from sequela.training.history import EpochRecord
 
 ESCAPE = "\x1b"
@@ -42,18 +43,72 @@ def planned(model: str) -> PlannedRun:
 RUN = planned("visits-baseline")
 
 
+def job(folder: Path, name: str, seconds: float, folds: int = 0) -> PoolJob:
+    """A job of one run, which takes so many seconds for each of its models."""
+    settings = RunSettings.of(model=name, data="bonn")
+    return PoolJob((PlannedRun(folder / name, settings, folds, seconds=seconds - 0.7),), None)
+
+
+def finish(*folders: Path) -> None:
+    """Write the last file of finished runs."""
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "manifest.json").write_text("{}", "utf-8")
+
+
+def seconds_left(line: str) -> int:
+    minutes, seconds = re.findall(r"about (\d+):(\d+) left", line)[-1]
+    return 60 * int(minutes) + int(seconds)
+
+
 @pytest.mark.parametrize("terminal", [True, False])
-def test_finished_runs_of_a_study(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001
-    console = written_to(terminal=terminal)
+def test_a_study_shows_what_is_trained_and_the_time_left(
+    terminal: bool,  # noqa: FBT001
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    console = written_to(terminal=terminal, width=120)
     clock = 100.0
     monkeypatch.setattr("sequela.cli.progress.time.monotonic", lambda: clock)
+    cheap = [job(tmp_path, name, 2.0) for name in ("majority-class", "logistic-regression")]
+    jobs = [*cheap, job(tmp_path, "mlp-baseline", 40.0), job(tmp_path, "gru-improved", 40.0, 5)]
+    finish(tmp_path / "majority-class")  # before
     with StudyProgress(console) as shown:
-        shown.look(1, 5)  # finished before
-        clock += 70
-        shown.look(3, 5)
-    assert "3 of 5 runs, 1:10 elapsed, about 1:10 left" in text(console)
+        shown.look(jobs, 2)
+        clock += 70  # this machine is as fast as the usual one
+        finish(tmp_path / "logistic-regression", tmp_path / "gru-improved" / "fold-00")
+        (tmp_path / "mlp-baseline").mkdir()
+        shown.look(jobs, 2)
+        shown.bar.refresh()
+        at_70 = text(console)
+        clock += 130
+        finish(*(tmp_path / "gru-improved" / f"fold-0{fold}" for fold in range(1, 5)))
+        shown.look(jobs, 2)
+    # By the number of runs, 4:40 of 0:35 would be left: two cheap ones, and one of five minutes.
+    assert "2 of 4 runs, 1:10 elapsed, about " in at_70
+    assert 0.8 < seconds_left(at_70) / 160 < 1.4
+    assert "left: mlp-baseline, gru-improved" in at_70
+    assert 0.5 < seconds_left(text(console)) / 40 < 1.5
     if not terminal:
-        assert text(console).count("\n") == 1
+        assert text(console).count("\n") == 2
+
+
+def test_a_slower_machine_is_believed_more_and_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    console, clock = written_to(terminal=False), 0.0
+    monkeypatch.setattr("sequela.cli.progress.time.monotonic", lambda: clock)
+    jobs = [job(tmp_path, f"gru-improved-{number}", 100.0) for number in range(10)]
+    errors = []
+    with StudyProgress(console) as shown:
+        for number in range(10):
+            shown.look(jobs, 1)
+            if number:
+                errors.append(seconds_left(text(console)) / (300 * (10 - number)) - 1)
+            finish(tmp_path / f"gru-improved-{number}")
+            clock += 300  # three times the usual time
+    assert abs(errors[0]) > abs(errors[-1])
+    assert max(map(abs, errors[2:])) < 0.2
 
 
 @pytest.mark.parametrize("terminal", [True, False])

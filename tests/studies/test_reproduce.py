@@ -2,22 +2,24 @@
 
 import html
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from sequela.config import RunSettings
 from sequela.errors import RunError
 from sequela.integrity.openings import LEDGER, read
 from sequela.report.pages.build import build
 from sequela.runs import pool
 from sequela.runs.find import Run, find_runs, open_run
+from sequela.runs.manifest import Manifest, changes
 from sequela.studies import claims
 from sequela.studies.registry import STUDIES
-from sequela.studies.reproduce import reproduce
-from sequela.studies.results import in_order
+from sequela.studies.reproduce import _together, _turn, reproduce
+from sequela.studies.results import in_order, results
 from sequela.studies.verdicts import ANSWERS
 
 DEFAULT = "spectral-mlp"
@@ -195,3 +197,107 @@ def test_the_study_is_the_reports() -> None:
             shorter = {"epochs": epochs, "average": average}
             assert b.training == a.training.model_copy(update=shorter)
     assert {model for claim in STUDY.claims for model in claim.models} == set(STUDY.training)
+
+
+class Pages:
+    """Builds each page of a study, and keeps what was known when it was written."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self.names: list[list[str]] = []
+        self.awaited: list[list[str]] = []
+        self.texts: list[str] = []
+        self.results: list[str] = []
+
+    def __call__(self, runs: Sequence[Run], awaited: Sequence[RunSettings]) -> None:
+        page = build(runs, self.out / "report.html", awaited=awaited)
+        self.names.append([run.path.name for run in runs])
+        self.awaited.append([settings.model for settings in awaited])
+        self.texts.append(page.read_text("utf-8"))
+        self.results.append((self.out / "results.json").read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def pages(
+    synthetic: Path, tmp_path_factory: pytest.TempPathFactory, small_study: None
+) -> tuple[Pages, list[Run]]:
+    """The pages of a study that writes one whenever a run is finished."""
+    shown = Pages(tmp_path_factory.mktemp("pages") / "out")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sequela.studies.reproduce._BEFORE_A_PAGE", 0.0)
+        patch.setattr("sequela.studies.reproduce._SHARE_OF_PAGES", 1e9)
+        runs = reproduce(
+            shown.out, studies=["seizure"], root=synthetic, quick=True, processes=1, on_page=shown
+        )
+    return shown, runs
+
+
+def test_pages_of_an_unfinished_study_begin_after_the_baseline_models(
+    pages: tuple[Pages, list[Run]],
+) -> None:
+    shown, runs = pages
+    assert len(shown.names) >= 3
+    baselines = {f"{model}.by-session" for model in REFERENCE}
+    assert all(baselines <= {*names} for names in shown.names)
+    counts = [len(names) for names in shown.names]
+    assert counts == sorted(set(counts))  # each has more runs than the one before
+    assert shown.names[-1] == [run.path.name for run in runs]
+    assert shown.awaited[-1] == []
+
+
+def test_an_unfinished_page_says_so_and_reloads_itself(pages: tuple[Pages, list[Run]]) -> None:
+    shown, runs = pages
+    *unfinished, last = shown.texts
+    for text, names, awaited in zip(unfinished, shown.names, shown.awaited, strict=False):
+        assert '<meta http-equiv="refresh" content="30">' in text
+        assert f"{len(names)} of {len(runs)} runs are finished" in text
+        follow = "networks" if {*awaited} & {*NETWORKS, DEFAULT} else "the others"
+        assert f"{follow} follow" in text
+    assert 'http-equiv="refresh"' not in last
+    assert "Unfinished" not in last
+    assert build(runs, shown.out.parent / "report.html").read_text("utf-8") == last
+
+
+def test_results_of_an_unfinished_study_are_marked(pages: tuple[Pages, list[Run]]) -> None:
+    shown, runs = pages
+    *unfinished, last = map(json.loads, shown.results)
+    for content, names in zip(unfinished, shown.names, strict=False):
+        count = {"finished": len(names), "awaited": len(runs) - len(names)}
+        assert content["unfinished"] == count
+    assert last == json.loads(json.dumps(results(runs)))
+    assert "unfinished" not in last
+
+
+def test_each_test_set_is_logged_once_however_many_pages(pages: tuple[Pages, list[Run]]) -> None:
+    shown, runs = pages
+    entries, damage = read(shown.out / "runs" / LEDGER)
+    assert damage == ""
+    assert sorted(entry.run for entry in entries) == sorted(run.path.name for run in runs)
+    assert changes(shown.out) == []  # the manifest has the last page and results
+    assert "report.html" in Manifest.read(shown.out).added
+
+
+def test_cheap_results_come_first_and_long_controls_before_short_ones(tmp_path: Path) -> None:
+    def run(model: str, seconds: float, split: str = "session", folds: int = 5) -> pool.PlannedRun:
+        settings = RunSettings.of(model=model, data="bonn", split=split)
+        return pool.PlannedRun(tmp_path / f"{model}-{split}", settings, folds, seconds=seconds)
+
+    runs = [
+        run("logistic-regression", 0.3),
+        run("spectral-boosting", 2),
+        run("mlp-baseline", 0.9),
+        run("gru-improved", 22),
+        run("gru-improved", 22, "row", 0),
+        run("mlp-baseline", 0.9, "row", 0),
+    ]
+    jobs = [pool.PoolJob((each,), None) for each in (runs[3], runs[5], *runs[:3], runs[4])]
+    assert [job.planned[0] for job in sorted(jobs, key=_turn)] == runs
+    (together,) = _together([record("visits-improved"), record("boosting")])
+    assert [each.settings.model for each in together] == ["boosting", "visits-improved"]
+
+
+def record(model: str) -> pool.PlannedRun:
+    settings = RunSettings.of(
+        model=model, data="eicu", split="subject", cohort={"task": "in-hospital"}
+    )
+    return pool.PlannedRun(Path(model), settings, 5)

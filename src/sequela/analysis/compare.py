@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -179,6 +180,7 @@ def _value(folder: Run, metric: Metric) -> float:
     return float(np.mean([metric.value(_held_out(run)) for run in folder.runs]))
 
 
+@lru_cache(maxsize=128)  # a page, results.json and the terminal show the same differences
 def _compared(first: Run, run: Run, metric: Metric) -> Compared:
     row = Compared(run.path.name, run.settings.model, _value(run, metric))
     if first.of_many:

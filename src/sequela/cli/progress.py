@@ -1,6 +1,7 @@
 """Progress of training: live on a terminal, plain lines elsewhere."""
 
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -15,11 +16,13 @@ from sequela.training.tracking import is_public
 
 if TYPE_CHECKING:
     from sequela.runs.find import Run
-    from sequela.runs.pool import PlannedRun
+    from sequela.runs.pool import PlannedRun, PoolJob
 
 _BAR = 20  # columns
 _LINE_SECONDS = 60.0  # time between two lines on finished runs, where there is no terminal
 _READING_SECONDS = 5.0  # time between two lines on what is read
+_TRUSTED_SECONDS = 60.0  # of usual work, which count like work that was measured
+_PAGE_SECONDS = 0.45  # of the page and results.json, for each run
 _MANY_ROWS = 1_000_000  # rows from which lines on what is read are printed
 
 
@@ -104,7 +107,7 @@ class StudyProgress:
     def __init__(self, console: Console) -> None:
         self.console = console
         self.started = self.shown = time.monotonic()
-        self.before: int | None = None
+        self.work: float | None = None
         self.leaks: set[str] = set()
         self.bar = Progress(
             BarColumn(_BAR),
@@ -126,16 +129,27 @@ class StudyProgress:
         """Print the numbers of a run."""
         say_run(self.console, run, f"[{finished}/{count}] ", self.leaks)
 
-    def look(self, finished: int, count: int) -> None:
-        """Show how many runs are finished; without a terminal, print a line each minute."""
-        now = time.monotonic()
-        words = f"{finished} of {count} runs, {_clock(now - self.started)} elapsed"
-        # Runs that were there before took no time, so they are no measure of what is left.
-        self.before = finished if self.before is None else self.before
-        if finished > self.before:
-            seconds = (now - self.started) / (finished - self.before)
-            words += f", about {_clock(seconds * (count - finished))} left"
-        self.bar.update(self.task, completed=finished, total=count, description=words)
+    def look(self, jobs: Sequence["PoolJob"], processes: int) -> None:
+        """Show the finished runs, those in training, and the time left.
+
+        Without a terminal, print a line each minute.
+        """
+        runs = [run for job in jobs for run in job.planned]
+        waiting = [run for run in runs if not run.complete]
+        left = [sum(run.left for run in job.planned) for job in jobs]
+        now, work_left = time.monotonic(), sum(left)
+        if self.work is None:  # runs that were there before took no time
+            self.started, self.work = now, work_left
+        elapsed, done = now - self.started, self.work - work_left
+        # Usual times are those of one machine. The longer it takes, the more its own speed counts.
+        speed = (elapsed * processes + _TRUSTED_SECONDS) / (done + _TRUSTED_SECONDS)
+        # One process does all of a job, so the longest job is a bound. Last comes the page.
+        seconds = speed * (max(work_left / processes, *left) + _PAGE_SECONDS * len(runs))
+        words = f"{len(runs) - len(waiting)} of {len(runs)} runs, {_clock(elapsed)} elapsed"
+        if waiting:
+            names = [run.settings.model for run in waiting if run.path.exists()]
+            words += f", about {_clock(seconds)} left: {', '.join(names[:processes])}"
+        self.bar.update(self.task, completed=done, total=self.work, description=words)
         if not self.console.is_terminal and now - self.shown >= _LINE_SECONDS:
             self.shown = now
             self.console.print(words)

@@ -48,7 +48,7 @@ It contains data of single people: their ids, times, attributes, predictions and
 """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # as its numbers are kept, it equals only itself
 class StoredRun(ABC):
     """The folder of a run, or of several runs of one training procedure."""
 

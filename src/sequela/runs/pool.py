@@ -24,17 +24,22 @@ from sequela.runs.folds import check_free, cross_validate, fold_runs
 LOOK_SECONDS = 0.25
 """Time between two checks of the processes."""
 _END_SECONDS = 4.0  # that a worker has to end before the next is waited for
+_REST_SECONDS = 0.7  # of reading, auditing and evaluating one model, next to its training
 
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A planned run: its folder, settings and number of models; no folds for one split."""
+    """A planned run: its folder, settings and number of models; no folds for one split.
+
+    ``seconds`` is the usual training time of one of its models.
+    """
 
     path: Path
     settings: RunSettings
     folds: int = 0
     repeats: int = 1
     seeds: int = 1
+    seconds: float = 2.0
 
     @property
     def of_many(self) -> bool:
@@ -50,6 +55,19 @@ class PlannedRun:
     def complete(self) -> bool:
         """``True`` if the run, or all folds, are finished."""
         return RunFolder(self.path).complete
+
+    @property
+    def work(self) -> float:
+        """The seconds of work for all its models, usually."""
+        return self.splits * (self.seconds + _REST_SECONDS)
+
+    @property
+    def left(self) -> float:
+        """The seconds of work that is left; of a model in training, half is."""
+        if self.complete or not self.path.exists():
+            return 0.0 if self.complete else self.work
+        finished = len(list(self.path.glob("*/manifest.json"))) if self.of_many else 0
+        return self.work * (1 - (finished + 0.5) / self.splits)
 
     @property
     def runs(self) -> list[tuple[Path, RunSettings]]:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
@@ -13,7 +14,7 @@ import joblib
 from sequela.cohort.cohort_settings import cohort_of_settings
 from sequela.cohort.flow import Flow
 from sequela.cohort.task_files import declared_task
-from sequela.config import SignalSettings
+from sequela.config import RunSettings, SignalSettings
 from sequela.datasets import catalog
 from sequela.errors import RunError, SettingError
 from sequela.files import held, is_leftover, make_folder, scratch, whole, writing
@@ -33,7 +34,13 @@ from sequela.studies.study import Question, Study
 WORK = "work"
 OnRun = Callable[[Run, int, int], None]
 """A callback with each finished run, the number of finished runs, and the total."""
-OnLook = Callable[[int, int], None]
+OnLook = Callable[[Sequence[PoolJob], int], None]
+"""A callback with all jobs and the number of processes."""
+OnPage = Callable[[Sequence[Run], Sequence[RunSettings]], object]
+"""A callback with the evaluated runs, and the settings of the runs that are not finished."""
+_BEFORE_A_PAGE = 45.0  # seconds: a shorter study has only its last page
+_SHARE_OF_PAGES = 0.03  # of the processor time so far: above it, a next page has to wait
+_QUICK_SHARE = 0.1  # of the usual training time, in a quick study
 
 
 def reproduce(
@@ -49,13 +56,16 @@ def reproduce(
     hide_below: int | None = None,
     on_run: OnRun = lambda *_: None,
     on_look: OnLook = lambda *_: None,
+    on_page: OnPage = lambda *_: None,
 ) -> list[Run]:
     """Train all models of the studies, evaluate on the test sets and write ``results.json``.
 
     Runs that ``out`` already holds are kept if they are finished, and continued if they are not,
     so an interrupted study continues where it stopped. The options are those of ``sequela
-    reproduce``. ``on_run`` is called after each run, ``on_look`` several times a second with the
-    number of finished runs and the total. The runs are returned in the order of the page.
+    reproduce``. ``on_run`` is called after each run, ``on_look`` several times a second, and
+    ``on_page`` after the results were written: once the baseline models are finished, then as
+    often as little processor time allows, and at the end. The runs are returned in the order of the
+    page.
     """
     _check(studies, root, processes)
     _check_out(out)
@@ -64,13 +74,11 @@ def reproduce(
     with held(out), scratch(out / WORK) as work:  # records of patients: no longer than needed
         with writing(out):
             make_folder(work)
-        # A stable sort below keeps this order among equals.
-        for name in sorted(studies, key=list(STUDIES).index, reverse=True):  # the longest first
+        for name in studies:
             study = STUDIES[name]
             seeds = (seed, split_seed)
             jobs += _jobs(study, out, root, work, data=data, seeds=seeds, quick=quick)
-        # Results first, and baseline models before all others: they take seconds.
-        jobs.sort(key=lambda job: _late(job.planned[0]))
+        jobs.sort(key=_turn)
         runs = list(chain.from_iterable(job.planned for job in jobs))
         for run_plan in runs:
             _check_same_study(out, run_plan)
@@ -79,22 +87,45 @@ def reproduce(
         with writing(out):
             for name in studies:
                 _declare(out, STUDIES[name])
-        reported = 0
-        with closing(in_processes(jobs, processes or joblib.cpu_count())) as snapshots:
+        opened, baselines = dict[Path, Run](), {run.path for run in runs if not any(_late(run))}
+        count, started, shown, spent = processes or joblib.cpu_count(), time.monotonic(), 0, 0.0
+
+        def write() -> list[Run]:
+            folders = in_order([*opened.values()])
+            awaited = [run.settings for run in runs if run.path not in opened]
+            for folder in folders:  # logged once, however often its page is written
+                open_held_out(folder, "report")
+            with whole(out / "results.json") as partial:
+                content = results(folders, hide_below, awaited)
+                text = json.dumps(content, indent=1, ensure_ascii=False)
+                partial.write_text(text + "\n", encoding="utf-8")
+            on_page(folders, awaited)
+            return folders
+
+        with closing(in_processes(jobs, count)) as snapshots:
             for finished in snapshots:
-                for run_plan in finished[reported:]:
-                    reported += 1
-                    on_run(open_run(run_plan.path), reported, len(runs))
-                on_look(reported, len(runs))
-        folders = in_order([open_run(run_plan.path) for run_plan in runs])
-        for folder in folders:  # once, at the end, as for the page of these runs
-            open_held_out(folder, "report")
-        with whole(out / "results.json") as partial:
-            content = json.dumps(results(folders, hide_below), indent=1, ensure_ascii=False)
-            partial.write_text(content + "\n", encoding="utf-8")
+                for run_plan in finished[len(opened) :]:
+                    opened[run_plan.path] = open_run(run_plan.path)
+                    on_run(opened[run_plan.path], len(opened), len(runs))
+                on_look(jobs, count)
+                elapsed, is_new = time.monotonic() - started, shown < len(opened) < len(runs)
+                is_early = elapsed < _BEFORE_A_PAGE or not baselines <= opened.keys()
+                if is_new and not is_early and spent <= _SHARE_OF_PAGES * elapsed * count:
+                    before, shown = time.process_time(), len(opened)
+                    write()
+                    spent += time.process_time() - before
+        folders = write()
         shutil.rmtree(work)
         seal(out)
     return folders
+
+
+def _turn(job: PoolJob) -> tuple[bool, bool, float]:
+    """Return the turn of a job: results before controls, baseline models before networks."""
+    is_control, is_network = _late(job.planned[0])
+    work = sum(run.work for run in job.planned)
+    # Cheap results come first. Of the controls, the long ones: no core waits for one at the end.
+    return is_control, is_network, -work if is_control else work
 
 
 def _late(run_plan: PlannedRun) -> tuple[bool, bool]:
@@ -202,12 +233,16 @@ def _jobs(
             default = default_of(of_folds, roots.get(question[0]), work)
             settings_of_runs = runs(default=default.model)
         folder = out / "runs" / "-".join(question) if flow else out / "runs"
+        size = (flow.examples / 1000 if flow else 1.0) * (_QUICK_SHARE if quick else 1.0)
         planned_runs = []
         for name, settings in settings_of_runs.items():
             folds = study.folds_for(rarer, settings.split, quick=quick)
             repeats = study.repeats if folds and not quick else 1
             seeds_ = 1 if quick or study.shows_leak(settings.split) else study.seeds
-            planned_runs.append(PlannedRun(folder / name, settings, folds, repeats, seeds_))
+            seconds = study.seconds.get(settings.model, PlannedRun.seconds) * size
+            planned_runs.append(
+                PlannedRun(folder / name, settings, folds, repeats, seeds_, seconds)
+            )
         jobs += [
             PoolJob(group, roots.get(question[0]), work if flow else None, out)
             for group in _together(planned_runs)
@@ -227,9 +262,9 @@ def _flows(
 
 
 def _together(run_plan: Iterable[PlannedRun]) -> Iterator[tuple[PlannedRun, ...]]:
-    # Reading sequences takes minutes: one process does it for all its models.
+    # Reading sequences takes minutes: one process does it for all its models, baselines first.
     alike: dict[object, list[PlannedRun]] = {}
-    for run in run_plan:
+    for run in sorted(run_plan, key=_late):
         cohort = run.settings.cohort
         alike.setdefault(cohort.hindsight if cohort else run.path, []).append(run)
     return map(tuple, alike.values())

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from sequela.config import RunSettings
 from sequela.disclosure import Hidden, as_json
 from sequela.evaluation.metrics import headline
 from sequela.runs.find import Run
@@ -48,8 +49,10 @@ def in_order(folders: Sequence[Run]) -> list[Run]:
     return sorted(folders, key=place)
 
 
-def results(folders: Sequence[Run], hide_below: int | None = None) -> dict[str, Any]:
-    """Return the content of ``results.json``: every study by its name.
+def results(
+    folders: Sequence[Run], hide_below: int | None = None, awaited: Sequence[RunSettings] = ()
+) -> dict[str, Any]:
+    """Return the content of ``results.json``: every study by its name, and what is ``unfinished``.
 
     A study's primary question has the study's own name, other questions have separate names. Runs
     that leak by their split form separate studies. Numbers that must not be shown are null.
@@ -65,11 +68,14 @@ def results(folders: Sequence[Run], hide_below: int | None = None) -> dict[str, 
         main = next(iter(cohorts))
         if judged := judge_study(study, list(cohorts.values())):
             studies[main]["claims"] = [verdict.to_dict() for verdict in judged]
-    return {
+    content: dict[str, Any] = {
         "smallest_cell": min(Released(run, hide_below).smallest for run in folders),
         "studies": studies,
         "environment": folders[0].environment,
     }
+    if awaited:
+        content["unfinished"] = {"finished": len(folders), "awaited": len(awaited)}
+    return content
 
 
 def _split_leak(run: Run) -> str:

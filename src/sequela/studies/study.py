@@ -46,6 +46,7 @@ class StudyKeys:
     folds: _Count = 5
     repeats: _Positive = 1
     seeds: _Positive = 1
+    seconds: Mapping[str, float] = field(default_factory=dict)
     caveats: tuple[str, ...] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
 
@@ -94,6 +95,8 @@ class Study(StudyKeys):
         folds: Number of folds where examples are few.
         repeats: Number of repeats of the cross-validation.
         seeds: Number of seeds for each split.
+        seconds: Training time of each model on one split of the recordings, or of 1,000 stays: the
+            order of the runs and the time left are computed from it.
         caveats: Caveats about its data, the worst first: a card shows it, the beginning of the
             study's part the second, and its fold on the data all.
         file: The file that declares it, where it does not ship with the package.

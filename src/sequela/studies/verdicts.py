@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from importlib.resources import files
 from itertools import chain
 
@@ -517,6 +518,7 @@ class Inflation:
     paired: bool = True
 
 
+@lru_cache(maxsize=128)
 def inflation(honest: Run, leaking: Run) -> Inflation | None:
     """Compare two runs of one model on the same examples, as far as their test sets share them.
 

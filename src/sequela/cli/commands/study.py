@@ -66,7 +66,7 @@ def run_studies(
     from sequela.report.pages.build import build
     from sequela.studies.reproduce import reproduce
 
-    console = open_console()
+    console, page = open_console(), out / "report.html"
     with StudyProgress(console) as progress:
         folders = reproduce(
             out,
@@ -75,9 +75,9 @@ def run_studies(
             hide_below=hide_below,
             on_run=progress.run,
             on_look=progress.look,
+            on_page=lambda runs, awaited: build(runs, page, hide_below, awaited),
             **options,
         )
-    page = build(folders, out / "report.html", hide_below)
     say_studies(console, folders)
     if quick:
         console.print("quick: networks were trained for few epochs; the numbers are not results")

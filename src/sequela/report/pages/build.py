@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from importlib.metadata import metadata
 from pathlib import Path
 
+from sequela.config import RunSettings
 from sequela.errors import RunError
 from sequela.files import require_file
 from sequela.integrity.openings import Opening, open_held_out
+from sequela.models.registry import MODELS
 from sequela.report.page import write_page
 from sequela.report.sections.group import Group
 from sequela.report.sections.part import StudyPart
@@ -30,10 +32,16 @@ def report(
     return build(find_runs(paths_of(runs)), Path(out), hide_below).resolve()
 
 
-def build(folders: Sequence[Run], out: Path, hide_below: int | None = None) -> Path:
+def build(
+    folders: Sequence[Run],
+    out: Path,
+    hide_below: int | None = None,
+    awaited: Sequence[RunSettings] = (),
+) -> Path:
     """Evaluate runs on their test sets and build their page.
 
-    Runs of one question have the same split.
+    Runs of one question have the same split. While further runs are ``awaited``, the page states
+    this, and reloads itself.
     """
     if not folders:
         raise RunError("no run to report: name at least one run folder")
@@ -49,6 +57,7 @@ def build(folders: Sequence[Run], out: Path, hide_below: int | None = None) -> P
     ]
     judged = [verdict for part in parts for verdict in part.judged]
     reports = dict.fromkeys(part.study.report for part in parts if part.testable)
+    follow = any(settings.model in MODELS for settings in awaited)
     title = " and ".join(part.study.heading for part in parts)
     if reports:
         title = f"{' and '.join(reports)}, tested again"
@@ -59,11 +68,14 @@ def build(folders: Sequence[Run], out: Path, hide_below: int | None = None) -> P
         parts=parts,
         pictures=[pair for pair in zip(drawn, parts, strict=True) if pair[0]],
         tally=(len(judged), tally(judged)) if judged else None,
-        conclusion=_conclusion(parts),
+        conclusion="" if follow else _conclusion(parts),
         checks=_checks(parts),
         sections=list(SECTIONS.values()),
         trust=_provenance(parts),
         documentation=_documentation(),
+        awaited=awaited,
+        finished=len(folders),
+        networks_follow=follow,
     )
 
 

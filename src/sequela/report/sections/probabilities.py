@@ -1,6 +1,7 @@
 """The section on probabilities: ranking, calibration, decisions, sets and subgroups."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from sequela.evaluation.calibration import (
 )
 from sequela.evaluation.conformal import check_coverage, fit_conformal
 from sequela.evaluation.curves import (
+    Curve,
     coarse,
     counts_no_few,
     precision_recall_curve,
@@ -84,7 +86,7 @@ def ranked(entries: Sequence[Entry], what: str, prefix: str) -> list[Picture]:
         ),
     ):
         curves = {
-            s.title: of_many(judged(s.run.runs), _rng(s.run), bootstrap_of(s.run.first))
+            s.title: _mean_curve(s.run, of_many)
             if s.run.of_many
             else coarse(of_one(held_out(s.run), _rng(s.run)), held_out(s.run), s.smallest)
             for s in entries
@@ -94,6 +96,11 @@ def ranked(entries: Sequence[Entry], what: str, prefix: str) -> list[Picture]:
         caption = _RANKED[name] + _gaps([curve.x for curve in curves.values()], entries[0])
         pictures.append(picture(figure, f"{prefix}{name}", caption))
     return pictures
+
+
+@lru_cache(maxsize=64)  # the pages of an unfinished study have the same curves
+def _mean_curve(run: Run, of_many: Callable[..., Curve]) -> Curve:
+    return of_many(judged(run.runs), _rng(run), bootstrap_of(run.first))
 
 
 def _gaps(drawn: Sequence[NDArray[np.float64]], entry: Entry) -> str:

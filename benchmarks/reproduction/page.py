@@ -22,16 +22,7 @@ from typing import Any
 from sequela.evaluation.number import number
 from sequela.models.registry import title_of
 from sequela.studies.registry import STUDIES
-from sequela.studies.verdicts import (
-    ANSWERS,
-    CONTRADICTED,
-    FAILS,
-    HOLDS,
-    LEVEL,
-    SUPPORTED,
-    UNTESTABLE,
-    WITH_ANSWER,
-)
+from sequela.studies.verdicts import ANSWERS, LEVEL, UNTESTABLE
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -142,18 +133,14 @@ def inflation(summary: Mapping[str, Any], split: str) -> str:
 
 
 def tally(claims: list[Mapping[str, Any]]) -> str:
-    """How many claims have each answer, and the reasons of those without one."""
-    counts = Counter(claim["verdict"] for claim in claims)
-    primary = Counter(claim["verdict"] for claim in claims if claim["primary"])
-    tested = sum(not claim["primary"] and claim["verdict"] != UNTESTABLE for claim in claims)
-    without = [f"{counts[a]} {a}" for a in ANSWERS if a not in WITH_ANSWER and counts[a]]
-    return (
-        f"of {primary.total()} primary ones, corrected for their number, {primary[HOLDS]} hold and "
-        f"{primary[FAILS]} do not. Of the others, by their 90 % intervals, "
-        f"{counts[SUPPORTED]} are supported and {counts[CONTRADICTED]} contradicted (at most "
-        f"{number(LEVEL * tested, '.1f')} wrongly by chance). Without an answer: "
-        f"{', '.join(without) or 'none'}"
-    )
+    """How many primary claims, and how many others, have each verdict."""
+    kinds = []
+    for is_primary, kind in ((True, "primary, corrected"), (False, "by their 90 % intervals")):
+        counts = Counter(claim["verdict"] for claim in claims if claim["primary"] is is_primary)
+        words = ", ".join(f"{counts[answer]} {answer}" for answer in ANSWERS if counts[answer])
+        kinds.append(f"{counts.total()} {kind}: {words}")
+    wrong = number(LEVEL * (counts.total() - counts[UNTESTABLE]), ".1f")
+    return f"{'; '.join(kinds)}. At most {wrong} of these are wrong by chance"
 
 
 def report_networks(eeg: Study) -> str:

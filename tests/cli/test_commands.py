@@ -47,6 +47,18 @@ def test_starting_up_loads_nothing_heavy() -> None:
     assert done.stderr.strip() == "[]"
 
 
+def test_the_help_of_train_loads_no_engine() -> None:
+    heavy = ["torch", "jax", "duckdb", "sklearn", "altair", "pandas", "pyarrow", "scipy", "polars"]
+    code = (
+        "import sys, sequela.cli.app\n"
+        "try:\n    sequela.cli.app.main(['train', '--help'])\nexcept SystemExit:\n    pass\n"
+        f"print([name for name in {heavy} if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "Usage: sequela train" in done.stdout
+    assert done.stderr.strip() == "[]"
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_has_an_example(command: str, output_of: Output) -> None:
     printed = output_of(*command.split(), "--help")
@@ -74,6 +86,32 @@ def test_six_options_come_first(command: str, most_used: set[str], output_of: Ou
     first = re.split("╭─ ", output_of(command, "--help"))[2]
     assert first.startswith("Most used options")
     assert set(re.findall(r"^│ [ *]* *(--[a-z-]+)", first, re.MULTILINE)) == most_used
+
+
+@pytest.mark.parametrize(
+    ("data", "most_used"),
+    [
+        ("--data table", {"--folds", "--horizons", "--id", "--label", "--classes", "--omit"}),
+        ("--data=signals", {"--subject", "--label", "--channels", "--window", "--events"}),
+        ("--data eicu", {"--task", "--hours", "--horizons", "--inputs", "--epochs"}),
+        ("--data bonn", {"--split", "--segment", "--seed", "--batch-size", "--learning-rate"}),
+    ],
+)
+def test_ten_options_of_the_named_data_come_first(
+    data: str, most_used: set[str], output_of: Output
+) -> None:
+    def options(section: str) -> list[str]:
+        return re.findall(r"^│ [ *]* *(--[a-z-]+)", section, re.MULTILINE)
+
+    usual = output_of("train", "--help")
+    printed = output_of("train", "auto", *data.split(), "--help")
+    first = options(re.split("╭─ ", printed)[2])
+    assert len(first) == 10
+    assert most_used | {"--data", "--root", "--out", "--folds"} <= {*first}
+    assert sorted(options(printed)) == sorted(options(usual))  # each once, under its heading
+    assert (
+        output_of("train", "--data", "unknown", "--help") == output_of("train", "--help") == usual
+    )
 
 
 def test_defaults_are_those_of_the_models() -> None:

@@ -23,4 +23,3 @@ def test_its_commands_run(here: Path) -> None:
         call([fewer.get(before, word) for before, word in zip(["", *words], words, strict=False)])
     searched = json.loads((here / "runs/mlp-searched/search.json").read_text("utf-8"))
     assert set(searched["space"]) == {"learning_rate", "hidden", "class_weights"}
-    assert (here / "runs/mlp-tuned/search.html").exists()

@@ -46,7 +46,9 @@ def test_a_roc_curve_shows_what_was_computed(make_predictions: Make, checked: Ch
     area = f"{curve.area.value:.2f} ({interval.low:.2f} to {interval.high:.2f})"
     texts = checked(figure)
     assert f"GRU: {area}" in texts
-    assert {"chance", "at 0.5", "at 0.3 (chosen)", "death", "AUROC (95 % interval)"} <= set(texts)
+    assert {"chance", "threshold 0.5", "chosen threshold 0.3", "AUROC (95 % interval)"} <= set(
+        texts
+    )
     assert f"AUROC {area}; at 0.5 sensitivity {curve.at(0.5)[1]:.2f}" in figure.alt
     assert curve.area.value == pytest.approx(metrics.auroc(predictions))
 
@@ -104,7 +106,7 @@ def test_without_an_alarm_there_is_no_precision(make_predictions: Make, checked:
     (mark,) = rows_of(figure, "threshold 0.5")
     assert mark["precision"] is None
     assert "at 0.5 no alarm" in figure.alt
-    assert "at 0.5" not in checked(figure)
+    assert "threshold 0.5" not in checked(figure)
     there = ranking({"GRU": curve_of(roc_curve, shy)}, event="death")
     assert "at 0.5 sensitivity 0.00" in there.alt
 

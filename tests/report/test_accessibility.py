@@ -9,14 +9,10 @@ from playwright.sync_api import Browser
 
 from sequela.analysis.compare import compare
 from sequela.analysis.explain import explain
-from sequela.analysis.tune import tune
-from sequela.config import Options
 from sequela.datasets.catalog import EXCERPTS
 from sequela.report.pages.comparison_page import build_comparison
 from sequela.report.pages.explanation_page import build_explanation
-from sequela.report.pages.search_page import build_search
 from sequela.runs.folder import RunFolder
-from sequela.studies.settings import run_settings
 
 VIEWS: list[tuple[int, Literal["light", "dark"]]] = [
     (360, "light"),
@@ -41,16 +37,8 @@ def shown(
         case "codes":
             run = request.getfixturevalue("record_runs")[6]
             return build_explanation(explain(run.path, root=EXCERPTS / "mimic3", steps=4), out)
-        case "search":
-            return build_search(_searched(tmp_path / "tuned", synthetic), out)
     name = "page" if request.param == "both studies" else "small_page"
     return Path(request.getfixturevalue(name))
-
-
-def _searched(out: Path, root: Path) -> RunFolder:
-    """A run of a search, long enough to say what mattered."""
-    asked = run_settings("mlp-baseline", "bonn", Options.of(epochs=2))
-    return tune(asked, out, trials=20, root=root)
 
 
 def violations(browser: Browser, page: Path) -> list[str]:
@@ -73,7 +61,7 @@ def violations(browser: Browser, page: Path) -> list[str]:
 @pytest.mark.slow(but="one study")
 @pytest.mark.parametrize(
     "shown",
-    ["one study", "comparison", "segments", "codes", "search", "both studies"],
+    ["one study", "comparison", "segments", "codes", "both studies"],
     indirect=True,
 )
 def test_no_page_has_a_violation(browser: Browser, shown: Path) -> None:

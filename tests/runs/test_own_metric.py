@@ -14,6 +14,7 @@ from sequela.errors import DataError, SettingError, UnknownNameError
 from sequela.evaluation import metrics, statistic
 from sequela.evaluation.metrics import METRICS, Metric, named, register
 from sequela.evaluation.predictions import Predictions
+from sequela.integrity.verify import verify_run
 from sequela.runs import fit
 from sequela.runs.find import Run, named_runs
 from sequela.runs.folder import RunFolder
@@ -81,6 +82,20 @@ def test_the_log_loss_has_two_names(runs: tuple[list[RunFolder], FoldsFolder]) -
     assert named("loss") is named("log_loss")
     assert compare(runs[0], "loss") == compare(runs[0], "log_loss")
     assert json.loads(json.dumps(compare(runs[0], "loss").to_dict()))["metric"] == "log_loss"
+
+
+@pytest.mark.usefixtures("own_metrics")
+def test_a_metric_whose_plugin_is_not_loaded_is_named_by_the_verification(
+    runs: tuple[list[RunFolder], FoldsFolder],
+) -> None:
+    single, folds = runs
+    agrees = "all numbers match the predictions"
+    assert verify_run(RunFolder(single[0].path)).agrees[1] == agrees
+    del METRICS["surprise"]
+    words = f"{agrees}, but for surprise (of a plugin that is not loaded)"
+    for run in (RunFolder(single[0].path), *named_runs([folds.path])):
+        verified = verify_run(run)
+        assert (verified.agrees[1:], verified.wrong) == ((words,), ())
 
 
 @pytest.mark.usefixtures("own_metrics")

@@ -23,7 +23,6 @@ from sequela.errors import RunError, SettingError, UnknownNameError
 from sequela.integrity.openings import LEDGER
 from sequela.integrity.verify import verify
 from sequela.models.registry import lookup_network
-from sequela.report.pages.search_page import build_search
 from sequela.runs import fit
 from sequela.runs.data import Examples
 from sequela.runs.folder import RunFolder
@@ -141,14 +140,6 @@ def test_a_search_that_is_asked_for_again_is_there(tuned: RunFolder, synthetic: 
     assert said == []
     with pytest.raises(RunError, match=r"search of 4 trials .* choose another --out"):
         tune(asked(), tuned.path, trials=5, root=synthetic)
-
-
-def test_the_page_needs_the_run_alone(tuned: RunFolder) -> None:
-    page = build_search(tuned).read_text("utf-8")
-    assert "4 trials on the training and validation sets" in page
-    assert "now too good" in page
-    assert "Too few trials finished to estimate the importance of the settings" in page
-    tuned.require_complete()
 
 
 def test_what_mattered_is_said(whole: dict[str, Any], searched: Callable[..., Search]) -> None:

@@ -92,6 +92,10 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         _check_arguments(words)
         load_plugins()
+        if words[:1] == ["train"] and "--help" in words:
+            from sequela.cli.options import lead_with
+
+            lead_with(words)
         app = build_app(listed=all(word.startswith("-") for word in words))
         app(arguments, exit_on_error=False, print_error=False)
     except (SequelaError, CycloptsError) as error:

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache, partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Group, Parameter
@@ -18,6 +19,7 @@ from sequela.config import (
     TrainingSettings,
     options,
 )
+from sequela.datasets.catalog import DATA_SETS, Modality
 
 FIRST = Group("Most used options", sort_key=0)
 RUN = Group("Run", sort_key=1)
@@ -30,8 +32,17 @@ _PARTS: dict[str, tuple[Group, type[BaseModel]]] = {
     "signals": (Group(_RECORDINGS, sort_key=4), SignalSettings),
 }
 
+_MOST_USED: dict[str, tuple[str, ...]] = {
+    "": ("folds", "epochs", "task"),
+    "table": ("folds", "horizons_days", "id", "label", "classes", "omit", "format"),
+    "signals": ("folds", "epochs", "subject", "label", "channels", "window", "events"),
+    Modality.EEG: ("split", "seed", "segment", "folds", "epochs", "batch_size", "learning_rate"),
+    Modality.RECORDS: ("folds", "seed", "epochs", "task", "hours", "horizons_days", "inputs"),
+}
+"""The options that are used most, next to data, root and out, by kind of data."""
 
-def _reader(make: Callable[..., object], options: Mapping[str, object]) -> object:
+
+def _reader(make: Callable[..., object], options: Mapping[str, object]) -> type:
     """Return a class for cyclopts, with these options, that makes something else of them.
 
     cyclopts could read the settings themselves, but then pydantic converts their values, which
@@ -42,30 +53,51 @@ def _reader(make: Callable[..., object], options: Mapping[str, object]) -> objec
     def new(_: type, **values: object) -> object:
         return make(**{name: value for name, value in values.items() if value is not None})
 
-    arguments = [inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)]
-    for name, kind in options.items():
-        keyword = inspect.Parameter.KEYWORD_ONLY
-        arguments.append(inspect.Parameter(name, keyword, default=None, annotation=kind))
-    new.__signature__ = inspect.Signature(arguments)  # type: ignore[attr-defined]
+    new.__signature__ = _signature(options)  # type: ignore[attr-defined]
     # cyclopts searches the module for docstrings, and takes a class without one as built in.
     return type("Options", (), {"__new__": new, "__init__": new, "__module__": __package__})
 
 
-def _options(first: Collection[str]) -> object:
-    parts = {
-        name: Annotated[_part(group, settings, first), Parameter(name="*")]
+def _signature(options: Mapping[str, object]) -> inspect.Signature:
+    arguments = [inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)]
+    for name, kind in options.items():
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        arguments.append(inspect.Parameter(name, keyword, default=None, annotation=kind))
+    return inspect.Signature(arguments)
+
+
+def _parts(first: Collection[str]) -> dict[str, type]:
+    return {
+        name: _reader(settings.model_construct, _parameters(group, settings, first))
         for name, (group, settings) in _PARTS.items()
     }
-    return Parameter(name="*")(_reader(Options, parts))
 
 
-def _part(group: Group, settings: type[BaseModel], first: Collection[str]) -> object:
-    """Return settings as cyclopts reads them, in the headings of the help.
+def _options(parts: Mapping[str, type]) -> object:
+    named = {name: Annotated[part, Parameter(name="*")] for name, part in parts.items()}
+    return Parameter(name="*")(_reader(Options, named))
+
+
+def lead_with(words: Sequence[str]) -> None:
+    """Begin the help of ``sequela train`` with the options of the data that its words name."""
+    pairs = pairwise(" ".join(words).replace("=", " ").split())
+    entry = DATA_SETS.get(next((name for option, name in pairs if option == "--data"), ""))
+    kind = "table" if entry and entry.rows else "signals" if entry and entry.windows else ""
+    first = _MOST_USED[kind or (entry.modality if entry else "")]
+    for name, part in _TRAIN.items():
+        parameters = _parameters(*_PARTS[name], first)
+        part.__init__.__signature__ = _signature(parameters)  # type: ignore[misc]
+
+
+def _parameters(
+    group: Group, settings: type[BaseModel], first: Collection[str]
+) -> dict[str, object]:
+    """Return the options of settings, in the headings of the help.
 
     Bounds are checked where the settings of a run are made, so that errors of the command line and
     of a ``config.toml`` are the same.
     """
-    kinds = {}
+    kinds: dict[str, object] = {}
     for name, option in options(settings).items():
         setting = settings.model_fields[name]
         parameter = Parameter(
@@ -78,7 +110,7 @@ def _part(group: Group, settings: type[BaseModel], first: Collection[str]) -> ob
             show_default=partial(default_of, name, setting),
         )
         kinds[name] = Annotated[setting.annotation | None, parameter]  # type: ignore[operator]
-    return _reader(settings.model_construct, kinds)
+    return kinds
 
 
 def default_of(name: str, setting: FieldInfo, _: object = None) -> str | None:
@@ -88,7 +120,6 @@ def default_of(name: str, setting: FieldInfo, _: object = None) -> str | None:
     """
     if "(default:" in str(setting.description):
         return None
-    from sequela.datasets.catalog import DATA_SETS
     from sequela.models.registry import MODELS
 
     text = _in_words(setting.default)
@@ -119,9 +150,10 @@ def _in_words(value: object) -> str:
     return {"True": "on", "False": "off", "None": "none", "": "none"}.get(text, text)
 
 
+_TRAIN = _parts(_MOST_USED[""])
 if TYPE_CHECKING:
     OptionsOfTrain = Options
     OptionsOfTune = Options
 else:
-    OptionsOfTrain = _options(first=("task", "folds", "epochs"))
-    OptionsOfTune = _options(first=("task",))
+    OptionsOfTrain = _options(_TRAIN)
+    OptionsOfTune = _options(_parts(first=("task",)))

@@ -107,10 +107,10 @@ class NetBenefit:
     model: tuple[Estimate, ...]
     treat_all: NDArray[np.float64]
 
-    def where(self, shown: NDArray[np.bool_]) -> "NetBenefit":
+    def where(self, allowed: NDArray[np.bool_]) -> "NetBenefit":
         """Leave out the model's benefit (NaN) at all other thresholds."""
-        pairs = zip(self.model, shown.tolist(), strict=True)
-        model = [benefit if is_shown else Estimate(np.nan, None) for benefit, is_shown in pairs]
+        pairs = zip(self.model, allowed.tolist(), strict=True)
+        model = [benefit if stays else Estimate(np.nan, None) for benefit, stays in pairs]
         return replace(self, model=tuple(model))
 
 

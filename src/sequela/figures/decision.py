@@ -108,8 +108,8 @@ def _reference_lines(
 
 
 def _alt(curves: Mapping[str, NetBenefit], first: NetBenefit, event: str, end: float) -> str:
-    shown = np.isfinite([[e.value for e in curve.model] for curve in curves.values()]).any(axis=0)
-    at = np.where(shown, first.threshold, np.inf)
+    has_point = np.isfinite([[e.value for e in c.model] for c in curves.values()]).any(axis=0)
+    at = np.where(has_point, first.threshold, np.inf)
     places = [int(np.abs(at - share * end).argmin()) for share in (0.25, 0.5, 0.75)]
     sentences = []
     for place in places:

@@ -27,7 +27,7 @@ FAINT = "#b9bac4"  # grids
 PAPER = "#ffffff"  # background
 FIRST = "#1f5fbf"  # data, as the next two
 SECOND = "#b3450a"
-THIRD = "#1f8a68"
+THIRD = "#6b6c76"
 _VARIABLES = {
     INK: "var(--ink)",
     FAINT: "var(--faint)",
@@ -62,7 +62,7 @@ class Figure:
         rows: The data of the picture, as a table.
     """
 
-    chart: alt.LayerChart | alt.VConcatChart
+    chart: alt.LayerChart | alt.HConcatChart | alt.VConcatChart
     alt: str
     rows: list[Row]
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
-from typing import Any
 
 import altair as alt
 import numpy as np
@@ -13,7 +12,7 @@ from sequela.errors import SettingError
 from sequela.evaluation.curves import Curve, Kind
 from sequela.evaluation.intervals import Estimate
 from sequela.figures.figure import INK, Channels, Figure, Row, chart_of
-from sequela.figures.marks import Series, haloed, named_line, thinned, with_interval
+from sequela.figures.marks import Series, named_line, thinned, with_interval
 
 _SIDE = 240  # width and height of the picture in pixels
 _TOLERANCE = 0.3 / _SIDE
@@ -21,23 +20,18 @@ _TOLERANCE = 0.3 / _SIDE
 _HALF = 0.5  # the threshold of the first mark
 _MARKS = {"threshold 0.5": "circle", "chosen threshold": "diamond"}
 _TITLE = 40  # letters of a line of the legend's title
-_LINE = 0.06  # height of a label, as a share of a side
 _Points = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
 class _Look:
-    """The columns and titles of the axes of a kind of curve, and the name of its area.
-
-    ``above`` is true if there is room above the curve, rather than below it.
-    """
+    """The columns and titles of the axes of a kind of curve, and the name of its area."""
 
     x: str
     y: str
     x_title: str
     y_title: str
     area: str
-    above: bool
 
 
 _LOOKS: dict[Kind, _Look] = {
@@ -47,7 +41,6 @@ _LOOKS: dict[Kind, _Look] = {
         "1 − specificity (false positive rate)",  # noqa: RUF001 - a minus sign
         "sensitivity (true positive rate)",
         "AUROC",
-        above=False,
     ),
     "precision-recall": _Look(
         "recall",
@@ -55,7 +48,6 @@ _LOOKS: dict[Kind, _Look] = {
         "recall (sensitivity)",
         "precision (positive predictive value)",
         "average precision",
-        above=True,
     ),
 }
 
@@ -99,11 +91,11 @@ def ranking(
         of_curve = _rows(curve, look, (chosen or {}).get(name))
         rows += [{"model": name, **row} for row in of_curve]
     labelled = [{"label": labels[row["model"]], **row} for row in rows]
-    layers = [
+    layers: list[alt.Chart | alt.LayerChart] = [
         _chance(first),
         *series.bands(labelled, _axes(look, "low")),
         series.lines([row for row in labelled if row["what"] == "curve"], _axes(look)),
-        *_points(labelled, look, series),
+        _points(labelled, look, series),
     ]
     kind = "ROC" if first.kind == "roc" else "Precision-recall"
     points = _points_in_words(areas, rows, look, area_name)
@@ -182,60 +174,43 @@ def _chance(curve: Curve) -> alt.LayerChart:
     return named_line((0, level), (1, level), name, (0, level), align="left", dx=4, dy=8)
 
 
-def _points(rows: list[Row], look: _Look, series: Series) -> list[alt.Chart | alt.LayerChart]:
+def _points(rows: list[Row], look: _Look, series: Series) -> alt.Chart:
     marks = [
         {
             **row,
+            "mark": _name_of(row, series),
             "colour": series.colour_of(row["label"]),
             "hover": f"{row['label']}; {row['what']}: {_rates(row, look)}",
         }
         for row in rows
         if row["what"] in _MARKS and row[look.y] is not None
     ]
-    present = [what for what in _MARKS if any(row["what"] == what for row in marks)]
-    one_model = len(series.names) == 1
+    shapes = {row["mark"]: _MARKS[row["what"]] for row in marks}
     legend = alt.Legend(orient="bottom", title=None, symbolFillColor="transparent")
     base = chart_of(marks).encode(**_axes(look))
-    points = base.mark_point(size=70, opacity=1, stroke=INK, strokeWidth=1, aria=True).encode(
+    marked: alt.Chart = base.mark_point(
+        size=70, opacity=1, stroke=INK, strokeWidth=1, aria=True
+    ).encode(
         description=alt.Description("hover:N"),
         fill=alt.Fill("colour:N", scale=None),
         shape=alt.Shape(
-            "what:N",
-            sort=present,
-            scale=alt.Scale(domain=present, range=[_MARKS[what] for what in present]),
-            legend=None if one_model else legend,
+            "mark:N",
+            sort=[*shapes],
+            scale=alt.Scale(domain=[*shapes], range=[*shapes.values()]),
+            legend=legend,
         ),
     )
-    if not one_model:
-        return [points]
-    return [points, *_labels(marks, look)]
+    return marked
+
+
+def _name_of(row: Row, series: Series) -> str:
+    """Return the name of a mark, with the threshold if all marks of that kind have the same."""
+    is_one = row["what"] == "chosen threshold" and len(series.names) == 1
+    return f"{row['what']} {row['threshold']:.2g}" if is_one else str(row["what"])
 
 
 def _rates(row: Row, look: _Look) -> str:
     return f"{look.y} {row[look.y]:.2f}, {look.x.replace('_', ' ')} {row[look.x]:.2f}"
-
-
-def _labels(marks: list[Row], look: _Look) -> list[alt.LayerChart]:
-    labels, highest = [], -1.0
-    style: dict[str, Any]
-    for row in sorted(marks, key=lambda row: float(row[look.y])):
-        height = float(row[look.y])
-        if look.above and height < 0.9:  # noqa: PLR2004 - there is room above
-            style = {"align": "left", "dx": 8, "dy": -10}
-        elif look.above:
-            style = {"align": "right", "dx": -8, "dy": 14}
-        else:
-            style = {"align": "left", "dx": 9, "dy": 2 if height < 0.1 else 12}  # noqa: PLR2004
-        at = height - style["dy"] / _SIDE
-        # A label moves up until it is above the one before.
-        moved = max(0.0, highest + _LINE - at)
-        style["dy"] -= moved * _SIDE
-        highest = at + moved
-        text = f"at {row['threshold']:.2g}"
-        if row["what"] == "chosen threshold":
-            text += " (chosen)"
-        labels.append(haloed([{**row, "text": text}], _axes(look), **style))
-    return labels
 
 
 def _points_in_words(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sequela.errors import RunError, SequelaError
+from sequela.evaluation import metrics
 from sequela.evaluation.metrics import OURS, reported
 from sequela.evaluation.summary import summarise_parts
 from sequela.models.registry import ENSEMBLE
@@ -98,10 +99,20 @@ def verify_run(run: Run) -> Verification:
         if not wrong:
             agrees.append(f"all files match {MANIFEST}")
             verify(run, intervals=True)
-            agrees.append("all numbers match the predictions")
+            plugins = _of_plugins(run)
+            names = f", but for {', '.join(plugins)} (of a plugin that is not loaded)"
+            agrees.append(f"all numbers match the predictions{names if plugins else ''}")
     except SequelaError as error:
         wrong.append(str(error))
     return Verification(run.path, tuple(agrees), tuple(wrong))
+
+
+def _of_plugins(run: Run) -> list[str]:
+    """Return the metrics of a run that this process does not have, so that it verifies none."""
+    sets = (numbers for folder in run.runs for numbers in folder.metrics.parts.values())
+    with_interval = {key for numbers in sets for key in numbers if key.endswith("_ci")}
+    known_keys = {metric.key for metric in metrics.METRICS.values()}
+    return sorted({key.removesuffix("_ci") for key in with_interval} - known_keys)
 
 
 def same_words(run: Run) -> bool:
@@ -150,10 +161,10 @@ def differences(
 ) -> Iterator[tuple[str, object, object]]:
     """Yield name, stated and computed value of each difference; texts only if ``words``."""
     if isinstance(computed, Mapping) and isinstance(stated, Mapping):
-        metrics = {m.key for m in reported()}
-        for key in {**computed, **dict.fromkeys(metrics & stated.keys())}:
+        keys = {m.key for m in reported()}
+        for key in {**computed, **dict.fromkeys(keys & stated.keys())}:
             # A metric of the user's own may have been registered after the run.
-            if key in stated or key not in metrics - OURS:
+            if key in stated or key not in keys - OURS:
                 path = f"{name} {key}".strip()
                 yield from differences(stated.get(key), computed.get(key), path, words=words)
     elif isinstance(computed, list) and isinstance(stated, list) and len(computed) == len(stated):

@@ -117,11 +117,6 @@ class Study(StudyKeys):
     reported_question: Question | None = None
     file: str = ""
 
-    @property
-    def cited(self) -> str:
-        """The report in words, with its author, title and date where these are known."""
-        return f"{self.report} ({self.citation})" if self.citation else self.report
-
     def questions(self, data: str | None = None) -> tuple[Question, ...]:
         """Return the questions to run: all cohorts, or one data set, by default the first."""
         data_set = data if data in self.data else next(iter(self.data), None)

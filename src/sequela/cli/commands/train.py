@@ -22,7 +22,8 @@ train = App(
     group_parameters=FIRST,
     help_format="markdown",
     help_epilogue="""Press Ctrl-C to stop a run; `--resume` continues it, with the same result as an
-uninterrupted run.
+uninterrupted run. With `--data`, as in `sequela train --data table --help`, the options that these
+data are used with come first.
 
 Example: `sequela train auto --data bonn`, or
 `sequela train gru-improved --data bonn --out runs/gru`, or

@@ -49,8 +49,8 @@ def tune_one(
 
     Each trial is trained on the training set and ranked by its loss on the validation set; the test
     set is not used. Trials that are worse than most at the same epoch are stopped early. The first
-    trial has the default settings. The result is a run folder, with a page on the search
-    (search.html).
+    trial has the default settings. The result is a run folder, with all trials in
+    search.json.
 
     Args:
         model: A network, or a class of one (FILE.py:CLASS or package.module:CLASS).
@@ -69,8 +69,8 @@ def tune_one(
     from sequela.studies.settings import own_signals, run_settings
 
     with extra("tune", "a search for settings", "optuna"):
+        from sequela.analysis.tune import FILE
         from sequela.analysis.tune import tune as tune_run
-    from sequela.report.pages.search_page import build_search
 
     _check(model, options)
     settings = run_settings(model, data, options, own_signals(data, options.signals, root))
@@ -87,7 +87,14 @@ def tune_one(
         on_wait=lambda n: console.print(f"waiting for {plural(n, 'trial')} of other workers"),
     )
     say_finished(console, run, open_=False)
-    say_path(console, "page", build_search(run).resolve())
+    search_record = run.json(FILE)
+    best = search_record["trials"][search_record["best"]]
+    values = ", ".join(f"{name} {value}" for name, value in best["values"].items())
+    console.print(f"best of {plural(len(search_record['trials']), 'trial')}: {values}")
+    if importance := search_record["mattered"]:
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in importance.items())
+        console.print(f"share of the variation of the loss, by setting: {shares}")
+    say_path(console, "trials", (run.path / FILE).resolve())
 
 
 def _check(model: str, options: Options) -> None:

@@ -217,7 +217,6 @@ def _write(audited: Audit, page: Path, smallest: int) -> None:
         found=words,
         kinds=once_each({**finding} for finding in words),
         severities={finding["check"]: finding["severity"] for finding in words},
-        summary=audited.summary,
         limit=SMALLEST_CELL if few and smallest == 1 else None,
         version=__version__,
     )

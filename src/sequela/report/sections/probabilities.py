@@ -142,15 +142,15 @@ def _thresholds(run: Run) -> float | list[float]:
 def decided(entries: Sequence[Entry], what: str, prefix: str) -> Picture | None:
     """Draw decision curves of models, with gaps at thresholds that count few people."""
     # The gaps are in all curves: one in a single curve would reveal where few people are.
-    allowed = [counts_no_few(held_out(s.run), _THRESHOLDS, s.smallest) for s in entries]
-    shown = np.all(allowed, axis=0)
-    if not shown.any():
+    of_curves = [counts_no_few(held_out(s.run), _THRESHOLDS, s.smallest) for s in entries]
+    allowed = np.all(of_curves, axis=0)
+    if not allowed.any():
         return None
     curves = {
-        s.title: net_benefit(held_out(s.run), _rng(s.run), thresholds=_THRESHOLDS).where(shown)
+        s.title: net_benefit(held_out(s.run), _rng(s.run), thresholds=_THRESHOLDS).where(allowed)
         for s in entries
     }
-    caption = _DECIDED + _gaps([np.where(shown, 0, np.nan)], entries[0])
+    caption = _DECIDED + _gaps([np.where(allowed, 0, np.nan)], entries[0])
     return picture(decision_curves(curves, event=what), f"{prefix}decision", caption)
 
 

@@ -15,8 +15,7 @@ from sequela.runs.released import Released
 
 _TICKS = 5
 _MARGIN = 0.04
-# The narrowest phones have 320 pixels, less the margins.
-_WIDTH = 290  # pixels of the picture of costs, without its axis
+_WIDTH = 340  # pixels of the picture of costs: phones have 360, less the margins
 
 
 @dataclass(frozen=True)
@@ -89,16 +88,6 @@ class Standing:
     def simplest(self) -> Row | None:
         """The simplest model that is simpler than the best and not clearly worse."""
         return next((row for row in self.simpler if row.as_good), None)
-
-    @property
-    def unbeaten(self) -> Row | None:
-        """The best baseline model, where no network is clearly better."""
-        references = [row for row in self.rows if not row.entry.is_network]
-        networks = [row for row in self.rows if row.entry.is_network]
-        if not (references and networks):
-            return None
-        first = references[0]
-        return first if first is self.best or first.as_good else None
 
     @property
     def beats_simpler(self) -> bool:

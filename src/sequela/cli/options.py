@@ -74,8 +74,8 @@ def _parts(first: Collection[str]) -> dict[str, type]:
 
 
 def _options(parts: Mapping[str, type]) -> object:
-    named = {name: Annotated[part, Parameter(name="*")] for name, part in parts.items()}
-    return Parameter(name="*")(_reader(Options, named))
+    kinds = {name: Annotated[part, Parameter(name="*")] for name, part in parts.items()}
+    return Parameter(name="*")(_reader(Options, kinds))
 
 
 def lead_with(words: Sequence[str]) -> None:

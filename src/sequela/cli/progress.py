@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -134,22 +135,22 @@ class StudyProgress:
 
         Without a terminal, print a line each minute.
         """
-        runs = [run for job in jobs for run in job.planned]
+        runs = list(chain.from_iterable(job.planned for job in jobs))
         waiting = [run for run in runs if not run.complete]
-        left = [sum(run.left for run in job.planned) for job in jobs]
-        now, work_left = time.monotonic(), sum(left)
+        seconds_of_jobs = [sum(run.remaining for run in job.planned) for job in jobs]
+        now, remaining = time.monotonic(), sum(seconds_of_jobs)
         if self.work is None:  # runs that were there before took no time
-            self.started, self.work = now, work_left
-        elapsed, done = now - self.started, self.work - work_left
+            self.started, self.work = now, remaining
+        elapsed, finished = now - self.started, self.work - remaining
         # Usual times are those of one machine. The longer it takes, the more its own speed counts.
-        speed = (elapsed * processes + _TRUSTED_SECONDS) / (done + _TRUSTED_SECONDS)
+        speed = (elapsed * processes + _TRUSTED_SECONDS) / (finished + _TRUSTED_SECONDS)
         # One process does all of a job, so the longest job is a bound. Last comes the page.
-        seconds = speed * (max(work_left / processes, *left) + _PAGE_SECONDS * len(runs))
+        seconds = max(remaining / processes, *seconds_of_jobs) + _PAGE_SECONDS * len(runs)
         words = f"{len(runs) - len(waiting)} of {len(runs)} runs, {_clock(elapsed)} elapsed"
         if waiting:
             names = [run.settings.model for run in waiting if run.path.exists()]
-            words += f", about {_clock(seconds)} left: {', '.join(names[:processes])}"
-        self.bar.update(self.task, completed=done, total=self.work, description=words)
+            words += f", about {_clock(speed * seconds)} left: {', '.join(names[:processes])}"
+        self.bar.update(self.task, completed=finished, total=self.work, description=words)
         if not self.console.is_terminal and now - self.shown >= _LINE_SECONDS:
             self.shown = now
             self.console.print(words)

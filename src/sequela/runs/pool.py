@@ -62,7 +62,7 @@ class PlannedRun:
         return self.splits * (self.seconds + _REST_SECONDS)
 
     @property
-    def left(self) -> float:
+    def remaining(self) -> float:
         """The seconds of work that is left; of a model in training, half is."""
         if self.complete or not self.path.exists():
             return 0.0 if self.complete else self.work

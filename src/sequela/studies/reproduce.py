@@ -88,7 +88,7 @@ def reproduce(
             for name in studies:
                 _declare(out, STUDIES[name])
         opened, baselines = dict[Path, Run](), {run.path for run in runs if not any(_late(run))}
-        count, started, shown, spent = processes or joblib.cpu_count(), time.monotonic(), 0, 0.0
+        count, started, written, spent = processes or joblib.cpu_count(), time.monotonic(), 0, 0.0
 
         def write() -> list[Run]:
             folders = in_order([*opened.values()])
@@ -108,10 +108,10 @@ def reproduce(
                     opened[run_plan.path] = open_run(run_plan.path)
                     on_run(opened[run_plan.path], len(opened), len(runs))
                 on_look(jobs, count)
-                elapsed, is_new = time.monotonic() - started, shown < len(opened) < len(runs)
+                elapsed, is_new = time.monotonic() - started, written < len(opened) < len(runs)
                 is_early = elapsed < _BEFORE_A_PAGE or not baselines <= opened.keys()
                 if is_new and not is_early and spent <= _SHARE_OF_PAGES * elapsed * count:
-                    before, shown = time.process_time(), len(opened)
+                    before, written = time.process_time(), len(opened)
                     write()
                     spent += time.process_time() - before
         folders = write()

@@ -34,8 +34,8 @@ _NEXT = """next: open the page in a browser, then use your own data
 def try_(*, out: Path = Path("try")) -> None:
     """Show a first result: train a small model on the EEG that ships with sequela.
 
-    Does the same as `sequela train spectral-logistic-regression --data bonn` and `sequela report`
-    in some seconds, without the internet and without torch. A finished run is not trained again.
+    Does the same as `sequela train spectral-logistic-regression --data bonn` and `sequela report`,
+    offline and without torch. A finished run is not trained again.
 
     Example: `sequela try`
 
@@ -61,7 +61,6 @@ def try_(*, out: Path = Path("try")) -> None:
         f"the model was not trained on; guessing gets {guessing} of 100"
     )
     console.print(f"data: {run.data.origin}")
-    say_path(console, "run folder", folder)
     say_path(console, "page", page)
     console.print(_NEXT)
 

@@ -7,8 +7,8 @@ import altair as alt
 from sequela.evaluation.metrics import named
 from sequela.figures.figure import INK, SECOND, THIRD, Figure, Row, chart_of
 
-_WIDTH = 340  # width of the picture in pixels, as on a phone
-_LEAST_WIDTH = 130  # least width of the plot in pixels
+_WIDTH = 330  # width of the picture in pixels, as on a phone
+_LEAST_WIDTH = 120  # least width of the plot in pixels
 _ROW = 20  # height of a model with one leak, in pixels
 _SECOND_LEAK = 6  # height that another leak adds to each model, in pixels
 _LETTER = 6.6  # width of a letter, in pixels, at most

@@ -1,11 +1,11 @@
 """How stable the verdicts are: the studies run again with other seeds of the split and the weights.
 
 Only the models that claims are about are trained, on the study's own question and split. Each rerun
-lies in a folder of its own, so that an interrupted benchmark goes on where it was.
+has its own folder, so an interrupted benchmark continues, and finished reruns are judged again.
 
-Run: ``python benchmarks/verdicts.py --out reruns --seeds 5``, and with ``--write`` to store the
-answers in the package: the page tells of each verdict in how many reruns it was the same. Two such
-files of two machines are compared by ``--against FILE``.
+Run: ``python benchmarks/verdicts.py --out reruns``, and with ``--write`` to store the verdicts in
+the package: an answer that fewer than 4 of 5 reruns share is shown as unstable. Two such files of
+two machines are compared by ``--against FILE``.
 """
 
 import argparse
@@ -18,10 +18,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 from importlib.resources import files
-from itertools import combinations, product
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from sequela.evaluation.metrics import headline
 from sequela.studies.registry import REPORT, STUDIES
 from sequela.studies.reproduce import reproduce
 from sequela.studies.results import cohorts_of
@@ -33,6 +34,7 @@ from sequela.studies.verdicts import (
     RERUNS,
     SAME_DATA,
     SUPPORTED,
+    answer_of,
     judge_study,
     tally,
 )
@@ -40,8 +42,7 @@ from sequela.version import __version__
 
 HERE = Path(str(files("sequela.studies"))) / "declared" / RERUNS
 Reruns = Mapping[str, Any]
-KINDS = {"verdict": {HOLDS, FAILS}, "interval_verdict": {SUPPORTED, CONTRADICTED}}
-"""What is counted of each claim, and which two answers contradict each other."""
+OPPOSITE = ({HOLDS, FAILS}, {SUPPORTED, CONTRADICTED})
 
 
 def only_claims(study: Study) -> Study:
@@ -60,24 +61,24 @@ def only_claims(study: Study) -> Study:
 
 
 def rerun(names: list[str], out: Path, seeds: range, processes: int | None) -> Reruns:
-    """The verdicts of each study with each seed."""
+    """The verdicts of each study with each seed, and the scores of the models."""
     found: dict[str, Any] = {}
     for seed in seeds:
         for name in names:
             runs = reproduce(out / f"{name}-{seed}", studies=[name], seed=seed, processes=processes)
             study = STUDIES[name]
             cohorts = list(cohorts_of(study, runs).values())
-            answers = judge_study(study, cohorts)
+            verdicts = judge_study(study, cohorts, with_reruns=False)
             data = runs[0].data
-            kept = found.setdefault(name, {each: data[each] for each in SAME_DATA})
-            for each in answers:
-                for kind in KINDS:
-                    of_claim = kept.setdefault(f"{kind}s", {}).setdefault(each.claim.id, [])
-                    of_claim.append(getattr(each, kind))
-            said = tally(answers)
-            print(f"{name}, seed {seed}: {said}", flush=True)
-            for each in answers:
-                print(f"    {each.claim.id}: {each.verdict}. {each.why}")
+            record = found.setdefault(name, {key: data[key] for key in SAME_DATA})
+            for run in runs:
+                scores = record.setdefault("scores", {}).setdefault(run.settings.model, [])
+                scores.append(round(run.test[headline(run.data.classes, run.test).key], 3))
+            print(f"{name}, seed {seed}: {tally(verdicts)}", flush=True)
+            for verdict in verdicts:
+                of_claim = record.setdefault("verdicts", {}).setdefault(verdict.claim.id, [])
+                of_claim.append(verdict.verdict)
+                print(f"    {verdict.claim.id}: {verdict.verdict}. {verdict.why}")
     return {
         "version": __version__,
         "date": date.today().isoformat(),
@@ -88,19 +89,23 @@ def rerun(names: list[str], out: Path, seeds: range, processes: int | None) -> R
 
 
 def say(reruns: Reruns) -> None:
-    """How often two reruns agree."""
-    for (name, study), (kind, ends) in product(reruns["studies"].items(), KINDS.items()):
-        of_claims = study[f"{kind}s"]
-        pairs = [pair for answers in of_claims.values() for pair in combinations(answers, 2)]
+    """How often two reruns have the same answer, or both have none."""
+    for name, study in reruns["studies"].items():
+        pairs = [
+            tuple(map(answer_of, pair))
+            for verdicts in study["verdicts"].values()
+            for pair in combinations(verdicts, 2)
+        ]
         same = sum(one == other for one, other in pairs)
-        opposite = sum({one, other} == ends for one, other in pairs)
+        opposite = sum(set(pair) in OPPOSITE for pair in pairs)
         print(
-            f"{name}, {kind}: {same} of {len(pairs)} pairs agree ({same / len(pairs):.1%}); "
-            f"{opposite} are between {' and '.join(sorted(ends))}"
+            f"{name}: {same} of {len(pairs)} pairs of reruns agree ({same / len(pairs):.1%}); "
+            f"{opposite} have opposite answers"
         )
-        for claim, answers in of_claims.items():
-            if len(set(answers)) > 1:
-                print(f"    {claim}: {', '.join(f'{n} {v}' for v, n in Counter(answers).items())}")
+        for claim, verdicts in study["verdicts"].items():
+            counts = Counter(verdicts)
+            if len(counts) > 1:
+                print(f"    {claim}: {', '.join(f'{n} {v}' for v, n in counts.items())}")
 
 
 def against(ours: Reruns, theirs: Reruns) -> None:
@@ -108,7 +113,7 @@ def against(ours: Reruns, theirs: Reruns) -> None:
     for name, study in ours["studies"].items():
         for claim, answers in study["verdicts"].items():
             others = theirs["studies"][name]["verdicts"][claim]
-            for seed, (one, other) in enumerate(zip(answers, others, strict=True)):
+            for seed, one, other in zip(ours["seeds"], answers, others, strict=True):
                 if one != other:
                     print(f"{name}, seed {seed}, {claim}: {one} here, {other} there")
 

@@ -174,7 +174,7 @@ def test_claims_are_declared_before_training_and_judged_twice(
     assert [each["id"] for each in judged] == [claim.id for claim in CLAIMS]
     for each in judged:
         assert set(each) == {  # no reruns: it is quick
-            *("id", "claim", "verdict", "interval_verdict", "why", "by_row")
+            *("id", "claim", "primary", "verdict", "interval_verdict", "why", "by_row")
         }
         assert {each["verdict"], each["by_row"]} <= set(ANSWERS)
     changed = (CLAIMS[0].model_copy(update={"value": 0.5}), *CLAIMS[1:])

@@ -164,11 +164,11 @@ def mcnemar(first: Predictions, second: Predictions) -> McNemar:
     return McNemar(only_first, only_second, float(exact), float(mid))
 
 
-def holm(p_values: ArrayLike) -> NDArray[np.float64]:
+def holm(p_values: ArrayLike, family: int = 0) -> NDArray[np.float64]:
     """Correct p-values for their number (Holm 1979), in their order.
 
     If all corrected values below 0.05 are called significant, the probability of any false one is
-    at most 5 %.
+    at most 5 %. Where the ``family`` of tests is larger, the values that are missing count as 1.
 
     Example:
         >>> holm([0.04, 0.01, 0.03]).tolist()
@@ -178,7 +178,7 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     order = np.argsort(uncorrected, kind="stable")
     # The smallest of n p-values is multiplied by n, the next by n - 1..., and none may be below
     # the one before it.
-    stepped = uncorrected[order] * np.arange(len(uncorrected), 0, -1)
+    stepped = uncorrected[order] * (max(family, len(order)) - np.arange(len(order)))
     corrected = np.empty_like(uncorrected)
     corrected[order] = np.minimum(np.maximum.accumulate(stepped), 1)
     return corrected

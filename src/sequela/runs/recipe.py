@@ -45,9 +45,10 @@ def over_runs(
     *,
     paired: bool = False,
     intervals: bool = True,
+    level: float = Bootstrap.level,
 ) -> list[RecipeNumber]:
     """Compute a statistic of several runs from its values for the number of a run and a set."""
-    how, numbers = bootstrap_of(runs[0]), range(len(runs))
+    how, numbers = replace(bootstrap_of(runs[0]), level=level), range(len(runs))
     if not intervals:
         rows = [statistic_of_run(number, "held_out").estimate.tolist() for number in numbers]
         means = [(np.nan if value is None else value, n) for value, n in _means_of(rows)]

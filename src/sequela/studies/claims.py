@@ -34,9 +34,7 @@ class Claim(BaseModel):
     margin: float = Field(
         default=0.0, ge=0, description="How far beyond the value the number may be."
     )
-    primary: bool = Field(
-        default=False, description="One of the few claims whose p-values are corrected together."
-    )
+    primary: bool = Field(default=False, description="A primary claim, whose p-value is corrected.")
     untestable: tuple[Condition, ...] = Field(
         default=(), description="Conditions that make the claim untestable."
     )

@@ -1,10 +1,9 @@
 """Judge the claims of a study; compare its default and improved models, and leaks.
 
-Each claim is one number that is about, below or above a value. Its interval is for the training
-procedure on new groups (:mod:`sequela.evaluation.recipe`). The interval alone gives *supported*,
-*contradicted* or *open*. A claim is also *settled* if it stays so after Holm's correction for all
-claims of the study that can be tested, at 0.05: then it holds or does not hold, else it is
-inconclusive. A claim about a value is settled by two one-sided tests (Schuirmann 1987).
+Each claim is one number that is about, below or above a value. The 90 % interval of the training
+procedure on new groups (:mod:`sequela.evaluation.recipe`) supports it, contradicts it, or neither;
+either is wrong in at most 5 % of studies (two one-sided tests, Schuirmann 1987). Primary claims, or
+all where none is primary, hold or do not hold after Holm's correction for their number.
 The default model was fixed before any training (:mod:`sequela.models.defaults`).
 """
 
@@ -14,8 +13,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from importlib.resources import files
+from itertools import chain
 
 import numpy as np
+from scipy.stats import norm
 
 from sequela.analysis.compare import Compared, compare_opened, over_models
 from sequela.errors import DataError
@@ -23,7 +24,7 @@ from sequela.evaluation.comparison import Difference, holm, paired_difference
 from sequela.evaluation.external import difference
 from sequela.evaluation.intervals import Estimate, Interval
 from sequela.evaluation.metrics import Metric, headline, named
-from sequela.evaluation.number import number
+from sequela.evaluation.number import number, plural
 from sequela.evaluation.predictions import Predictions, joined
 from sequela.evaluation.recipe import RecipeNumber
 from sequela.evaluation.statistic import Statistic
@@ -34,43 +35,43 @@ from sequela.models.registry import title_of
 from sequela.runs.find import Run
 from sequela.runs.recipe import bootstrap_of, judged, over_runs
 from sequela.studies.claims import Claim, Condition
-from sequela.studies.registry import planned_leak, question_of
+from sequela.studies.registry import STUDIES, planned_leak, question_of
 from sequela.studies.statistics import number_of
 from sequela.studies.study import Study
 from sequela.version import __version__
 
 HOLDS = "holds"
 FAILS = "does not hold"
-UNKNOWN = "inconclusive"
-UNTESTABLE = "not testable here"
-ANSWERS = (HOLDS, FAILS, UNKNOWN, UNTESTABLE)
 SUPPORTED = "supported"
 CONTRADICTED = "contradicted"
+UNDECIDABLE = "cannot be decided"
+DEPENDS = "depends on prevalence"
+UNSTABLE = "unstable"
 OPEN = "open"
-LEVEL = 0.05  # the p-value, corrected for the number of claims, below which a claim is settled
+UNTESTABLE = "not testable here"
+CORRECTED = {SUPPORTED: HOLDS, CONTRADICTED: FAILS}  # the answer of an interval, and of a test
+WITH_ANSWER = (HOLDS, FAILS, SUPPORTED, CONTRADICTED)
+ANSWERS = (*WITH_ANSWER, UNDECIDABLE, DEPENDS, UNSTABLE, OPEN, UNTESTABLE)
+LEVEL = 0.05  # the highest probability of a wrong answer, for one claim or corrected for several
+LEAST_POWER = 0.5  # below it, a claim without an answer cannot be decided
+LEAST_AGREEMENT = 0.8  # the lowest share of reruns with the same answer for it to be shown
 RERUNS = "reruns.json"
 SAME_DATA = ("name", "examples", "counts")
 """The facts about data that must be equal for verdicts to be comparable."""
-_SETTLED = {SUPPORTED: HOLDS, CONTRADICTED: FAILS}
-_REASONS = {
-    SUPPORTED: "The interval supports it",
-    CONTRADICTED: "The interval contradicts it",
-    OPEN: "The interval includes both answers.",
-}
+_REASONS = {SUPPORTED: "supports it", CONTRADICTED: "contradicts it", OPEN: "includes both answers"}
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The verdict on a claim, one of ``ANSWERS``.
+    """The verdict on a claim, one of ``ANSWERS``; ``docs/reproduce.md`` has the meaning and order.
 
-    The reason is what the interval and the p-value show, or why the claim cannot be tested. From
-    the 95 % interval alone it is ``supported``, ``contradicted`` or ``open``, or ``not testable
-    here``. The number with its interval and the number as claimed are empty where there is none.
+    ``interval_verdict`` is from the 90 % interval alone: ``supported``, ``contradicted``, ``open``.
+    ``label`` is the verdict with its circumstances. The number with its interval and the number as
+    claimed are empty where there is none.
 
     The verdict is on the study's own question and split. ``by_row`` is that on a split by row,
     which leaks, and ``as_reported`` that on the report's own question. ``reruns`` are the number of
-    reruns with other seeds that gave the same verdict on the same data, and their total; ``None``
-    where that was not measured, or for quick runs.
+    reruns with other seeds and the same answer, and their total; ``None`` if not measured.
     """
 
     claim: Claim
@@ -79,6 +80,7 @@ class Verdict:
     interval_verdict: str = UNTESTABLE
     measured: str = ""
     claimed: str = ""
+    label: str = ""
     by_row: "Verdict | None" = None
     as_reported: "Verdict | None" = None
     reruns: tuple[int, int] | None = None
@@ -95,6 +97,7 @@ class Verdict:
         record: dict[str, object] = {
             "id": self.claim.id,
             "claim": self.claim.claim,
+            "primary": self.claim.primary,
             "verdict": self.verdict,
             "interval_verdict": self.interval_verdict,
             "why": self.why,
@@ -126,7 +129,8 @@ class _Tested:
             def of(fold: int, part: str) -> Statistic:
                 return form.make(claim, folds[fold], part, share)
 
-            (measured,) = over_runs(runs[0].runs, of, paired=form.paired)
+            level = 1 - 2 * LEVEL  # LEVEL on each side
+            (measured,) = over_runs(runs[0].runs, of, paired=form.paired, level=level)
             return measured
 
         return cls(claim, tuple((measure(share), share) for share in shares))
@@ -142,104 +146,112 @@ class _Tested:
 
     @property
     def answer(self) -> str:
-        """The verdict of the intervals, if they agree: all of each, or none, is as claimed."""
-        # At each end of the report's prevalence: a claim that only one end supports is open.
-        answers = {self._answer(measured.interval) for measured, _ in self.numbers}
-        return answers.pop() if len(answers) == 1 else OPEN
+        """The verdict of the intervals, if all are as claimed, or are beyond the same bound."""
+        sides = {self._side(measured.interval) for measured, _ in self.numbers}
+        side = sides.pop() if len(sides) == 1 else OPEN
+        return side if side in (SUPPORTED, OPEN) else CONTRADICTED
 
-    def _answer(self, interval: Interval | None) -> str:
+    def _side(self, interval: Interval | None) -> str:
+        least, most = self.bounds
         if interval is None:
             return OPEN
-        least, most = self.bounds
         # The whole interval must be within the bounds. An interval that only includes the claimed
         # value does not support it: few data would support every claim.
         if least < interval.low and interval.high < most:
             return SUPPORTED
-        return CONTRADICTED if interval.high < least or most < interval.low else OPEN
+        return "below" if interval.high < least else "above" if most < interval.low else OPEN
 
     @property
     def p_value(self) -> float:
-        """The largest p-value against the claim's bounds; 1 where the claim is open.
+        """The one-sided p-value against the nearer bound; 1 where the claim is open.
 
-        It is two-sided for one bound. For two bounds it is one-sided: a number is within both if it
-        is above the lower and below the upper one, and outside if it is beyond the nearer.
+        A number is within two bounds if both one-sided tests reject, so the larger p-value counts.
         """
         if self.answer == OPEN:
             return 1.0
         bounds = [bound for bound in self.bounds if np.isfinite(bound)]
-        largest = 0.0
-        for measured, _ in self.numbers:
-            p_values = [measured.p_value(bound) for bound in bounds]
-            if len(bounds) == 1:
-                p_value = p_values[0]
-            # Two one-sided tests (Schuirmann 1987): the number is within both bounds if each test
-            # rejects, so the larger p-value counts. Half of a two-sided p-value is that of the
-            # nearer side.
-            elif bounds[0] < measured.value < bounds[1]:
-                p_value = max(p_values) / 2
-            else:
-                p_value = p_values[int(measured.value >= bounds[1])] / 2
-            largest = max(largest, p_value)
-        return largest
+        return max(max(map(measured.p_value, bounds)) for measured, _ in self.numbers) / 2
+
+    @property
+    def power(self) -> float:
+        """The probability that the interval supports a claim whose value is exactly right."""
+        interval, margin, z = self.numbers[0][0].interval, self.claim.margin, norm.isf(LEVEL)
+        if interval is None:
+            return 0.0
+        error = (interval.high - interval.low) / (2 * z)
+        # Without a margin, a claim names no value beyond the bound that the power could be of.
+        if not margin or not error:
+            return 1.0
+        missed = float(norm.sf(margin / error - z))  # at one bound
+        return max(0.0, 1 - missed * (2 if self.claim.relation == "about" else 1))
 
     def in_words(self) -> str:
         """Format the number with its interval, at each prevalence that it was weighted to."""
-        claim, scale, words = self.claim, number_of(self.claim).scale(self.claim), []
+        scale, words = number_of(self.claim).scale(self.claim), []
         for measured, prevalence in self.numbers:
-            text, interval, outside = scale.of(measured.value), measured.interval, False
+            text, interval = scale.of(measured.value), measured.interval
             if interval:
-                text += f" (95 % interval {scale.of(interval.low, interval.high)})"
-                outside = not interval.low <= claim.value <= interval.high
+                text += f" (90 % interval {scale.of(interval.low, interval.high)})"
             if prevalence is not None:
                 text += f" at a prevalence of {100 * prevalence:.0f} %"
-            # The interval may be within the margin though the value is outside.
-            if claim.relation == "about" and outside and self._answer(interval) == OPEN:
-                text += " (the claimed value is outside)"
             words.append(text)
         return " and ".join(words)
 
 
-def judge_study(study: Study, cohorts: Sequence[Sequence[Run]]) -> list[Verdict]:
-    """Judge the claims of a study, none where all models leak."""
+def judge_study(
+    study: Study, cohorts: Sequence[Sequence[Run]], *, with_reruns: bool = True
+) -> list[Verdict]:
+    """Judge the claims of a study, none where all models leak; compare with stored reruns."""
     main, *further = cohorts
     honest = _by_model(main)
     if not study.claims or not honest:
         return []
-    cohorts_as_reported = (
-        runs for runs in further if question_of(runs[0]) == study.reported_question
-    )
+    as_asked = [run for run in chain(*further) if question_of(run) == study.reported_question]
+    # A report may have primary claims in several studies, which are corrected together.
+    of_report = {s.claims for s in STUDIES.values() if s.citation == study.citation != ""}
+    family = sum(claim.primary for claim in chain(*{study.claims} | of_report))
     # The report's question may leak by its split, as the report did; hindsight is our own control.
-    reported = [run for run in next(cohorts_as_reported, []) if planned_leak(run) != "hindsight"]
+    reported = [run for run in as_asked if planned_leak(run) != "hindsight"]
     by_row, as_reported = (
-        {verdict.claim.id: verdict for verdict in judge(study.claims, runs)} if runs else {}
+        {verdict.claim.id: verdict for verdict in judge(study.claims, runs, family)} if runs else {}
         for runs in (_by_model(main, "row"), _by_model(reported, *map(planned_leak, reported)))
     )
     # Quick runs were not trained as the study's reruns were.
-    as_rerun = all(
+    as_rerun = with_reruns and all(
         study.training.get(name) in (None, run.settings.training) for name, run in honest.items()
     )
     data = next(iter(honest.values())).data
     reruns = measured_reruns(study.name, data) if as_rerun else {}
-    verdicts = []
-    for verdict in judge(study.claims, honest):
-        claim = verdict.claim.id
-        again = reruns.get(claim)
-        verdicts.append(
-            replace(
-                verdict,
-                by_row=by_row.get(claim),
-                as_reported=as_reported.get(claim),
-                reruns=(again.count(verdict.verdict), len(again)) if again else None,
-            )
+    return [
+        replace(
+            _among_reruns(verdict, reruns.get(verdict.claim.id, [])),
+            by_row=by_row.get(verdict.claim.id),
+            as_reported=as_reported.get(verdict.claim.id),
         )
-    return verdicts
+        for verdict in judge(study.claims, honest, family)
+    ]
+
+
+def _among_reruns(verdict: Verdict, reruns: Sequence[str]) -> Verdict:
+    """Compare a verdict with those of reruns: without enough agreement it is unstable."""
+    if not reruns:
+        return verdict
+    # Reasons for having no answer may change with the seed; that there is none counts as the same.
+    same = [answer_of(rerun) for rerun in reruns].count(answer_of(verdict.verdict))
+    verdict = replace(verdict, reruns=(same, len(reruns)))
+    if verdict.verdict == UNTESTABLE or same >= LEAST_AGREEMENT * len(reruns):
+        return verdict
+    reason = f"{verdict.reason} {same} of {len(reruns)} reruns with other seeds agree."
+    return replace(verdict, verdict=UNSTABLE, label="", reason=reason)
+
+
+def answer_of(verdict: str) -> str:
+    """Return a verdict that is an answer; otherwise nothing."""
+    return verdict if verdict in WITH_ANSWER else ""
 
 
 def _by_model(runs: Iterable[Run], *leaks: str) -> dict[str, Run]:
-    """Return runs by model, those with one of the planned leaks, or without a leak.
-
-    Runs with weighted classes are left out.
-    """
+    """Return runs by model, with one of the planned leaks or none, and unweighted classes."""
     return {
         run.settings.model: run
         for run in runs
@@ -248,10 +260,7 @@ def _by_model(runs: Iterable[Run], *leaks: str) -> dict[str, Run]:
 
 
 def measured_reruns(study: str, data: Mapping[str, object]) -> dict[str, list[str]]:
-    """Return the verdicts of reruns by claim, where this version measured them on these data.
-
-    ``benchmarks/verdicts.py`` measures them and writes the file.
-    """
+    """Return what ``benchmarks/verdicts.py`` stored of these data by this version, by claim."""
     path = files("sequela.studies") / "declared" / RERUNS
     measured = json.loads(path.read_text(encoding="utf-8"))
     record = measured["studies"].get(study, {})
@@ -260,69 +269,83 @@ def measured_reruns(study: str, data: Mapping[str, object]) -> dict[str, list[st
     return record["verdicts"] if alike and measured["version"] == __version__ else {}
 
 
-def judge(claims: Sequence[Claim], runs: Mapping[str, Run]) -> list[Verdict]:
-    """Judge all claims of a study, on runs by model name, all on the same split."""
-    reasons = [_why_untestable(claim, runs) for claim in claims]
+def judge(claims: Sequence[Claim], runs: Mapping[str, Run], family: int = 0) -> list[Verdict]:
+    """Judge all claims of a study, on runs by model name, all on the same split.
+
+    ``family`` is the number of primary claims of the report, of which other studies may have some.
+    """
+    reasons = {claim.id: _why_untestable(claim, runs) for claim in claims}
     tested = [
         _Tested.on(claim, [runs[name] for name in claim.models])
-        for claim, reason in zip(claims, reasons, strict=True)
-        if not reason
+        for claim in claims
+        if not reasons[claim.id]
     ]
-    # All claims that can be tested are one family: the chance of any false verdict stays at 0.05.
-    # Claims that cannot be tested are not in the family, as they give no chance of a false verdict.
-    corrected = holm([tested_claim.p_value for tested_claim in tested]).tolist()
-    settled = iter(
-        [_verdict(tested_claim, runs, p) for tested_claim, p in zip(tested, corrected, strict=True)]
-    )
+    # Where no claim is primary, all that can be tested are corrected together.
+    no_primary = not any(claim.primary for claim in claims)
+    primary = [t for t in tested if t.claim.primary or no_primary]
+    p_values = holm([t.p_value for t in primary], family).tolist()
+    corrected = dict(zip((t.claim.id for t in primary), p_values, strict=True))
+    settled = {t.claim.id: _verdict(t, runs, corrected.get(t.claim.id)) for t in tested}
     return [
-        Verdict(claim, UNTESTABLE, reason) if reason else next(settled)
-        for claim, reason in zip(claims, reasons, strict=True)
+        settled.get(claim.id) or Verdict(claim, UNTESTABLE, reasons[claim.id]) for claim in claims
     ]
 
 
 def tally(verdicts: Sequence[Verdict]) -> str:
-    """Count the answers, in words."""
-    counts = Counter(v.verdict for v in verdicts)
+    """Count the answers, in words, and the claims without one."""
+    counts = Counter(v.verdict if v.verdict in (*WITH_ANSWER, UNTESTABLE) else "" for v in verdicts)
     words = {
         HOLDS: ("holds", "hold"),
         FAILS: ("does not hold", "do not hold"),
-        UNKNOWN: ("is inconclusive", "are inconclusive"),
+        SUPPORTED: ("is supported", "are supported"),
+        CONTRADICTED: ("is contradicted", "are contradicted"),
+        "": ("has no answer", "have no answer"),
         UNTESTABLE: ("cannot be tested here", "cannot be tested here"),
     }
-    return ", ".join(
-        f"{counts[answer]} {singular if counts[answer] == 1 else plural}"
-        for answer, (singular, plural) in words.items()
-        if answer != UNTESTABLE or counts[answer]
-    )
+    return ", ".join(plural(counts[name], *words[name]) for name in words if counts[name])
 
 
-def _verdict(tested: _Tested, runs: Mapping[str, Run], p_value: float) -> Verdict:
-    claim, answer, measured = tested.claim, tested.answer, tested.in_words()
-    # Both are needed: the interval gives the direction, and the corrected p-value the certainty.
-    verdict = _SETTLED.get(answer, UNKNOWN) if p_value < LEVEL else UNKNOWN
-    if claim.statistic == "change":
-        before, after = (_level(runs[name], claim.metric) for name in claim.models)
-        measured = f"From {before} to {after}: {measured}"
+def by_chance(verdicts: Sequence[Verdict]) -> str:
+    """Return a sentence on the number of wrong answers by chance among uncorrected claims."""
+    tested = [verdict.claim.primary for verdict in verdicts if verdict.verdict != UNTESTABLE]
+    if not any(verdict.claim.primary for verdict in verdicts) or all(tested):
+        return ""
+    claims = plural(tested.count(False), "claim was", "claims were")
+    expected = number(LEVEL * tested.count(False), ".1f")
+    return f"{claims} not corrected: at most {expected} wrong answers are expected by chance."
+
+
+def _verdict(tested: _Tested, runs: Mapping[str, Run], corrected: float | None) -> Verdict:
+    """Judge a tested claim, with its corrected p-value if it is one of several."""
+    claim, answer, verdict, label = tested.claim, tested.answer, OPEN, ""
+    data, interval = runs[claim.models[0]].data, tested.numbers[0][0].interval
+    reason = f"The interval {_REASONS[answer]}" if interval else "There is no interval"
+    is_significant = corrected is None or corrected < LEVEL
+    if answer != OPEN and corrected is not None:
+        but = "" if is_significant else ", but not after the correction"
+        reason += f"{but} (p {_p_value(corrected)})"
+    if answer != OPEN and is_significant:
+        verdict = answer if corrected is None else CORRECTED[answer]
+        label = f"{answer} (uncorrected)" if corrected is None else ""
+    elif len(tested.numbers) > 1:
+        event = data.outcome.many if data.outcome else f"“{data.classes[1]}”"
+        verdict, label = DEPENDS, f"depends on the share of {event}"
+        reason = "The intervals at the two prevalences do not give one answer"
+    elif tested.power < LEAST_POWER:
+        many = plural(interval.n_groups, data.unit) if interval else f"so few {data.unit}s"
+        verdict, label = UNDECIDABLE, f"{UNDECIDABLE} with {many}"
+        chance = number(100 * tested.power, ".0f")
+        reason += f"; if the claimed value were exact, {chance} % of studies would support it"
     scale = number_of(claim).scale(claim)
     claimed = f"{claim.relation} {scale.claimed(claim.value) if claim.value else 0}"
     if claim.margin:
         unit = " points" if scale.unit == " %" else scale.unit
         claimed += f", within {scale.claimed(claim.margin, unit)}"
-    reason = _REASONS[answer]
-    if answer != OPEN:
-        but = "" if verdict != UNKNOWN else ", but not after the correction"
-        reason += f"{but} (p {_p_value(p_value)})."
-    return Verdict(claim, verdict, reason, answer, measured, claimed)
+    return Verdict(claim, verdict, f"{reason}.", answer, tested.in_words(), claimed, label)
 
 
 def _p_value(value: float) -> str:
     return "below 0.001" if value < 0.001 else f"{value:.3f}"  # noqa: PLR2004
-
-
-def _level(run: Run, name: str) -> str:
-    metric = named(name)
-    values = [metric.value(fold.predictions.part("held_out")) for fold in run.runs]
-    return number(float(np.mean(values)), metric.form).replace("%", " %")
 
 
 def _why_untestable(claim: Claim, runs: Mapping[str, Run]) -> str:
@@ -342,10 +365,7 @@ def _no_recurrence(_: Claim, runs: Sequence[Run]) -> str:
     # Without a second step a recurrent network is a plain one.
     if not steps or (single := steps.share_of_one) <= 0.5:  # noqa: PLR2004
         return ""
-    return (
-        f"{100 * single:.0f} % of the sequences have one step: nothing recurs, so no recurrent "
-        "model is tested."
-    )
+    return f"{100 * single:.0f} % of the sequences have one step, so no recurrent model is tested."
 
 
 def _one_class_predicted(_: Claim, runs: Sequence[Run]) -> str:

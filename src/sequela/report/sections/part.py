@@ -32,6 +32,7 @@ from sequela.studies.verdicts import (
     ANSWERS,
     UNTESTABLE,
     Verdict,
+    by_chance,
     default_model,
     improvements,
     judge_study,
@@ -57,6 +58,7 @@ class StudyPart:
     judged: list[Verdict]  # the verdicts on the claims, those that hold first
     testable: bool  # whether a claim can be tested on these runs; else none is shown
     tally: str
+    by_chance: str  # the number of wrong answers among uncorrected claims, in a sentence
     as_reported: Group | None  # the report's own question, if it was run next to the main one
     improvements: list[str]
     default_model: dict[str, object] | None  # compared with the others
@@ -115,6 +117,7 @@ class StudyPart:
             judged=sorted(judged if testable else [], key=lambda v: ANSWERS.index(v.verdict)),
             testable=testable,
             tally=tally(judged),
+            by_chance=by_chance(judged),
             as_reported=_as_reported(groups),
             improvements=improvements(study, first),
             default_model=default,

@@ -104,9 +104,9 @@ def _mean_curve(run: Run, of_many: Callable[..., Curve]) -> Curve:
     return of_many(judged(run.runs), _rng(run), bootstrap_of(run.first))
 
 
-def _gaps(drawn: Sequence[NDArray[np.float64]], entry: Entry) -> str:
+def _gaps(columns: Sequence[NDArray[np.float64]], entry: Entry) -> str:
     """Return the sentence of a caption on what was left out of the curves (NaN)."""
-    if not any(np.isnan(values).any() for values in drawn):
+    if not any(np.isnan(values).any() for values in columns):
         return ""
     return f" Curves have gaps where a point would count fewer than {entry.smallest} people."
 

@@ -210,10 +210,10 @@ TOO_LATE = [
         readmission(),
         18.5 * 24,
         "coalesce(next_admission <= horizon, false)",
-        "1 of 1 positive labels",
+        "1 of 1 positive labels is",
     ),
-    (length_of_stay(), 7 * 24, length_of_stay().outcome.found, "4 of 4 labels"),
-    (icu_transfer(), 72, "icu_admitted IS NOT NULL", "1 of 1 positive labels"),
+    (length_of_stay(), 7 * 24, length_of_stay().outcome.found, "4 of 4 labels are"),
+    (icu_transfer(), 72, "icu_admitted IS NOT NULL", "1 of 1 positive labels is"),
 ]
 
 
@@ -227,7 +227,7 @@ def test_an_outcome_that_is_known_is_found(
     late = late if task.name == "readmission-30d" else replace(late, exclude=("no-discharge",))
     (leak,) = select_cohort(make_events(rows_of(small(), {})), late).leaks
     assert leak.check == "known outcome"
-    assert leak.what == f"{what} are {task.outcome.known_words}"
+    assert leak.what == f"{what} {task.outcome.known_words}"
 
 
 def test_a_readmission_is_not_asked_where_stays_have_no_order(make_events: Make) -> None:
@@ -261,7 +261,7 @@ def test_events_decide_an_outcome_within_the_stay(make_events: Make, *, numbered
     assert cohort.leaks == ()
     before = (1, START + 20.5 * DAY, "DX//sepsis", 11)
     leak, _ = select_cohort(make_events([*rows, *sepsis, before]), task).leaks
-    assert leak.what == "1 of 1 positive labels are after the outcome is on record"
+    assert leak.what == "1 of 1 positive labels is after the outcome is on record"
 
 
 def test_events_decide_an_outcome_within_the_horizon(make_events: Make) -> None:

@@ -156,7 +156,7 @@ def test_a_vocabulary_of_all_parts(records: Records) -> None:
     known = {**header, "vocabulary": [*records.arrays.vocabulary, "ICD9CM//0000"]}
     found = audit(replace(records, arrays=replace(records.arrays, header=known)))
     assert checks(found) == ["vocabulary of other parts"]
-    assert found[0].what == "1 known codes occur in no training example"  # of few: not named
+    assert found[0].what == "1 known code occurs in no training example"  # of few: not named
 
 
 def test_a_step_after_the_prediction(records: Records) -> None:

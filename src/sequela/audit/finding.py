@@ -87,7 +87,9 @@ class _Count(str):
 
     def __format__(self, forms: str) -> str:
         singular, _, several = forms.partition("|")
-        return (singular if self == "1" else several) if forms else str(self)
+        if several:
+            return singular if self == "1" else several
+        return format(float(self), forms) if forms else str(self)
 
 
 def counted(count: int, smallest: int) -> str:
@@ -200,12 +202,13 @@ class Finding:
         words: dict[str, Any] = {n: _Count(counted(c, smallest)) for n, c in self.counts.items()}
         places = [SET_NAMES.get(name, name) for name in self.place]
         of_sets = [f"the {name}" if name in SET_NAMES.values() else name for name in places]
-        words |= {**self.facts, "place": of_sets, "named": _Count(len(self.codes))}
+        numbers = {n: _Count(fact) if type(fact) is int else fact for n, fact in self.facts.items()}
+        words |= {**numbers, "place": of_sets, "named": _Count(len(self.codes))}
         if smallest > 1 and "log" in words:
             words["log"] = without_numbers(words["log"])
         what = (check.missing if "missing" in words else check.what).format(**words)
-        if {"columns", "least"} <= words.keys():
-            what += f"; {rarity(words['least'], words['columns'])}"
+        if {"columns", "least"} <= self.facts.keys():
+            what += f"; {rarity(self.facts['least'], self.facts['columns'])}"
         columns = [code.in_words(smallest) for code in self.codes] or places
         where = ", ".join(columns[:_MOST_NAMED])
         if len(columns) > _MOST_NAMED:

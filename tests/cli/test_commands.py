@@ -21,7 +21,8 @@ from sequela.cli.options import default_of
 from sequela.config import RunSettings, TrainingSettings
 from sequela.datasets.catalog import signals_of
 from sequela.integrity.openings import LEDGER, read
-from sequela.models.registry import MODELS
+from sequela.models.registry import MODELS, title_of
+from sequela.runs.find import SIMPLE, find_runs, open_run
 from sequela.runs.folder import RunFolder
 from sequela.runs.manifest import seal
 from sequela.studies.registry import training_of
@@ -227,6 +228,20 @@ def test_evaluate_gives_the_numbers_of_the_run(network_run: Path, output_of: Out
     assert printed == {"run": "run", "data": "bonn", "leaks": False, **held_out}
 
 
+def test_the_page_of_a_run_compares_it_with_a_simple_model(
+    network_run: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(network_run, tmp_path / "runs" / "one")
+    assert [run.path for run in find_runs([tmp_path / "runs"])] == [copy]
+    assert status("report", copy, "--out", tmp_path / "page.html") == 0
+    text = (tmp_path / "page.html").read_text("utf-8")
+    title = title_of(open_run(copy).settings.model)
+    assert f'<h2 id="seizure">{title}</h2>' in text
+    assert "<span>Spectral logistic regression <small>simple</small></span>" in text
+    assert "best of" not in text
+    assert 'id="claims"' not in text
+
+
 def test_verify_computes_all_numbers_again(
     network_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], output_of: Output
 ) -> None:
@@ -234,8 +249,9 @@ def test_verify_computes_all_numbers_again(
     first, *said = output_of("verify", copy).splitlines()
     assert first == "verifying; a run is printed once all of it is checked"
     assert said == [
-        f"{copy}: all files match manifest.json",
-        f"{copy}: all numbers match the predictions",
+        f"{path}: all {what}"
+        for path in (copy, copy / SIMPLE)
+        for what in ("files match manifest.json", "numbers match the predictions")
     ]
     assert not (tmp_path / LEDGER).exists()
     metrics = json.loads((copy / "metrics.json").read_text("utf-8"))

@@ -91,7 +91,7 @@ def test_all_that_shows_held_out_numbers_opens(runs: Path, tmp_path: Path) -> No
     text = pages[0]
     assert pages[1] == text
     assert "This test set was evaluated 5 times, with 2 models." in text
-    assert "best of 2, selected on this test set" in text
+    assert "Best of 2, chosen on the test set" in text
     card = build_card(one, tmp_path / "card.md").read_text("utf-8")
     assert "This test set was evaluated 6 times, with 2 models." in card
     commands = [entry.command for entry in read(runs / LEDGER)[0]]

@@ -221,7 +221,7 @@ def test_pages_and_cards(runs: Path, tmp_path: Path) -> None:
     assert "confusion" not in page.lower()
     ran("report", *named, "--hide-below", "50", "--out", tmp_path / "hidden.html")
     hidden = (tmp_path / "hidden.html").read_text("utf-8")
-    few = "The test set has fewer than 50 patients."
+    few = "fewer than 50 patients"
     assert few in hidden
     assert few not in page
     assert "followed" in page

@@ -37,11 +37,16 @@ _VARIABLES = {
     THIRD: f"var(--third, {THIRD})",
 }
 _FONT = "system-ui, sans-serif"
-_LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}(?:e-\d+)?")
+_LONG_NUMBER = re.compile(r"-?\d+\.\d{2,}(?:e-\d+)?")
 _DESCRIBED = re.compile(r'<(path|line|rect)([^>]*?) aria-label="([^"]*)"([^>]*?)/>')
 _HALOED = re.compile(
     rf'<text ([^>]*) fill="{PAPER}" stroke="{PAPER}" stroke-width="(\d+)">([^<]*)</text></g>'
     rf'<g[^>]*><text \1 fill="{INK}">\3</text>'
+)
+# Vega writes the defaults of SVG, frames of no size, and names of its own parts.
+_WASTE = re.compile(
+    r' pointer-events="none"| opacity="1"| stroke-width="1"| class="[a-z][a-z -]*"'
+    r'|<path class="(?:back|fore)ground" d="(?:M0,0h0v0h0Z)?"[^>]*/>| font-family="[^"]*"'
 )
 _GEOMETRY = re.compile(r' (?:d|transform|x|y|width|height|x1|x2|y1|y2)="[^"]*"')
 
@@ -167,8 +172,10 @@ def _as_svg(chart: alt.TopLevelMixin, background: str, name: str, text: str) -> 
     svg = _DESCRIBED.sub(r"<\1\2\4><title>\3</title></\1>", svg)
     svg = re.sub(r' (role|aria-[a-z]+)="[^"]*"', "", svg)
     # More digits than a screen shows double the size of a page, and differ between machines.
-    svg = _GEOMETRY.sub(lambda match: _LONG_NUMBER.sub(_hundredths, match[0]), svg)
-    return svg.replace("<svg ", f'<svg role="img" aria-label="{html.escape(text)}" ', 1)
+    svg = _WASTE.sub("", svg)
+    svg = _GEOMETRY.sub(lambda match: _LONG_NUMBER.sub(_tenths, match[0]), svg)
+    attributes = f'role="img" aria-label="{html.escape(text)}" font-family="{_FONT}"'
+    return svg.replace("<svg ", f"<svg {attributes} ", 1)
 
 
 def _renamed(svg: str, name: str) -> str:
@@ -179,8 +186,8 @@ def _renamed(svg: str, name: str) -> str:
     return re.sub(r"url\(#(\w+)\)", lambda match: f"url(#{new[match[1]]})", svg)
 
 
-def _hundredths(number: re.Match[str]) -> str:
-    return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")
+def _tenths(number: re.Match[str]) -> str:
+    return f"{float(number[0]):.1f}".removesuffix(".0")
 
 
 def _themed(chart: alt.TopLevelMixin, background: str) -> Specification:

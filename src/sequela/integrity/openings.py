@@ -20,8 +20,7 @@ from sequela.evaluation.predictions import Predictions
 from sequela.files import writing
 from sequela.identity.pseudonyms import PLAIN
 from sequela.integrity.verify import verify
-from sequela.runs.find import Run
-from sequela.runs.folds import FOLDS
+from sequela.runs.find import Run, is_run
 
 LEDGER = "openings.jsonl"
 VARIABLE = "SEQUELA_OPENINGS"  # environment variable with the path of the user's log
@@ -160,7 +159,7 @@ def ledgers(run: Run) -> dict[str, Path]:
     """Return the log in the parent folder of the run, and the user's log, by name."""
     # A log in the parent survives the deletion of a run, and counts all runs of a project.
     parent = run.path.resolve().parent
-    while (parent / FOLDS).exists():
+    while is_run(parent):
         parent = parent.parent
     variable = os.environ.get(VARIABLE)
     return {

@@ -15,7 +15,7 @@ from sequela.evaluation import metrics
 from sequela.evaluation.metrics import OURS, reported
 from sequela.evaluation.summary import summarise_parts
 from sequela.models.registry import ENSEMBLE
-from sequela.runs.find import Run, find_runs
+from sequela.runs.find import SIMPLE, Run, find_runs, is_run, open_run
 from sequela.runs.folder import COST, METRICS, RunFolder
 from sequela.runs.folds import FOLDS, FoldsFolder
 from sequela.runs.manifest import MANIFEST, changes
@@ -85,6 +85,8 @@ def verify_folder(path: Path) -> Iterator[Verification]:
         yield Verification(path, agrees, tuple(wrong))
     for run in runs:
         yield verify_run(run)
+        if is_run(run.path / SIMPLE):
+            yield verify_run(open_run(run.path / SIMPLE))
 
 
 def verify_run(run: Run) -> Verification:

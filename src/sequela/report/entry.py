@@ -116,16 +116,11 @@ def measures(entries: Sequence[Entry]) -> list[Metric]:
 
 
 def panel(entry: Entry) -> dict[str, object]:
-    """Return the registered pictures of one run; its accuracies, if it has no threshold."""
+    """Return the registered pictures of one run."""
     pictures, notes = [], []
     for run_figure in RUN_FIGURES.values():
         if figure := run_figure.draw(entry):
             name = f"{entry.key}-{run_figure.name}"
             pictures.append(picture(figure, name, run_figure.title))
             notes.append(run_figure.note)
-    parts = entry.run.first.metrics.parts
-    # The gap between both shows over-fitting; over folds it would mix models.
-    is_single = len(entry.run.runs) == 1 and not (entry.two or entry.timed)
-    is_shown = is_single and not isinstance(entry.test.confusion, Hidden)
-    fit = [parts.train["accuracy"], parts.held_out["accuracy"]] if is_shown else []
-    return {"entry": entry, "pictures": pictures, "notes": notes, "fit": fit}
+    return {"entry": entry, "pictures": pictures, "notes": notes}

@@ -9,6 +9,8 @@ from sequela.runs.folder import CONFIG, RunFolder, refuse_links
 from sequela.runs.folds import FOLDS, FoldsFolder
 
 Run = RunFolder | FoldsFolder
+SIMPLE = "simple"
+"""The folder in a run of the simple model that its page compares with it."""
 
 
 def open_run(path: Path) -> Run:
@@ -44,7 +46,8 @@ def find_runs(paths: Sequence[Path], *, check: bool = True) -> list[Run]:
             # The runs of folds are found with the folds, and not one by one.
             many = {file.parent for file in path.glob(f"**/{FOLDS}")}
             single = {file.parent for file in path.glob(f"**/{CONFIG}")}
-            inside = sorted(many | {run for run in single if run.parent not in many})
+            runs = many | {run for run in single if run.parent not in many}
+            inside = sorted(p for p in runs if p.name != SIMPLE or not is_run(p.parent))
         if not inside:
             raise RunError(f"{path}: expected a run folder (with a {CONFIG}), or a folder of them")
         folders_of_runs += inside

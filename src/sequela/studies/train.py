@@ -1,12 +1,15 @@
 """Training of a run from a user's options, for ``sequela train`` and ``sequela.train``."""
 
+import shutil
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
+from contextvars import Context
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sequela.config import Options
-from sequela.errors import SettingError
+from sequela.errors import SequelaError, SettingError
 from sequela.models.defaults import AUTO, Default
 
 if TYPE_CHECKING:
@@ -75,7 +78,28 @@ def train(
         repeats, seeds = (1 if count is None else count for count in (repeats, seeds))
         planned_run = PlannedRun(folder, run, folds or 0, repeats, seeds)
         with progress(planned_run) if progress else nullcontext():
-            return planned_run.train(root=place, work=work, resume=resume)
+            trained = planned_run.train(root=place, work=work, resume=resume)
+        _add_simple(planned_run, place, work)
+    return trained
+
+
+def _add_simple(planned_run: "PlannedRun", root: Path | None, work: Path) -> None:
+    """Train a logistic regression in the folder of a run, which its page compares with it."""
+    from sequela.runs.find import SIMPLE
+    from sequela.runs.manifest import seal
+    from sequela.studies.registry import training_of
+
+    folder, settings = planned_run.path, planned_run.settings
+    name = "logistic-regression" if settings.cohort else "spectral-logistic-regression"
+    if name == settings.model or (folder / SIMPLE).exists():
+        return
+    changes = {"model": name, "model_settings": {}, "training": training_of(name, {})}
+    simple = replace(planned_run, path=work / SIMPLE, settings=settings.model_copy(update=changes))
+    with suppress(SequelaError):  # such as windows that are too short for a spectrum
+        # In a context of its own, as listeners follow the run alone.
+        Context().run(simple.train, root=root, work=work)
+        shutil.move(simple.path, folder / SIMPLE)
+        seal(folder)
 
 
 def _check(model: str | None, data: str | None, out: Path | str | None, *, resume: bool) -> None:

@@ -49,6 +49,7 @@ def train_one(
 ) -> None:
     """Train one model and write a run folder.
 
+    A logistic regression is trained too, in the folder OUT/simple: the page of the run shows it.
     Prints the numbers of the validation set. The test set is used only by `sequela evaluate`,
     `report`, `compare` or `card`, or with --open; each evaluation on it is logged.
 

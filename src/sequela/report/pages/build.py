@@ -3,18 +3,20 @@
 import hashlib
 from collections.abc import Sequence
 from importlib.metadata import metadata
+from itertools import chain
 from pathlib import Path
 
 from sequela.config import RunSettings
 from sequela.errors import RunError
 from sequela.files import require_file
 from sequela.integrity.openings import Opening, open_held_out
+from sequela.models.reference import REFERENCE_MODELS
 from sequela.models.registry import MODELS
 from sequela.report.page import write_page
 from sequela.report.sections.group import Group
 from sequela.report.sections.part import StudyPart
 from sequela.report.sections.section import SECTIONS
-from sequela.runs.find import Run, find_runs, paths_of
+from sequela.runs.find import SIMPLE, Run, find_runs, is_run, open_run, paths_of
 from sequela.studies.registry import planned_leak, question_of
 from sequela.studies.results import by_study
 from sequela.studies.verdicts import tally
@@ -47,15 +49,17 @@ def build(
         raise RunError("no run to report: name at least one run folder")
     studies = by_study(folders)
     for _, runs in studies:
+        if all(run.settings.model not in REFERENCE_MODELS for run in runs):
+            runs += [open_run(run.path / SIMPLE) for run in runs[:1] if is_run(run.path / SIMPLE)]
         _refuse_mixture(runs)
     # All are logged before any is counted: else a page of the same runs would differ the next time.
-    for folder in folders:
+    for folder in chain.from_iterable(runs for _, runs in studies):
         open_held_out(folder, "report")
     parts = [StudyPart.of(study, runs, hide_below) for study, runs in studies]
-    drawn = [
+    pictures = [
         part.standing.against_operations(f"{part.study.name}-models-picture") for part in parts
     ]
-    judged = [verdict for part in parts for verdict in part.judged]
+    judged = list(chain.from_iterable(part.judged for part in parts))
     reports = dict.fromkeys(part.study.report for part in parts if part.testable)
     follow = any(settings.model in MODELS for settings in awaited)
     title = " and ".join(part.study.heading for part in parts)
@@ -66,7 +70,7 @@ def build(
         out,
         title=title[:1].upper() + title[1:],
         parts=parts,
-        pictures=[pair for pair in zip(drawn, parts, strict=True) if pair[0]],
+        pictures=[pair for pair in zip(pictures, parts, strict=True) if pair[0]],
         tally=(len(judged), tally(judged)) if judged else None,
         conclusion="" if follow else _conclusion(parts),
         checks=_checks(parts),
@@ -117,8 +121,8 @@ def _checks(parts: Sequence[StudyPart]) -> list[tuple[bool, str, str]]:
     for part in parts:
         for check in part.checks:
             titles.setdefault(check, []).append(part.study.title)
-    whole = " and ".join(dict.fromkeys(filter(None, (part.whole for part in parts))))
-    titles |= {(True, f"{whole} kept apart"): [part.study.title for part in parts]} if whole else {}
+    units = " and ".join(dict.fromkeys(filter(None, (part.units for part in parts))))
+    titles |= {(True, f"{units} kept apart"): [part.study.title for part in parts]} if units else {}
     return [
         (is_good, text, "" if len(names) == len(parts) else ", ".join(names))
         for (is_good, text), names in sorted(titles.items(), key=lambda item: not item[0][0])

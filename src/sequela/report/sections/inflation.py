@@ -109,7 +109,7 @@ def _finding(leak_plan: Planned, rows: Sequence[Inflated]) -> str:
         by = [row.by for row in group]
         low, high = (metric.apart(end(inflated.value for inflated in by)) for end in (min, max))
         amount = low if low == high else f"{low} to {high}"
-        surely = sum(inflated.interval[0] > 0 for inflated in by)
+        surely = sum(b.interval[0] > 0 or b.interval[1] < 0 for b in by)
         models = f"for {surely} of {len(by)} models" if len(by) > 1 else "" if surely else "not"
         what = leak_plan.adds.format(leak=leak_plan.leaking[leak_])
         sentences.append(f"{what} adds {amount}{unit}, {f'{models} significantly'.strip()}.")

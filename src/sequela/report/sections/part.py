@@ -7,11 +7,9 @@ from markupsafe import Markup
 
 from sequela.cohort.flow import Flow
 from sequela.cost.derivation import render_mathml
-from sequela.disclosure import Hidden
 from sequela.evaluation.metrics import Metric
 from sequela.evaluation.number import number
 from sequela.figures.flow import SplitSet, cohort_flow
-from sequela.figures.matrices import confusion_matrix
 from sequela.figures.traces import traces
 from sequela.report.commands import commands
 from sequela.report.entry import Entry, measures, panel
@@ -22,7 +20,7 @@ from sequela.report.sections.inflation import Leak, leaks
 from sequela.report.sections.standing import Row, Standing
 from sequela.report.sections.table_one import TableOne, table_one
 from sequela.report.tripod import Checklist, checklist
-from sequela.runs.find import Run
+from sequela.runs.find import SIMPLE, Run
 from sequela.runs.recipe import variance_in_words
 from sequela.runs.record import DataRecord
 from sequela.studies.registry import question_of
@@ -62,8 +60,9 @@ class StudyPart:
     as_reported: Group | None  # the report's own question, if it was run next to the main one
     improvements: list[str]
     default_model: dict[str, object] | None  # compared with the others
+    trained: int  # the number of models of the main group, without the simple one of a run
     concluded: Row | None  # the default model, or else the best
-    shown: Entry  # the same model, also where its number is hidden
+    entry: Entry  # the same model, also where its number is hidden
     network: Row | None  # the best network of the report, or of all
     baseline: Row | None  # the best baseline model
     leaks: list[Leak]  # run on purpose
@@ -73,7 +72,6 @@ class StudyPart:
     table_one: TableOne | None
     flow: Markup | None
     panels: list[dict[str, object]]
-    imbalance: list[dict[str, object]]
     derivations: list[tuple[Entry, Markup]]
     traces: Picture | None
     checklist: Checklist
@@ -95,8 +93,11 @@ class StudyPart:
         networks = [r for r in standing.rows if any(r.entry.name in names for names in families)]
         networks = networks or [row for row in standing.rows if row.entry.is_network]
         baselines = [row for row in standing.rows if not row.entry.is_network]
-        shown = concluded[0].entry if concluded else best
-        judged = judge_study(study, list(cohorts.values())) if len(plain) > 1 else []
+        trained = [entry for entry in plain if entry.run.path.name != SIMPLE]
+        if len(trained) == 1:  # a run, and the simple model in its folder
+            concluded = [row for row in standing.rows if row.entry is trained[0]]
+        entry = concluded[0].entry if concluded else best
+        judged = judge_study(study, list(cohorts.values())) if len(trained) > 1 else []
         testable = any(verdict.verdict != UNTESTABLE for verdict in judged)
         models: dict[str, Entry] = {}
         leaks_of_groups: list[Leak] = []
@@ -121,18 +122,18 @@ class StudyPart:
             as_reported=_as_reported(groups),
             improvements=improvements(study, first),
             default_model=default,
+            trained=len(trained),
             concluded=next(iter(concluded), standing.best),
-            shown=shown,
+            entry=entry,
             network=next(iter(networks), None),
             baseline=next(iter(baselines), None),
             leaks=leaks_of_groups,
-            risk=risk.content(plain, shown, prefix) if best.timed else None,
-            probabilities=None if best.timed else probabilities.content(plain, shown, prefix),
+            risk=risk.content(plain, entry, prefix) if best.timed else None,
+            probabilities=None if best.timed else probabilities.content(plain, entry, prefix),
             models=list(models.values()),
             table_one=table_one(best),
             flow=_flow(main),
-            panels=_panels(main),
-            imbalance=[_imbalance(entry) for entry in (*main.networks, *main.weighted)],
+            panels=[of_model for of_model in map(panel, plain) if of_model["pictures"]],
             derivations=list(_derivations(main)),
             traces=_traces(main),
             checklist=checklist(best),
@@ -161,14 +162,17 @@ class StudyPart:
             checks.append((True, "no leak found"))
         if self.default_model:
             checks.append((True, "model fixed before training"))
-        elif len(main.plain) > 1:
-            checks.append((False, f"best of {len(main.plain)}, chosen on the test set"))
+        elif self.trained > 1:
+            checks.append((False, f"best of {self.trained}, chosen on the test set"))
         if self.choice:
             checks.append((False, "settings tuned on these data"))
         if main.few_tested:
             checks.append((False, f"{main.tested}: intervals are unreliable"))
         elif main.rarer < self.study.few and not main.too_few:
             checks.append((False, f"{main.rarest}: intervals are wide"))
+        row = self.concluded
+        if row and row.interval and row.interval[0] <= (row.entry.metric.chance or 0):
+            checks.append((False, "may be no better than chance"))
         if main.recurrent:
             checks.append((False, "most sequences have one step, where nothing recurs"))
         checks += [(False, sentence.removesuffix(".")) for sentence in main.opened.damage]
@@ -177,11 +181,11 @@ class StudyPart:
         return checks
 
     @property
-    def whole(self) -> str:
+    def units(self) -> str:
         """The units that are in one set each, in the plural; empty if a leak was found."""
         people = {"subject": "patients" if self.main.data.outcome else "people"}
-        whole = self.main.split.whole
-        return "" if self.main.leak else people.get(whole, f"{whole}s")
+        unit = self.main.split.whole
+        return "" if self.main.leak else people.get(unit, f"{unit}s")
 
     @property
     def many(self) -> bool:
@@ -191,28 +195,25 @@ class StudyPart:
     @property
     def cheapest(self) -> str:
         """The operations of the network and of the simple model, in a sentence."""
-        simple, network = self.baseline, self.network
-        if not (simple and network):
+        rows = [row for row in (self.baseline, self.network) if row]
+        costs = sorted((row.entry.run.facts.operations or 0, row.entry.title) for row in rows)
+        if len(costs) < 2 or not costs[0][0]:  # noqa: PLR2004
             return ""
-        few, more = (row.entry.run.facts.operations for row in (simple, network))
-        if not (few and more):
-            return ""
-        ratio = f"{number(max(few, more) / min(few, more), ',.2g')} times the operations"
-        dear, cheap = (network, simple) if more > few else (simple, network)
-        return f"{dear.entry.title} needs {ratio} of {cheap.entry.title}."
+        (few, cheap), (more, dear) = costs
+        return f"{dear} needs {number(more / few, ',.2g')} times the operations of {cheap}."
 
     @property
     def bars(self) -> Standing:
         """The models of the picture at the top: that of the page, a simple one, and a network."""
         simple = None if self.network else self.standing.simplest
-        chosen = (self.concluded, self.baseline, self.network, simple)
-        rows = tuple(row for row in self.standing.rows if any(row is other for other in chosen))
+        candidates = (self.concluded, self.baseline, self.network, simple)
+        rows = tuple(row for row in self.standing.rows if any(row is model for model in candidates))
         return replace(self.standing, rows=rows)
 
     def role(self, row: Row) -> str:
         """Return why a model is in the picture at the top."""
-        if row is self.concluded and (self.default_model or len(self.main.plain) > 1):
-            return "default" if self.default_model else f"best of {len(self.main.plain)}"
+        if row is self.concluded and (self.default_model or self.trained > 1):
+            return "default" if self.default_model else f"best of {self.trained}"
         if self.testable and row is self.network:
             return self.study.report.removeprefix("the ")
         return "" if row.entry.is_network else "simple"
@@ -237,33 +238,6 @@ def _as_reported(groups: Sequence[Group]) -> Group | None:
         g for g in groups[1:] if question_of(g.first) == g.study.reported_question
     )
     return next(groups_as_reported, None)
-
-
-def _imbalance(entry: Entry) -> dict[str, object]:
-    points = []
-    for place, point in enumerate(entry.test.operating_points):
-        matrix = None
-        if not isinstance(point.confusion, Hidden):
-            figure = confusion_matrix(point.confusion, entry.data.classes)
-            matrix = picture(figure, f"{entry.key}-matrix-{place}")
-        points.append({**point, "matrix": matrix})
-    return {"entry": entry, "points": points}
-
-
-def _panels(main: Group) -> list[dict[str, object]]:
-    families = [(title, {baseline, improved}) for title, baseline, improved in main.study.families]
-    # A family is drawn together, as its question is the difference between two models.
-    paired: set[str] = set().union(*(names for _, names in families))
-    title_of_rest = "Other models" if main.study.training else "Models"
-    families.append((title_of_rest, {entry.name for entry in main.plain} - paired))
-    shown_families: list[dict[str, object]] = []
-    for place, (title, names) in enumerate(families):
-        of_models = [panel(entry) for entry in main.plain if entry.name in names]
-        panels = [of_model for of_model in of_models if of_model["pictures"]]
-        if panels:
-            key = f"{main.study.name}-family-{place}"
-            shown_families.append({"id": key, "title": title, "panels": panels})
-    return shown_families
 
 
 def _traces(main: Group) -> Picture | None:

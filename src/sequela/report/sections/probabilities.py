@@ -47,6 +47,7 @@ PROMISED = 0.9  # the usual level of conformal prediction: one set of ten may mi
 _SHORT = 0.1  # of the coverage of a class below which a page warns
 _BINARY = 2  # classes of a model with one probability
 _FLAT = 0.02  # all probabilities are nearly equal, so that a slope is meaningless
+_FEW_POINTS = 5  # of a calibration curve, below which its caption says so
 _THRESHOLDS = np.arange(1, 61) / 100
 _RANKED = {
     "roc": "ROC curves. Bands are pointwise 95 % intervals. Points mark thresholds.",
@@ -170,7 +171,11 @@ def calibrated(entry: Entry, what: str, prefix: str) -> Picture:
     }
     chances = {name: event(variant).chance for name, variant in predictions.items()}
     figure = reliability_curves(curves, chances, event=what, smallest=entry.smallest)
-    return picture(figure, f"{prefix}reliability", "Observed share by predicted probability.")
+    caption, points = "Observed share by predicted probability.", len(curves["as trained"].count)
+    if points < _FEW_POINTS:
+        groups_ = "1 group" if points == 1 else f"{points} groups"
+        caption += f" Only {groups_}: few {entry.data.example}s, or few different predictions."
+    return picture(figure, f"{prefix}reliability", caption)
 
 
 def agreement(entry: Entry) -> str:
@@ -180,7 +185,7 @@ def agreement(entry: Entry) -> str:
         return f"{in_words.rpartition(': ')[2].capitalize()}."
     beyond = _or_none(calibration_error, predictions)
     if not beyond:
-        return "" if beyond is None else "Predicted and observed frequencies differ only by chance."
+        return "" if beyond is None else "Predicted and observed shares agree up to chance."
     return f"Predictions are off by {number(100 * beyond, '.1f')} points beyond chance."
 
 
@@ -335,8 +340,9 @@ def alarms(entry: Entry) -> dict[str, float] | None:
         return None
     # Natural frequencies are easier than rates (Gigerenzer and Hoffrage 1995).
     (_, false), (missed, true) = np.array(confusion) * 100 / np.sum(confusion)
-    parts = (false, true) if min(false, true) < 1 else (round(false), round(true))
-    return {"false": false, "missed": missed, "true": true, "alarms": sum(parts)}
+    # Rounded parts would not add up to their rounded sum.
+    total = round(false) + round(true) if min(false, true) >= 1 else false + true
+    return {"false": false, "missed": missed, "true": true, "alarms": total}
 
 
 def content(entries: Sequence[Entry], best: Entry, prefix: str) -> Mapping[str, object]:

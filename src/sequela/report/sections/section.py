@@ -39,7 +39,6 @@ for _name, _content in (
     ("table-1", "table_one"),
     ("flow", "flow"),
     ("panels", "panels"),
-    ("imbalance", "imbalance"),
     ("cost", "derivations"),
     ("codes", "main.data.sequences"),
     ("tripod", "checklist"),

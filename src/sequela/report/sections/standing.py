@@ -9,7 +9,7 @@ from sequela.disclosure import Hidden
 from sequela.evaluation.metrics import Metric
 from sequela.figures.pareto import accuracy_against_operations
 from sequela.report.entry import Entry
-from sequela.report.picture import Picture, as_link, picture
+from sequela.report.picture import Picture, picture
 from sequela.runs.find import Run
 from sequela.runs.released import Released
 
@@ -89,12 +89,6 @@ class Standing:
         """The simplest model that is simpler than the best and not clearly worse."""
         return next((row for row in self.simpler if row.as_good), None)
 
-    @property
-    def beats_simpler(self) -> bool:
-        """``True`` if the interval of its difference from every simpler model excludes zero."""
-        apart = [row.apart for row in self.simpler if row.apart and row.apart.difference]
-        return len(apart) == len(self.simpler) > 0 and self.simplest is None
-
     def beats(self, row: Row, baseline: Row) -> bool:
         """Return whether the interval of the paired difference of two models is above zero."""
         compared = _apart(baseline.entry, [row.entry]).get(row.entry.key)
@@ -126,27 +120,6 @@ class Standing:
         first = int(low / step) + 1
         values = [i * step for i in range(first, int(high / step) + 1)]
         return [(self.at(value), value) for value in values]
-
-    @property
-    def data(self) -> str:
-        """The rows as a csv link."""
-        rows = []
-        for row in self.rows:
-            low, high = row.interval or (None, None)
-            apart = row.apart and row.apart.difference
-            rows.append(
-                {
-                    "model": row.entry.title,
-                    self.metric.name: row.value,
-                    "low": low,
-                    "high": high,
-                    "difference_from_best": apart and apart.value,
-                    "parameters": row.parameters,
-                    "operations": row.entry.run.facts.operations,
-                    "train_seconds": row.train_seconds,
-                }
-            )
-        return as_link(rows)
 
     def against_operations(self, name: str) -> Picture | None:
         """Return the picture of all models: their number against their operations."""

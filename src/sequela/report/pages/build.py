@@ -72,7 +72,7 @@ def build(
         title=title[:1].upper() + title[1:],
         parts=parts,
         pictures=[pair for pair in zip(pictures, parts, strict=True) if pair[0]],
-        tally=(len(judged), tally(judged)) if judged else None,
+        tally=tally(judged) if judged else "",
         conclusion="" if follow else _conclusion(parts),
         checks=_checks(parts),
         sections=list(SECTIONS.values()),

@@ -169,7 +169,7 @@ class StudyPart:
         if not main.leak:
             checks.append((True, "no leak found"))
         if self.default_model:
-            checks.append((True, "model fixed before training"))
+            checks.append((True, "model fixed beforehand"))
         elif self.trained > 1:
             checks.append((False, f"best of {self.trained}, chosen on the test set"))
         if self.choice:

@@ -131,7 +131,7 @@ def confused(entry: Entry, prefix: str) -> Picture | None:
     if isinstance(counts, Hidden):
         return None
     figure = confusion_matrix(counts, entry.data.classes)
-    caption = "Share of each true class by predicted class."
+    caption = "Shares of each true class."
     return picture(figure, f"{prefix}matrix", caption)
 
 

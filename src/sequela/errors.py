@@ -121,10 +121,10 @@ def unknown_name(kind: str, name: str, choices: Iterable[str]) -> UnknownNameErr
         words = dict.fromkeys(known_name.split("-"), known_name) | words | {known_name: known_name}
     near = get_close_matches(name, words, n=1, cutoff=0.5)
     hint = f": did you mean '{words[near[0]]}'?" if near else ""
-    known = ", ".join(names)
+    choice = ", ".join(names)
     if len(names) > _MOST_NAMES:
-        known = f"{len(names)}, from {names[0]} to {names[-1]}"
-    return UnknownNameError(f"unknown {kind} '{name}'{hint} (known: {known})")
+        choice = f"{len(names)}, from {names[0]} to {names[-1]}"
+    return UnknownNameError(f"unknown {kind} '{name}'{hint} (known: {choice})")
 
 
 FORM = 30  # characters of a form in a message

@@ -231,7 +231,7 @@ def test_on_the_page_of_recordings(runs: Path, study: Path, tmp_path: Path) -> N
             "<th>calm</th><th>spindles</th><th>arousal</th>",
             "features:bands: Power of four bands",
             "It believes.",
-            '<td data-label="Claimed">above 0.1</td>',
+            "Claimed: above 0.1",
             "The cap was loose.",
             "The paper on nights",
         ):

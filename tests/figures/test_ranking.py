@@ -46,9 +46,7 @@ def test_a_roc_curve_shows_what_was_computed(make_predictions: Make, checked: Ch
     area = f"{curve.area.value:.2f} ({interval.low:.2f} to {interval.high:.2f})"
     texts = checked(figure)
     assert f"GRU: {area}" in texts
-    assert {"chance", "threshold 0.5", "chosen threshold 0.3", "AUROC (95 % interval)"} <= set(
-        texts
-    )
+    assert {"chance", "threshold 0.5", "chosen 0.3", "AUROC (95 % interval)"} <= set(texts)
     assert f"AUROC {area}; at 0.5 sensitivity {curve.at(0.5)[1]:.2f}" in figure.alt
     assert curve.area.value == pytest.approx(metrics.auroc(predictions))
 

@@ -20,7 +20,7 @@ from sequela.studies import claims
 from sequela.studies.registry import STUDIES
 from sequela.studies.reproduce import _together, _turn, reproduce
 from sequela.studies.results import in_order, results
-from sequela.studies.verdicts import ANSWERS
+from sequela.studies.verdicts import ANSWERS, FAILS, HOLDS, NOT_YET
 
 DEFAULT = "spectral-mlp"
 NETWORKS = ["mlp-baseline", "cnn-improved"]
@@ -266,6 +266,21 @@ def test_results_of_an_unfinished_study_are_marked(pages: tuple[Pages, list[Run]
         assert content["unfinished"] == count
     assert last == json.loads(json.dumps(results(runs)))
     assert "unfinished" not in last
+
+
+def test_claims_that_need_missing_runs_are_not_yet_tested(pages: tuple[Pages, list[Run]]) -> None:
+    shown, _ = pages
+    *unfinished, last = map(json.loads, shown.results)
+    final = {each["id"]: each["verdict"] for each in last["studies"]["seizure"]["claims"]}
+    assert NOT_YET not in final.values()
+    for content, names in zip(unfinished, shown.names, strict=False):
+        for claim, each in zip(CLAIMS, content["studies"]["seizure"]["claims"], strict=True):
+            missing = not {f"{model}.by-session" for model in claim.models} <= {*names}
+            assert (each["verdict"] == NOT_YET) == missing
+            if each["verdict"] in (HOLDS, FAILS):  # it stays, whatever the others give
+                assert final[claim.id] == each["verdict"]
+    assert any(NOT_YET in text for text in shown.texts[:-1])
+    assert NOT_YET not in shown.texts[-1]
 
 
 def test_each_test_set_is_logged_once_however_many_pages(pages: tuple[Pages, list[Run]]) -> None:

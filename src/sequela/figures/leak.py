@@ -7,7 +7,8 @@ import altair as alt
 from sequela.evaluation.metrics import named
 from sequela.figures.figure import INK, SECOND, THIRD, Figure, Row, chart_of
 
-_WIDTH = 220  # width of the picture without its axis, in pixels
+_WIDTH = 330  # width of the picture in pixels, as on a phone
+_LEAST_WIDTH = 120  # least width of the plot in pixels
 _ROW = 20  # height of a model with one leak, in pixels
 _SECOND_LEAK = 6  # height that another leak adds to each model, in pixels
 _LETTER = 6.6  # width of a letter, in pixels, at most
@@ -28,7 +29,8 @@ def leak(rows: Sequence[Row], *, metric: str = "accuracy") -> Figure:
     order = list(dict.fromkeys(r["model"] for r in data))
     names = list(dict.fromkeys(r["leak"] for r in data))
     # Fonts differ: a name must not begin left of the picture.
-    axis = alt.Axis(minExtent=_LETTER * max(map(len, order)))
+    names_width = _LETTER * max(map(len, order))
+    axis = alt.Axis(minExtent=names_width)
     legend = alt.Legend(orient="top", direction="vertical")
     colours = alt.Scale(domain=names, range=_COLOURS[-len(names) :])
     shapes = alt.Scale(domain=names, range=_SHAPES[-len(names) :])
@@ -60,7 +62,10 @@ def leak(rows: Sequence[Row], *, metric: str = "accuracy") -> Figure:
         f"intervals. {'; '.join(r['hover'] for r in data)}."
     )
     return Figure.of(
-        [zero.encode(x=alt.X("x:Q")), bars, points], (_WIDTH, height), text, list(rows)
+        [zero.encode(x=alt.X("x:Q")), bars, points],
+        (max(_WIDTH - names_width, _LEAST_WIDTH), height),
+        text,
+        list(rows),
     )
 
 

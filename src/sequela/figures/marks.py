@@ -15,6 +15,7 @@ from sequela.figures.figure import FIRST, INK, PAPER, SECOND, THIRD, Channels, R
 # Colour, dash and shape all differ, for prints in grey and colour-blind readers.
 _COLOURS = (FIRST, SECOND, THIRD, INK)
 _DASHES = ([1, 0], [6, 3], [2, 2], [9, 2, 2, 2], [12, 4])
+_LABEL = 32  # letters of a label that is written in one line
 _SHAPES = ("circle", "diamond", "square", "triangle-up", "cross")
 
 
@@ -120,6 +121,8 @@ class Series:
             symbolType="stroke",
             symbolSize=500,
             symbolStrokeWidth=2,
+            # A phone has no room for a name and its number in one line.
+            labelExpr=f"length(datum.label) > {_LABEL} ? split(datum.label, ': ') : datum.label",
         )
         return {
             "shorthand": f"{self.field}:N",

@@ -206,7 +206,7 @@ def _points(rows: list[Row], look: _Look, series: Series) -> alt.Chart:
 def _name_of(row: Row, series: Series) -> str:
     """Return the name of a mark, with the threshold if all marks of that kind have the same."""
     is_one = row["what"] == "chosen threshold" and len(series.names) == 1
-    return f"{row['what']} {row['threshold']:.2g}" if is_one else str(row["what"])
+    return f"chosen {row['threshold']:.2g}" if is_one else str(row["what"])
 
 
 def _rates(row: Row, look: _Look) -> str:

@@ -58,6 +58,7 @@ def results(
     that leak by their split form separate studies. Numbers that must not be shown are null.
     """
     studies: dict[str, dict[str, object]] = {}
+    models = {settings.model for settings in awaited}
     for study, runs in by_study(folders):
         cohorts = cohorts_of(study, runs)
         # Runs that leak by their split are studies of their own: nobody takes them for results.
@@ -66,7 +67,7 @@ def results(
                 if leaking := [run for run in cohort if _split_leak(run) == split]:
                     studies[key + split] = as_json(_content(study, leaking, hide_below, cohort))
         main = next(iter(cohorts))
-        if judged := judge_study(study, list(cohorts.values())):
+        if judged := judge_study(study, [*cohorts.values()], awaited=models):
             studies[main]["claims"] = [verdict.to_dict() for verdict in judged]
     content: dict[str, Any] = {
         "smallest_cell": min(Released(run, hide_below).smallest for run in folders),

@@ -9,7 +9,7 @@ The default model was fixed before any training (:mod:`sequela.models.defaults`)
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from importlib.resources import files
@@ -48,10 +48,11 @@ UNDECIDABLE = "cannot be decided"
 DEPENDS = "depends on prevalence"
 UNSTABLE = "unstable"
 OPEN = "open"
+NOT_YET = "not yet tested"  # while its runs are awaited
 UNTESTABLE = "not testable here"
 CORRECTED = {SUPPORTED: HOLDS, CONTRADICTED: FAILS}  # the answer of an interval, and of a test
 WITH_ANSWER = (HOLDS, FAILS, SUPPORTED, CONTRADICTED)
-ANSWERS = (*WITH_ANSWER, UNDECIDABLE, DEPENDS, UNSTABLE, OPEN, UNTESTABLE)
+ANSWERS = (*WITH_ANSWER, UNDECIDABLE, DEPENDS, UNSTABLE, OPEN, NOT_YET, UNTESTABLE)
 LEVEL = 0.05  # the highest probability of a wrong answer, for one claim or corrected for several
 LEAST_POWER = 0.5  # below it, a claim without an answer cannot be decided
 LEAST_AGREEMENT = 0.8  # the lowest share of reruns with the same answer for it to be shown
@@ -199,9 +200,16 @@ class _Tested:
 
 
 def judge_study(
-    study: Study, cohorts: Sequence[Sequence[Run]], *, with_reruns: bool = True
+    study: Study,
+    cohorts: Sequence[Sequence[Run]],
+    *,
+    with_reruns: bool = True,
+    awaited: Collection[str] = (),
 ) -> list[Verdict]:
-    """Judge the claims of a study, none where all models leak; compare with stored reruns."""
+    """Judge the claims of a study, none where all models leak; compare with stored reruns.
+
+    Runs of the ``awaited`` models are not finished.
+    """
     main, *further = cohorts
     honest = _by_model(main)
     if not study.claims or not honest:
@@ -213,7 +221,7 @@ def judge_study(
     # The report's question may leak by its split, as the report did; hindsight is our own control.
     reported = [run for run in as_asked if planned_leak(run) != "hindsight"]
     by_row, as_reported = (
-        {verdict.claim.id: verdict for verdict in judge(study.claims, runs, family)} if runs else {}
+        {v.claim.id: v for v in judge(study.claims, runs, family, awaited)} if runs else {}
         for runs in (_by_model(main, "row"), _by_model(reported, *map(planned_leak, reported)))
     )
     # Quick runs were not trained as the study's reruns were.
@@ -228,13 +236,13 @@ def judge_study(
             by_row=by_row.get(verdict.claim.id),
             as_reported=as_reported.get(verdict.claim.id),
         )
-        for verdict in judge(study.claims, honest, family)
+        for verdict in judge(study.claims, honest, family, awaited)
     ]
 
 
 def _among_reruns(verdict: Verdict, reruns: Sequence[str]) -> Verdict:
     """Compare a verdict with those of reruns: without enough agreement it is unstable."""
-    if not reruns:
+    if not reruns or verdict.verdict == NOT_YET:
         return verdict
     # Reasons for having no answer may change with the seed; that there is none counts as the same.
     same = [answer_of(rerun) for rerun in reruns].count(answer_of(verdict.verdict))
@@ -269,7 +277,12 @@ def measured_reruns(study: str, data: Mapping[str, object]) -> dict[str, list[st
     return record["verdicts"] if alike and measured["version"] == __version__ else {}
 
 
-def judge(claims: Sequence[Claim], runs: Mapping[str, Run], family: int = 0) -> list[Verdict]:
+def judge(
+    claims: Sequence[Claim],
+    runs: Mapping[str, Run],
+    family: int = 0,
+    awaited: Collection[str] = (),
+) -> list[Verdict]:
     """Judge all claims of a study, on runs by model name, all on the same split.
 
     ``family`` is the number of primary claims of the report, of which other studies may have some.
@@ -283,23 +296,29 @@ def judge(claims: Sequence[Claim], runs: Mapping[str, Run], family: int = 0) -> 
     # Where no claim is primary, all that can be tested are corrected together.
     no_primary = not any(claim.primary for claim in claims)
     primary = [t for t in tested if t.claim.primary or no_primary]
+    missing = {claim.id for claim in claims if ({*claim.models} - runs.keys()) & {*awaited}}
+    family = max(family, len(primary) + len(missing))  # an answer stays when others are tested
     p_values = holm([t.p_value for t in primary], family).tolist()
     corrected = dict(zip((t.claim.id for t in primary), p_values, strict=True))
     settled = {t.claim.id: _verdict(t, runs, corrected.get(t.claim.id)) for t in tested}
     return [
-        settled.get(claim.id) or Verdict(claim, UNTESTABLE, reasons[claim.id]) for claim in claims
+        settled.get(claim.id)
+        or Verdict(claim, NOT_YET if claim.id in missing else UNTESTABLE, reasons[claim.id])
+        for claim in claims
     ]
 
 
 def tally(verdicts: Sequence[Verdict]) -> str:
     """Count the answers, in words, and the claims without one."""
-    counts = Counter(v.verdict if v.verdict in (*WITH_ANSWER, UNTESTABLE) else "" for v in verdicts)
+    counted = (*WITH_ANSWER, NOT_YET, UNTESTABLE)
+    counts = Counter(v.verdict if v.verdict in counted else "" for v in verdicts)
     words = {
         HOLDS: ("holds", "hold"),
         FAILS: ("does not hold", "do not hold"),
         SUPPORTED: ("is supported", "are supported"),
         CONTRADICTED: ("is contradicted", "are contradicted"),
         "": ("has no answer", "have no answer"),
+        NOT_YET: ("is not yet tested", "are not yet tested"),
         UNTESTABLE: ("cannot be tested here", "cannot be tested here"),
     }
     return ", ".join(plural(counts[name], *words[name]) for name in words if counts[name])
@@ -307,7 +326,7 @@ def tally(verdicts: Sequence[Verdict]) -> str:
 
 def by_chance(verdicts: Sequence[Verdict]) -> str:
     """Return a sentence on the number of wrong answers by chance among uncorrected claims."""
-    tested = [verdict.claim.primary for verdict in verdicts if verdict.verdict != UNTESTABLE]
+    tested = [v.claim.primary for v in verdicts if v.verdict not in (NOT_YET, UNTESTABLE)]
     if not any(verdict.claim.primary for verdict in verdicts) or all(tested):
         return ""
     claims = plural(tested.count(False), "claim was", "claims were")

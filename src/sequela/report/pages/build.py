@@ -55,13 +55,14 @@ def build(
     # All are logged before any is counted: else a page of the same runs would differ the next time.
     for folder in chain.from_iterable(runs for _, runs in studies):
         open_held_out(folder, "report")
-    parts = [StudyPart.of(study, runs, hide_below) for study, runs in studies]
+    models = {settings.model for settings in awaited}
+    parts = [StudyPart.of(study, runs, hide_below, models) for study, runs in studies]
     pictures = [
         part.standing.against_operations(f"{part.study.name}-models-picture") for part in parts
     ]
     judged = list(chain.from_iterable(part.judged for part in parts))
     reports = dict.fromkeys(part.study.report for part in parts if part.testable)
-    follow = any(settings.model in MODELS for settings in awaited)
+    follow = not models.isdisjoint(MODELS)
     title = " and ".join(part.study.heading for part in parts)
     if reports:
         title = f"{' and '.join(reports)}, tested again"
@@ -71,7 +72,7 @@ def build(
         title=title[:1].upper() + title[1:],
         parts=parts,
         pictures=[pair for pair in zip(pictures, parts, strict=True) if pair[0]],
-        tally=(len(judged), tally(judged)) if judged else None,
+        tally=tally(judged) if judged else "",
         conclusion="" if follow else _conclusion(parts),
         checks=_checks(parts),
         sections=list(SECTIONS.values()),

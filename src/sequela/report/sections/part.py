@@ -1,6 +1,6 @@
 """The part of a page on one study: the values of its sections."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from markupsafe import Markup
@@ -81,8 +81,14 @@ class StudyPart:
     choice: str  # how the settings were chosen, in words
 
     @classmethod
-    def of(cls, study: Study, runs: Sequence[Run], hide_below: int | None) -> "StudyPart":
-        """Compute the values from runs of one study."""
+    def of(
+        cls,
+        study: Study,
+        runs: Sequence[Run],
+        hide_below: int | None,
+        awaited: Collection[str] = (),
+    ) -> "StudyPart":
+        """Compute the values from runs of one study, while those of other models are awaited."""
         cohorts = cohorts_of(study, runs)
         groups = [Group.of(study, key, of_key, hide_below) for key, of_key in cohorts.items()]
         main, first = groups[0], next(iter(cohorts.values()))
@@ -97,7 +103,9 @@ class StudyPart:
         if len(trained) == 1:  # a run, and the simple model in its folder
             concluded = [row for row in standing.rows if row.entry is trained[0]]
         entry = concluded[0].entry if concluded else best
-        judged = judge_study(study, list(cohorts.values())) if len(trained) > 1 else []
+        judged = (
+            judge_study(study, [*cohorts.values()], awaited=awaited) if len(trained) > 1 else []
+        )
         testable = any(verdict.verdict != UNTESTABLE for verdict in judged)
         models: dict[str, Entry] = {}
         leaks_of_groups: list[Leak] = []
@@ -161,7 +169,7 @@ class StudyPart:
         if not main.leak:
             checks.append((True, "no leak found"))
         if self.default_model:
-            checks.append((True, "model fixed before training"))
+            checks.append((True, "model fixed beforehand"))
         elif self.trained > 1:
             checks.append((False, f"best of {self.trained}, chosen on the test set"))
         if self.choice:

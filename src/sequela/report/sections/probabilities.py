@@ -104,9 +104,9 @@ def _mean_curve(run: Run, of_many: Callable[..., Curve]) -> Curve:
     return of_many(judged(run.runs), _rng(run), bootstrap_of(run.first))
 
 
-def _gaps(drawn: Sequence[NDArray[np.float64]], entry: Entry) -> str:
+def _gaps(columns: Sequence[NDArray[np.float64]], entry: Entry) -> str:
     """Return the sentence of a caption on what was left out of the curves (NaN)."""
-    if not any(np.isnan(values).any() for values in drawn):
+    if not any(np.isnan(values).any() for values in columns):
         return ""
     return f" Curves have gaps where a point would count fewer than {entry.smallest} people."
 
@@ -131,7 +131,7 @@ def confused(entry: Entry, prefix: str) -> Picture | None:
     if isinstance(counts, Hidden):
         return None
     figure = confusion_matrix(counts, entry.data.classes)
-    caption = "Share of each true class by predicted class."
+    caption = "Shares of each true class."
     return picture(figure, f"{prefix}matrix", caption)
 
 

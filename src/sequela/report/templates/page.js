@@ -4,7 +4,6 @@ for (const table of document.querySelectorAll("table.sortable")) {
   [...table.tHead.rows[0].cells].forEach((head, place) => {
     if (head.classList.contains("bar")) return;
     const button = document.createElement("button");
-    button.textContent = "\u21C5";
     button.setAttribute("aria-label", `Sort by ${head.textContent}`);
     head.append(" ", button);
     button.addEventListener("click", () => {

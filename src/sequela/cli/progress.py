@@ -23,7 +23,7 @@ _BAR = 20  # columns
 _LINE_SECONDS = 60.0  # time between two lines on finished runs, where there is no terminal
 _READING_SECONDS = 5.0  # time between two lines on what is read
 _TRUSTED_SECONDS = 60.0  # of usual work, which count like work that was measured
-_PAGE_SECONDS = 0.45  # of the page and results.json, for each run
+_PAGE_SECONDS = 0.2  # of the last page and results.json, for each run
 _MANY_ROWS = 1_000_000  # rows from which lines on what is read are printed
 
 

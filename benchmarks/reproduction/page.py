@@ -139,8 +139,8 @@ def tally(claims: list[Mapping[str, Any]]) -> str:
         counts = Counter(claim["verdict"] for claim in claims if claim["primary"] is is_primary)
         words = ", ".join(f"{counts[answer]} {answer}" for answer in ANSWERS if counts[answer])
         kinds.append(f"{counts.total()} {kind}: {words}")
-    wrong = number(LEVEL * (counts.total() - counts[UNTESTABLE]), ".1f")
-    return f"{'; '.join(kinds)}. At most {wrong} of these are wrong by chance"
+    wrong = number(LEVEL * (counts.total() - counts[UNTESTABLE]), ".3g")
+    return f"{'; '.join(kinds)}. At most {wrong} of these are expected to be wrong"
 
 
 def report_networks(eeg: Study) -> str:

@@ -330,7 +330,7 @@ def by_chance(verdicts: Sequence[Verdict]) -> str:
     if not any(verdict.claim.primary for verdict in verdicts) or all(tested):
         return ""
     claims = plural(tested.count(False), "claim was", "claims were")
-    expected = number(LEVEL * tested.count(False), ".1f")
+    expected = number(LEVEL * tested.count(False), ".3g")
     return f"{claims} not corrected: at most {expected} wrong answers are expected by chance."
 
 

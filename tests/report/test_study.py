@@ -255,8 +255,8 @@ def test_a_page_whose_numbers_are_hidden_tells_none(
 @pytest.mark.parametrize(
     ("network", "baseline", "low", "answer"),
     [
-        (0.6, 0.7, -0.1, "A simple model was as good or better."),
-        (0.7, 0.7, -0.1, "A simple model was as good or better."),
+        (0.6, 0.7, -0.1, "A simple model matched or beat its networks."),
+        (0.7, 0.7, -0.1, "A simple model matched or beat its networks."),
         (0.7, 0.6, -0.1, "No network was clearly better than a simple model."),
         (0.7, 0.6, 0.1, "A network was clearly better than the best simple model."),
     ],

@@ -23,6 +23,7 @@ _BAR = 20  # columns
 _LINE_SECONDS = 60.0  # time between two lines on finished runs, where there is no terminal
 _READING_SECONDS = 5.0  # time between two lines on what is read
 _TRUSTED_SECONDS = 60.0  # of usual work, which count like work that was measured
+_IDLE = 1.1  # times the seconds of even work: cores wait for the last runs
 _PAGE_SECONDS = 0.2  # of the last page and results.json, for each run
 _MANY_ROWS = 1_000_000  # rows from which lines on what is read are printed
 
@@ -149,7 +150,7 @@ class StudyProgress:
         words = f"{len(runs) - len(waiting)} of {len(runs)} runs, {_clock(elapsed)} elapsed"
         if waiting:
             names = [run.settings.model for run in waiting if run.path.exists()]
-            words += f", about {_clock(speed * seconds)} left: {', '.join(names[:processes])}"
+            words += f", about {_clock(_IDLE * speed * seconds)} left: {', '.join(names[:processes])}"
         self.bar.update(self.task, completed=finished, total=self.work, description=words)
         if not self.console.is_terminal and now - self.shown >= _LINE_SECONDS:
             self.shown = now

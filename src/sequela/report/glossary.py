@@ -16,7 +16,6 @@ TERMS = {
     "the others.",
     "baseline model": "A simple model to compare networks with.",
     "operations": "Additions and multiplications for one example.",
-    "inconclusive": "The data do not decide: the 95 % interval includes both answers.",
     "leak": "Information that is not available at prediction time, or examples of one person in "
     "both the training and the test set. A leak inflates the score.",
     "calibration": "Agreement of predictions and outcomes: events predicted with 30 % happen in "

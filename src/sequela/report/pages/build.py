@@ -109,7 +109,8 @@ def _conclusion(parts: Sequence[StudyPart]) -> str:
     if not rivals:
         return ""
     if all(network.value <= simple.value for _, network, simple in rivals):
-        return "A simple model was as good or better."
+        whose = "its" if any(part.testable for part in parts) else "the"
+        return f"A simple model matched or beat {whose} networks."
     if not better:
         return "No network was clearly better than a simple model."
     where = f" ({', '.join(p.study.title for p in better)})" if len(better) < len(rivals) else ""

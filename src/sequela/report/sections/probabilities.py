@@ -140,8 +140,13 @@ def _thresholds(run: Run) -> float | list[float]:
     return thresholds if run.of_many else float(thresholds[0])
 
 
-def decided(entries: Sequence[Entry], what: str, prefix: str) -> Picture | None:
-    """Draw decision curves of models, with gaps at thresholds that count few people."""
+def decided(
+    entries: Sequence[Entry], best: Entry, what: str, prefix: str
+) -> tuple[Picture, str] | None:
+    """Draw decision curves, with gaps at thresholds that count few people.
+
+    The sentence has the thresholds at which acting on the best model is better than on all or none.
+    """
     # The gaps are in all curves: one in a single curve would reveal where few people are.
     of_curves = [counts_no_few(held_out(s.run), _THRESHOLDS, s.smallest) for s in entries]
     allowed = np.all(of_curves, axis=0)
@@ -152,7 +157,16 @@ def decided(entries: Sequence[Entry], what: str, prefix: str) -> Picture | None:
         for s in entries
     }
     caption = _DECIDED + _gaps([np.where(allowed, 0, np.nan)], entries[0])
-    return picture(decision_curves(curves, event=what), f"{prefix}decision", caption)
+    drawing = picture(decision_curves(curves, event=what), f"{prefix}decision", caption)
+    values = np.array([estimate.value for estimate in curves[best.title].model])
+    better = np.flatnonzero(values > np.maximum(curves[best.title].treat_all, 0))  # not NaN
+    if not better.size:
+        finding = "At no threshold is acting on the predictions better than acting on all or none."
+        return drawing, finding
+    first, last = better[[0, -1]]
+    where = "" if len(better) == last - first + 1 else "most "
+    ends = f"{_THRESHOLDS[first]:.0%} to {_THRESHOLDS[last]:.0%}".replace("%", " %")
+    return drawing, f"Useful at {where}thresholds from {ends}."
 
 
 def calibrated(entry: Entry, what: str, prefix: str) -> Picture:
@@ -187,21 +201,6 @@ def agreement(entry: Entry) -> str:
     if not beyond:
         return "" if beyond is None else "Predicted and observed shares agree up to chance."
     return f"Predictions are off by {number(100 * beyond, '.1f')} points beyond chance."
-
-
-def useful(entry: Entry) -> str:
-    """Return the thresholds at which acting on a model is better than on all or none."""
-    at = _THRESHOLDS[counts_no_few(held_out(entry.run), _THRESHOLDS, entry.smallest)]
-    if not at.size:
-        return ""
-    curve = net_benefit(held_out(entry.run), _rng(entry.run), thresholds=at)
-    values = np.array([estimate.value for estimate in curve.model])
-    better = np.flatnonzero(values > np.maximum(curve.treat_all, 0))
-    if not better.size:
-        return "At no threshold is acting on the predictions better than acting on all or none."
-    first, last = better[[0, -1]]
-    where = "" if len(better) == last - first + 1 else "most "
-    return f"Useful at {where}thresholds from {at[first]:.0%} to {at[last]:.0%}.".replace("%", " %")
 
 
 def most_errors(entry: Entry) -> str:
@@ -367,8 +366,7 @@ def content(entries: Sequence[Entry], best: Entry, prefix: str) -> Mapping[str, 
         "ranked": ranked(curves, what, prefix) if two else [one_against_rest(best, prefix)],
         "reliability": calibrated(best, what, prefix),
         "agreement": agreement(best),
-        "decision": decided(curves, what, prefix) if two else None,
-        "useful": useful(best) if two else "",
+        "decision": decided(curves, best, what, prefix) if two else None,
         "matrix": None if two else confused(best, prefix),
         "errors": "" if two else most_errors(best),
         "table": [scores(s) for s in entries],

@@ -146,11 +146,11 @@ class StudyProgress:
         # Usual times are those of one machine. The longer it takes, the more its own speed counts.
         speed = (elapsed * processes + _TRUSTED_SECONDS) / (finished + _TRUSTED_SECONDS)
         # One process does all of a job, so the longest job is a bound. Last comes the page.
-        seconds = max(remaining / processes, *seconds_of_jobs) + _PAGE_SECONDS * len(runs)
+        seconds = _IDLE * max(remaining / processes, *seconds_of_jobs) + _PAGE_SECONDS * len(runs)
         words = f"{len(runs) - len(waiting)} of {len(runs)} runs, {_clock(elapsed)} elapsed"
         if waiting:
             names = [run.settings.model for run in waiting if run.path.exists()]
-            words += f", about {_clock(_IDLE * speed * seconds)} left: {', '.join(names[:processes])}"
+            words += f", about {_clock(speed * seconds)} left: {', '.join(names[:processes])}"
         self.bar.update(self.task, completed=finished, total=self.work, description=words)
         if not self.console.is_terminal and now - self.shown >= _LINE_SECONDS:
             self.shown = now

@@ -19,10 +19,10 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from sequela.evaluation.number import number
+from sequela.evaluation.number import number, plural
 from sequela.models.registry import title_of
 from sequela.studies.registry import STUDIES
-from sequela.studies.verdicts import ANSWERS, LEVEL, UNTESTABLE
+from sequela.studies.verdicts import ANSWERS, DEPENDS, LEVEL, UNTESTABLE
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -137,7 +137,8 @@ def tally(claims: list[Mapping[str, Any]]) -> str:
     kinds = []
     for is_primary, kind in ((True, "primary, corrected"), (False, "by their 90 % intervals")):
         counts = Counter(claim["verdict"] for claim in claims if claim["primary"] is is_primary)
-        words = ", ".join(f"{counts[answer]} {answer}" for answer in ANSWERS if counts[answer])
+        several = {"holds": "hold", "does not hold": "do not hold", DEPENDS: "depend on prevalence"}
+        words = ", ".join(plural(counts[a], a, several.get(a, a)) for a in ANSWERS if counts[a])
         kinds.append(f"{counts.total()} {kind}: {words}")
     wrong = number(LEVEL * (counts.total() - counts[UNTESTABLE]), ".3g")
     return f"{'; '.join(kinds)}. At most {wrong} of these are expected to be wrong"

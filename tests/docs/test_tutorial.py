@@ -30,7 +30,7 @@ def test_the_tutorial(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
                 assert float(seen) == pytest.approx(float(shown), abs=0.2)
     first = blocks[0][1]
     assert len([line for line in first.splitlines() if line]) <= 10
-    found = names["found"]
+    found = names["result"]
     assert isinstance(found, Evaluation)
     assert found.numbers["accuracy"] > 0.6
     assert isinstance(names["again"], sequela.SignalClassifier)

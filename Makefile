@@ -31,7 +31,7 @@ BASE ?= HEAD
 golden: .venv/development
 	$(BIN)/python -m benchmarks.golden --base $(BASE)
 
-# Half an hour on an idle machine; writes benchmarks/*/summary.json and docs/speed.md. CI passes
+# Half an hour on an idle machine; writes benchmarks/*/summary.json and docs/contributing/speed.md. CI passes
 # --quick (small inputs, nothing is written), and the works of benchmarks.field that cost least.
 BENCHMARKS ?= --write
 WORKS ?=
@@ -57,7 +57,7 @@ dist: .venv/runtime
 	build/dist/bin/python -m build --outdir dist .
 	build/dist/bin/cyclonedx-py environment --of JSON --output-file dist/sbom.json $(BIN)/python
 
-# A folder that installs Sequela without internet, for this Python and platform: docs/offline.md.
+# A folder that installs Sequela without internet, for this Python and platform: docs/start.md.
 kit: dist docs
 	rm -rf kit
 	build/dist/bin/python -m scripts.make_kit dist/*.whl build/docs kit $(EXTRAS:%=--extras %)

@@ -22,7 +22,7 @@ os.environ.pop("SEQUELA_DATA", None)  # notebooks show the data in the package
 version = release = sequela.__version__
 extensions = ["myst_nb", "sphinx.ext.autodoc"]
 # The pages are read where they lie, so that their links also work without a site.
-root_doc, GALLERY = "docs/index", "docs/gallery"
+root_doc, GALLERY = "docs/index", "docs/contributing/gallery"
 LICENCES = "src/sequela/datasets/excerpts/LICENCES"
 include_patterns = [
     "CHANGELOG.md",
@@ -80,9 +80,16 @@ _GOOGLE = Config(
     napoleon_attr_annotations=False,
     napoleon_custom_sections=[("Dimensions", "params_style")],
 )
-_PAGE = re.compile(r"\]\(([\w/-]+)\.(?:md|ipynb)\)")
-_LISTS = ("docs/guide", "docs/concepts", "docs/notebooks")
-"""Pages whose links are the list of what stands below them."""
+_TOP = (
+    "start signals one-row tables omop tasks models evaluation audit python predict pages survival "
+    "reproduce reference contributing/index"
+)
+"""The pages of the bar, in the order in which a reader needs them."""
+_BELOW = {
+    "docs/python": re.compile(r"\]\((notebooks/[\w-]+)\.ipynb\)"),
+    "docs/contributing/index": re.compile(r"\]\(([\w-]+)\.md\)"),
+}
+"""Pages whose links of this form are the list of what stands below them."""
 
 
 def _write_reference(_: Sphinx) -> None:
@@ -94,23 +101,15 @@ def _write_reference(_: Sphinx) -> None:
 def _list_pages(_: Sphinx, page: str, source: list[str]) -> None:
     """The bars at the top and at the side."""
     if page == root_doc:
-        source[0] += _contents(
-            "Guide <guide>",
-            "Concepts <concepts>",
-            "Notebooks <notebooks>",
-            "Gallery <gallery>",
-            "Commands <reference/commands>",
-            "Python <reference/api>",
-            "Decisions <decisions>",
-            "Changes </CHANGELOG>",
-            "Contributing </CONTRIBUTING>",
-            "Security </SECURITY>",
-            f"Data licences </{LICENCES}>",
-        )
+        source[0] += _contents(*_TOP.split())
+    elif page == "docs/reference":
+        source[0] += _contents("Commands <reference/commands>", "Python names <reference/api>")
     elif page == GALLERY:
         source[0] = source[0].replace("<!-- pages -->", gallery.listed("gallery"))
-    elif page in _LISTS:
-        source[0] += _contents(*dict.fromkeys(_PAGE.findall(source[0])))
+    elif page in _BELOW:
+        texts = ("/CONTRIBUTING", "/SECURITY", "/CHANGELOG", f"/{LICENCES}")
+        more = texts if page.endswith("index") else ()
+        source[0] += _contents(*dict.fromkeys(_BELOW[page].findall(source[0])), *more)
 
 
 def _contents(*pages: str) -> str:

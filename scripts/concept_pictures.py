@@ -1,4 +1,4 @@
-"""The pictures of the concepts in ``docs/concepts`` and of the house in ``CONTRIBUTING.md``.
+"""The pictures of the concepts in ``docs`` and of the house in ``CONTRIBUTING.md``.
 
     python scripts/concept_pictures.py
 

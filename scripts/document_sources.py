@@ -1,4 +1,4 @@
-"""Write the tables of facts in docs/sources.md, and of types in docs/omop.md, as declared.
+"""Write the tables of facts and of types in docs/omop.md, as declared.
 
 Example:
     python scripts/document_sources.py
@@ -13,8 +13,7 @@ from sequela.tables.sources.omop import BILLED, OWN
 from sequela.tables.sources.omop import TYPES as OMOP_TYPES
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGE = DOCS / "sources.md"
-OMOP_PAGE = DOCS / "omop.md"
+PAGE = DOCS / "omop.md"
 TYPES = re.compile(r"(<!-- types of omop -->\n).*?(<!-- end -->)", re.DOTALL)
 BLOCK = re.compile(r"(<!-- facts of (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -45,12 +44,8 @@ def facts_of(source: Source) -> str:
 
 
 def written(page: str) -> str:
-    """The page with all tables as declared."""
-    return BLOCK.sub(lambda block: block[1] + facts_of(source_of(block[2])) + block[3], page)
-
-
-def types_written(page: str) -> str:
-    """The page on OMOP with all types as listed."""
+    """The page with all tables as declared, and all types as listed."""
+    page = BLOCK.sub(lambda block: block[1] + facts_of(source_of(block[2])) + block[3], page)
     lists = {
         "Billing, claim or discharge": OMOP_TYPES[BILLED],
         "Recorded in the course of care": OMOP_TYPES[OWN],
@@ -64,5 +59,4 @@ def types_written(page: str) -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(written(PAGE.read_text("utf-8")), "utf-8")
-    OMOP_PAGE.write_text(types_written(OMOP_PAGE.read_text("utf-8")), "utf-8")
-    print(f"{PAGE}: {', '.join(hospitals())}; {OMOP_PAGE}")
+    print(f"{PAGE}: {', '.join(hospitals())}")

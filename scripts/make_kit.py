@@ -1,4 +1,4 @@
-"""Make a folder from which Sequela is installed without internet: see docs/offline.md.
+"""Make a folder from which Sequela is installed without internet: see docs/start.md.
 
     python -m scripts.make_kit dist/sequela-....whl build/docs kit
 
@@ -21,7 +21,7 @@ NOTE = """Sequela, for {machine}, without internet.
     python3 install.py FOLDER
 
 installs it into the new folder FOLDER, trains a model and writes its page. The details are in
-docs/docs/offline.html; docs/index.html is the first page of the documentation.
+docs/docs/start.html; docs/index.html is the first page of the documentation.
 """
 
 

@@ -32,26 +32,39 @@ INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)\s]*)?\)")
 
 
-def fences(page: Path, language: str) -> list[str]:
-    """The code blocks of a page in one language."""
-    return [code for kind, code in FENCE.findall(page.read_text("utf-8")) if kind == language]
+def text_of(page: Path, under: str = "") -> str:
+    """The text of a page, or of its section with this heading."""
+    text = page.read_text("utf-8")
+    if not under:
+        return text
+    heading = re.search(rf"^(#+) {re.escape(under)}$", text, re.MULTILINE)
+    assert heading, f"{page.name} has no section {under}"
+    rest = text[heading.end() :]
+    prose = FENCE.sub(lambda block: "-" * len(block[0]), rest)
+    end = re.search(rf"^#{{1,{len(heading[1])}}} ", prose, re.MULTILINE)
+    return rest[: end.start()] if end else rest
 
 
-def inline(page: Path) -> list[str]:
+def fences(page: Path, language: str, under: str = "") -> list[str]:
+    """The code blocks of a page, or of a section, in one language."""
+    return [code for kind, code in FENCE.findall(text_of(page, under)) if kind == language]
+
+
+def inline(page: Path, under: str = "") -> list[str]:
     """The code inside the sentences of a page."""
-    return INLINE.findall(FENCE.sub("", page.read_text("utf-8")))
+    return INLINE.findall(FENCE.sub("", text_of(page, under)))
 
 
-def commands(page: Path) -> list[list[str]]:
+def commands(page: Path, under: str = "") -> list[list[str]]:
     """What follows the word sequela, wherever the page shows it as something to type."""
-    lines = [line for block in fences(page, "sh") for line in block.splitlines()]
+    lines = [line for block in fences(page, "sh", under) for line in block.splitlines()]
     lines += [
         line.removeprefix("$ ")
-        for block in fences(page, "console")
+        for block in fences(page, "console", under)
         for line in block.splitlines()
         if line.startswith("$ ")
     ]
-    lines += inline(page)
+    lines += inline(page, under)
     found = [shlex.split(line, comments=True) for line in lines if line.startswith("sequela ")]
     return [words[1:] for words in found]
 
@@ -128,7 +141,7 @@ def test_an_option_or_command_that_does_not_exist_is_noticed() -> None:
 
 
 def test_every_command_is_shown_in_the_list() -> None:
-    shown = commands(ROOT / "docs" / "commands.md")
+    shown = commands(ROOT / "docs" / "reference.md")
     for path in paths_of_commands(build_app()):
         example = next((words for words in shown if tuple(words[: len(path)]) == path), None)
         assert example is not None, path
@@ -155,7 +168,7 @@ def test_the_seventh_model_trains(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_data: Path
 ) -> None:
     page = ROOT / "docs" / "models.md"
-    file, registration = fences(page, "python")
+    file, registration = fences(page, "python", "Your own model")
     (tmp_path / "dilated.py").write_text(file, "utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -163,7 +176,9 @@ def test_the_seventh_model_trains(
     exec(registration, {})  # noqa: S102 - our own page
     assert registry.title_of("cnn-dilated") == "CNN dilated"
     assert sum(p.numel() for p in registry.lookup_network("cnn-dilated").build().parameters()) > 0
-    train, evaluate = (w for w in commands(page) if any("cnn-dilated" in each for each in w))
+    train, evaluate = (
+        w for w in commands(page, "Your own model") if any("cnn-dilated" in each for each in w)
+    )
     call([*train, "--epochs", "1"])
     call(evaluate)
     metrics = json.loads((tmp_path / "runs/cnn-dilated/metrics.json").read_text("utf-8"))
@@ -175,7 +190,7 @@ def test_the_seventh_model_trains(
 
 def assert_described(run: Path) -> None:
     """Each file of a run and each key in it is named in the page on run folders."""
-    named = set(inline(ROOT / "docs" / "runs.md"))
+    named = set(inline(ROOT / "docs" / "reference.md", "Run folders"))
     files = {str(file.relative_to(run)) for file in run.rglob("*") if file.is_file()}
     assert files <= named
     records = [json.loads((run / f"{name}.json").read_text("utf-8")) for name in KEYED]
@@ -197,18 +212,9 @@ def rows(settings: type[BaseModel]) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize(
-    ("settings", "page"),
-    [
-        (TrainingSettings, "training.md"),
-        (CohortSettings, "training.md"),
-        (SignalSettings, "signals.md"),
-    ],
-)
-def test_the_table_of_settings_is_that_of_the_settings(
-    settings: type[BaseModel], page: str
-) -> None:
-    page = (ROOT / "docs" / page).read_text("utf-8")
+@pytest.mark.parametrize("settings", [TrainingSettings, CohortSettings, SignalSettings])
+def test_the_table_of_settings_is_that_of_the_settings(settings: type[BaseModel]) -> None:
+    page = (ROOT / "docs" / "reference.md").read_text("utf-8")
     expected = "\n".join(["| setting | option | default | |", "|---|---|---|---|", *rows(settings)])
     assert f"\n{expected}\n\n" in page, expected
 
@@ -219,7 +225,7 @@ def test_several_processes_script_runs_in_one(
     no_data: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    (script,) = fences(ROOT / "docs" / "training.md", "python")
+    (script,) = fences(ROOT / "docs" / "models.md", "python", "GPUs and several processes")
     (tmp_path / "several.py").write_text(script, "utf-8")
     runpy.run_path(str(tmp_path / "several.py"))
     first, *lines = capsys.readouterr().out.splitlines()

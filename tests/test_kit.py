@@ -19,7 +19,7 @@ WHEEL = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 def kit(tmp_path: Path) -> Path:
     """A kit of one wheel."""
     (tmp_path / "docs" / "_sources").mkdir(parents=True)
-    (tmp_path / "docs" / "offline.html").write_text("<html></html>", "utf-8")
+    (tmp_path / "docs" / "start.html").write_text("<html></html>", "utf-8")
     place = tmp_path / "kit" / "wheels" / "tiny_package-1.5-py3-none-any.whl"
     place.parent.mkdir(parents=True)
     with zipfile.ZipFile(place, "w") as wheel:
@@ -47,7 +47,7 @@ def test_what_is_in_a_kit(kit: Path) -> None:
     assert (kit / "requirements.txt").read_text("utf-8") == line
     names = {path.relative_to(kit).as_posix() for path in kit.rglob("*") if path.is_file()}
     assert names == {
-        "README.txt", "SHA256SUMS", "docs/offline.html", "install.py", "machine.txt",
+        "README.txt", "SHA256SUMS", "docs/start.html", "install.py", "machine.txt",
         "requirements.txt", f"wheels/{wheel.name}",
     }  # fmt: skip
     listed = (kit / "SHA256SUMS").read_text("utf-8").splitlines()
@@ -62,11 +62,11 @@ def test_sha256sum_reads_the_sums(kit: Path) -> None:
 
 
 def test_a_changed_kit_is_refused(kit: Path) -> None:
-    page = kit / "docs" / "offline.html"
+    page = kit / "docs" / "start.html"
     page.write_text("<html>else</html>", "utf-8")
-    assert "docs/offline.html has another SHA-256" in refusal(kit)
+    assert "docs/start.html has another SHA-256" in refusal(kit)
     page.unlink()
-    assert "docs/offline.html is missing" in refusal(kit)
+    assert "docs/start.html is missing" in refusal(kit)
     page.write_text("<html></html>", "utf-8")
     (kit / "wheels" / "other-1-py3-none-any.whl").touch()
     assert "other-1-py3-none-any.whl is not listed" in refusal(kit)

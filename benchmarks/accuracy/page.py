@@ -1,4 +1,4 @@
-"""The tables and pictures of ``docs/accuracy.md``, from ``summary.json`` next to this file.
+"""The tables and pictures of the page on accuracy, from ``summary.json`` next to this file.
 
     python benchmarks/accuracy/run.py --seeds 3 --write   # measures, for hours
     python benchmarks/accuracy/page.py                    # writes the page again, in seconds
@@ -16,8 +16,8 @@ from sequela.figures.figure import Figure
 from sequela.figures.pareto import accuracy_against_operations
 
 HERE = Path(__file__).parent
-PAGE = HERE.parents[1] / "docs" / "accuracy.md"
-PICTURES = PAGE.parent / "pictures"
+PAGE = HERE.parents[1] / "docs/contributing/accuracy.md"
+PICTURES = HERE.parents[1] / "docs" / "pictures"
 BEGIN, END = "<!-- made by benchmarks/accuracy/page.py -->", "<!-- end -->"
 TITLES = {
     "eeg-segment": ("EEG, one segment of 1.03 s, five classes", "accuracy", "segment"),
@@ -184,7 +184,7 @@ def content(summary: Mapping[str, Any]) -> str:
             continue
         lines += [f"## {title}", "", *table(task, summary[task]), ""]
         if drawn := figure(task, summary[task]):
-            lines += [f"![{drawn.alt}](pictures/accuracy-{task}.svg)", ""]
+            lines += [f"![{drawn.alt}](../pictures/accuracy-{task}.svg)", ""]
     if found := read("learning_curve.json"):
         lines += curves(found)
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Measure Sequela next to other ways to do the same work, and write the table of ``docs/speed.md``.
+"""Measure Sequela next to other ways to do the same work, and write the table of the page on speed.
 
     python -m benchmarks.field [--only NAME ...] [--runs 3] [--quick] [--write]
 
@@ -25,7 +25,7 @@ from benchmarks.field.measure import measured, run
 
 WORKS = {**tables.WORKS, **signals.WORKS, **numbers.WORKS}
 SUMMARY = Path(__file__).with_name("summary.json")
-PAGE = Path(__file__).parents[2] / "docs" / "speed.md"
+PAGE = Path(__file__).parents[2] / "docs/contributing/speed.md"
 MARK = "<!-- by benchmarks.field -->\n"
 PACKAGES = ("duckdb", "polars", "torch", "numpy", "scikit-learn", "mne", "onnxruntime", "pyspark")
 

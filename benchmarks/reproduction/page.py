@@ -1,4 +1,4 @@
-"""The results in ``README.md`` and ``docs/results.md``, from committed numbers.
+"""The results in ``README.md`` and ``docs/reproduce.md``, from committed numbers.
 
     make reproduce
     python benchmarks/reproduction/page.py --results reproduction/results.json
@@ -26,7 +26,7 @@ from sequela.studies.verdicts import ANSWERS, CONTRADICTED, OPEN, SUPPORTED
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-README, PAGE = ROOT / "README.md", ROOT / "docs" / "results.md"
+README, PAGE = ROOT / "README.md", ROOT / "docs" / "reproduce.md"
 SUMMARY = HERE / "summary.json"
 LEAKING = ("recording", "row")
 """Splits of EEG that leak."""

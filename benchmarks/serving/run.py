@@ -39,7 +39,7 @@ from sequela.web.app import BATCH
 
 HERE = Path(__file__).parent
 SUMMARY = HERE / "summary.json"
-PAGE = HERE.parents[1] / "docs" / "speed.md"
+PAGE = HERE.parents[1] / "docs/contributing/speed.md"
 MARK = "<!-- by benchmarks.serving.run -->\n"
 DEFAULT, GRU = "spectral-mlp", "gru-baseline"
 CLIENTS, SEVERAL = 100, 64

@@ -6,7 +6,7 @@ type is a SettingError, an unknown input an UnknownNameError, in one sentence.
 
 Put the calls into a file and name that file in the variable SEQUELA_PLUGINS, or into a package that
 names its module as an entry point of the group ``sequela.plugins``: the command line and its
-training processes import them first. ``docs/extending.md`` shows each.
+training processes import them first. ``docs/contributing/extending.md`` shows each.
 """
 
 from typing import TYPE_CHECKING

@@ -8,7 +8,7 @@ from tests.docs.conftest import DOCS, run
 from sequela.cost.network import count, registered
 from sequela.models.registry import MODELS
 
-PAGE = (DOCS / "cost.md").read_text("utf-8")
+PAGE = (DOCS / "models.md").read_text("utf-8")
 SHOWN = re.findall(r"```console\n\$ sequela (.*?)\n(.*?)```", PAGE, re.DOTALL)
 
 
@@ -23,7 +23,7 @@ def test_the_output_of_commands(
 def test_the_page_on_counters_shows_our_counts() -> None:
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")]
-        for line in (DOCS / "counters.md").read_text("utf-8").splitlines()
+        for line in (DOCS / "contributing/counters.md").read_text("utf-8").splitlines()
         if line.startswith("| **sequela**")
     ]
     names = [name for name in MODELS if name.endswith(("-baseline", "-improved"))]

@@ -9,7 +9,7 @@ from tests.docs.conftest import DOCS
 
 from sequela.datasets.catalog import DATA_SETS
 
-PAGE = DOCS / "data.md"
+PAGE = DOCS / "signals.md"
 
 
 def test_the_output_of_check(no_data: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,11 +14,10 @@ from sequela.models.loading import attribute
 @pytest.mark.parametrize(
     ("page", "least"),
     [
-        ("cost", 5),
-        ("data", 6),
+        ("models", 5),
+        ("signals", 6),
         ("evaluation", 11),
-        ("figures", 4),
-        ("scikit-learn", 21),
+        ("python", 25),
         ("survival", 8),
     ],
 )

@@ -10,7 +10,7 @@ from sequela import figures
 from sequela.figures.figure import Figure
 from sequela.figures.flow import FlowDiagram
 
-PAGE = DOCS / "figures.md"
+PAGE = DOCS / "python.md"
 INNER = {"forest.forest"}
 
 

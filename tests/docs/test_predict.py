@@ -7,13 +7,13 @@ import pytest
 from tests.docs.conftest import DOCS
 from tests.test_docs import call, commands, fences
 
-PAGE, SERVING = DOCS / "predict.md", DOCS / "serving.md"
+PAGE = DOCS / "predict.md"
 
 
 def test_its_commands_run(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    shown = [words for words in commands(PAGE) if "--out" in words]
+    shown = [words for words in commands(PAGE, "New data") if "--out" in words]
     assert [words[0] for words in shown] == ["train", "predict", "predict"]
-    make, look = fences(PAGE, "python")
+    make, look = fences(PAGE, "python", "New data")
     for words in shown[:2]:
         call(words)
     exec(compile(make, str(PAGE), "exec"), {})  # noqa: S102 - the page's own
@@ -27,9 +27,9 @@ def test_its_commands_run(here: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_a_model_in_use(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for words in commands(SERVING):
+    for words in commands(PAGE, "A model as a file"):
         if words[0] in ("train", "export") and len(words) > 2:  # a night is in tests/serving
             call(words)
     capsys.readouterr()
-    exec(compile("\n".join(fences(SERVING, "python")), str(SERVING), "exec"), {})  # noqa: S102
+    exec("\n".join(fences(PAGE, "python", "A model as a file")), {})  # noqa: S102
     assert "(2, 5) (2, 5)" in capsys.readouterr().out

@@ -48,9 +48,9 @@ def test_the_page(here: Path) -> None:
     table(here / "own.parquet", range(30))
     csv_files(here / "clinic")
     folder(here / "eeg")
-    of_table, of_folder, prepared = fences(PAGE, "toml")
+    of_table, of_folder, prepared = fences(PAGE, "toml", "Your recordings")
     (here / "eeg" / "signals.toml").write_text(of_folder, "utf-8")
-    *first, last = fences(PAGE, "sh")
+    *first, last = fences(PAGE, "sh", "Your recordings")
     run("".join(first))
     assert open_run(here / "runs/stages").data["classes"] == ["N2", "R", "W"]
     seizures = open_run(here / "runs/seizures").data
@@ -61,7 +61,7 @@ def test_the_page(here: Path) -> None:
     found = read(here / "own.parquet")
     assert (found.title, found.classes) == ("Sleep stages of our laboratory", ("W", "N2", "R"))
     (here / "eeg" / "signals.toml").write_text(prepared, "utf-8")
-    (here / "shallow.py").write_text("".join(fences(PAGE, "python")), "utf-8")
+    (here / "shallow.py").write_text("".join(fences(PAGE, "python", "Your recordings")), "utf-8")
     spec = spec_from_file_location("shallow", here / "shallow.py")
     assert spec is not None
     assert spec.loader is not None

@@ -1,6 +1,6 @@
-"""The tables of facts on the page are those of the declarations."""
+"""The tables of facts and types on the page are those of the declarations."""
 
-from scripts.document_sources import OMOP_PAGE, PAGE, types_written, written
+from scripts.document_sources import PAGE, written
 
 from sequela.tables.hospitals import hospitals
 
@@ -8,11 +8,6 @@ from sequela.tables.hospitals import hospitals
 def test_the_tables_are_as_declared() -> None:
     page = PAGE.read_text("utf-8")
     assert written(page) == page, "run scripts/document_sources.py"
-
-
-def test_the_types_of_omop_are_as_listed() -> None:
-    page = OMOP_PAGE.read_text("utf-8")
-    assert types_written(page) == page, "run scripts/document_sources.py"
 
 
 def test_each_source_has_its_table() -> None:

@@ -7,14 +7,14 @@ import pytest
 from tests.docs.conftest import DOCS
 from tests.test_docs import call, commands
 
-PAGE = DOCS / "tuning.md"
+PAGE = DOCS / "models.md"
 
 
 @pytest.mark.slow
 def test_its_commands_run(here: Path) -> None:
     shown = [
         words
-        for words in commands(PAGE)
+        for words in commands(PAGE, "Tuning")
         if "--out" in words or (words[:1] == ["evaluate"] and words[1:])
     ]
     assert [words[0] for words in shown] == ["tune", "evaluate", "tune"]

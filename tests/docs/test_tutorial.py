@@ -9,9 +9,9 @@ import pytest
 import sequela
 from sequela.api.evaluation import Evaluation
 
-PAGE = Path(__file__).parents[2] / "docs" / "tutorial.md"
+PAGE = Path(__file__).parents[2] / "docs" / "python.md"
 README = Path(__file__).parents[2] / "README.md"
-BLOCK = re.compile(r"^```(python|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(python|text)\n(?!>>>)(.*?)^```$", re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"\d+\.\d+")
 
 

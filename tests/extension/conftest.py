@@ -40,7 +40,7 @@ REGISTRIES: tuple[dict[str, Any], ...] = (
     TASKS,
     codes.NAMED,
 )
-PAGE = Path(__file__).parents[2] / "docs" / "extending.md"
+PAGE = Path(__file__).parents[2] / "docs/contributing/extending.md"
 MORE = Path(__file__).parent / "more.py"
 collect_ignore = [MORE.name]  # to look for doctests would register what is in it
 

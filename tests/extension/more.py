@@ -1,4 +1,4 @@
-"""What a user adds to the file of docs/extending.md: nothing of either stands in the package."""
+"""What a user adds to the file of the page Adding your own; the package holds nothing of it."""
 
 from dataclasses import replace
 from typing import Any

@@ -21,10 +21,10 @@ from sequela.signals.edf import EdfFile
 from sequela.signals.folders import events_in
 from sequela.signals.seizure_lists import seizures_of
 
-PAGE = Path(__file__).parents[2] / "docs" / "chb-mit.md"
+PAGE = Path(__file__).parents[2] / "docs" / "signals.md"
 SECONDS = 180
 SEIZURES = ((30, 60), (120, 155))
-TOML = fences(PAGE, "toml")[0]
+TOML = fences(PAGE, "toml", "CHB-MIT and Siena")[0]
 
 Signals = dict[str, NDArray[np.float64]]
 
@@ -107,7 +107,7 @@ def test_the_page_from_the_published_layout_to_the_scores(
     lay_out_siena(Path("siena"), samples / "PN00-5_sample.edf", bonn)
     Path("chb-mit/signals.toml").write_text(TOML, "utf-8")
     printed = {}
-    for words in commands(PAGE):
+    for words in commands(PAGE, "CHB-MIT and Siena"):
         paths = [sorted(map(str, Path().glob(word))) if "*" in word else [word] for word in words]
         quick = ["--epochs", "20"] if words[0] == "train" else []
         call([word for some in paths for word in some] + quick)

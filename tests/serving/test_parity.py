@@ -181,7 +181,7 @@ def test_a_custom_network_of_a_signal(bonn: Recordings) -> None:
 
 def test_a_custom_network_of_records(stays: Examples) -> None:
     page: dict[str, Any] = {}
-    exec(fences(DOCS / "serving.md", "python")[0], page)  # noqa: S102 - the page's own
+    exec(fences(DOCS / "predict.md", "python", "A model as a file")[0], page)  # noqa: S102 - the page's own
     given = stays.inputs(page["Visits"].reads)
     sizes = {name: given.shape[name] for name in ("n_channels", "n_static", "n_outputs")}
     header = {"model": "a.py:Visits", "reads": page["Visits"].reads, "config": sizes}

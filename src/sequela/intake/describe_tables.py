@@ -45,7 +45,7 @@ def shown(name: str) -> str:
         names = ", ".join(sorted(path.stem for path in place.parent.glob("*.toml")))
         raise SettingError(
             f"{name} is not declared in a file; expected one of {names}, or the path of your own "
-            "data: its facts and their times are listed in docs/sources.md"
+            "data: its facts and their times are listed in docs/omop.md"
         )
     return place.read_text(encoding="utf-8")
 

@@ -49,7 +49,7 @@ class Padded(nn.Module):
         if "lengths" in names and "signal" not in names and "padded" not in vars(owner):
             raise ModelError(
                 f"{header['model']} cannot be exported: {owner.__name__} has no method 'padded', "
-                "which reads padded records (docs/serving.md)"
+                "which reads padded records (docs/predict.md)"
             )
         self.network, self.header, self.state, self.names = network, header, state, names
         self.takes_lengths = takes_lengths

@@ -24,7 +24,7 @@ from sequela.studies.study import Question, Study, StudyKeys
 
 SUFFIX = ".toml"
 Settings = dict[str, Any]  # by name, as a table in TOML has them
-_EXPECTED = "a study in TOML (docs/extending.md)"
+_EXPECTED = "a study in TOML (docs/reproduce.md)"
 _KEYS = AliasChoices("records", "asked")  # asked until 0.2.0
 
 

@@ -2,7 +2,6 @@
 
 import io
 import json
-import multiprocessing
 import time
 import tracemalloc
 from types import SimpleNamespace
@@ -19,6 +18,7 @@ from tests.serving.web.conftest import SAID, body, client, problem
 from sequela.datasets.catalog import Recording
 from sequela.runs.folder import RunFolder
 from sequela.serving.served_model import ServedModel
+from sequela.web.app import Service, application
 from sequela.web.guards import Limits
 from sequela.web.schemas import BINARY, CSV, EDF, JSON
 
@@ -313,9 +313,11 @@ def test_a_recording_has_the_mean_of_its_segments(asked: TestClient, segment: li
 
 
 def test_a_server_that_stops_at_once_leaves_no_process(eeg: ServedModel) -> None:
-    before = {each.pid for each in multiprocessing.active_children()}
-    for _ in range(3):
-        with client(eeg):
+    services = [Service(eeg, Limits()) for _ in range(3)]
+    for service in services:
+        with TestClient(application(service)):
             pass
     time.sleep(1)  # in which a late one would have started
-    assert {each.pid for each in multiprocessing.active_children()} <= before
+    for lane in (lane for service in services for lane in (service.small, service.large)):
+        process = lane._process._process
+        assert process is None or not process.is_alive()

@@ -1,4 +1,4 @@
-"""What docs/http.md shows runs, and its tables hold what there is."""
+"""What docs/predict.md shows runs, and its tables hold what there is."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from sequela.serving.served_model import ServedModel
 from sequela.web.patients import patients_of
 from sequela.web.schemas import BINARY, CSV, EDF, JSON
 
-PATH = Path(__file__).parents[3] / "docs" / "http.md"
+PATH = Path(__file__).parents[3] / "docs" / "predict.md"
 PAGE = PATH.read_text("utf-8")
 
 
@@ -24,7 +24,7 @@ def test_its_python_runs(
     segment: list[float],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    (code,) = fences(PATH, "python")
+    (code,) = fences(PATH, "python", "Serving over HTTP")
     with running(eeg) as address:
         exec(code, {"segment": segment, "address": address})  # noqa: S102 - our own page
     assert capsys.readouterr().out == "seizure\n"

@@ -162,9 +162,9 @@ def test_patients_that_differ_much_are_refused(visits: ServedModel, patient: Any
     short = {"visits": [{"time": "2101-01-01"}]}
     times = [f"2101-01-03T{minute // 60:02d}:{minute % 60:02d}" for minute in range(300)]
     long = {"visits": [{**patient["visits"][0], "time": time} for time in times]}
-    with client(visits, Limits(bytes=60_000)) as asked:
-        said = problem(ask(asked, {"patients": [long, *[short] * 99]}), 422)
-    assert "100 patients need 90,000 numbers after padding: expected 60,000" in said
+    with client(visits, Limits(bytes=600_000)) as asked:
+        said = problem(ask(asked, {"patients": [long, *[short] * 999]}), 422)
+    assert "1,000 patients need 900,000 numbers after padding: expected 600,000" in said
 
 
 def test_a_recording_is_no_patient(asked_of_visits: TestClient) -> None:

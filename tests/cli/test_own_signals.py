@@ -73,7 +73,7 @@ def test_a_run_its_page_and_its_model_on_new_data(
     ran("explain", "run", "--out", "run.html")
     ran("report", "run", "--out", "page.html")
     page = Path("page.html").read_text("utf-8")
-    assert "Data: own" in page
+    assert "own: 135 recordings" in page
     assert "No unit is declared: the samples are assumed to be in µV." in page
     for word in ("Bonn", "tumour", "death"):
         assert word not in page

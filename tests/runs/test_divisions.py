@@ -285,16 +285,16 @@ def test_the_page_and_the_card_say_how(
         card = build_card(run, tmp_path / f"{name}.md").read_text("utf-8")
         said[name] = " ".join(f"{page} {card}".split())
     assert "--data meds --split site" in said["site"]
-    assert "Split by site (hospital)," in said["site"]
-    assert "No site and no subject is in two sets" in said["site"]
+    assert "Split by site (hospital) into" in said["site"]
+    assert "Sites kept apart" in said["site"]
     assert "set split by site (hospital) (60 / 20 / 20 %), drawn with seed 0" in said["site"]
     assert "from a bootstrap over sites" in said["site"]
     assert "from a bootstrap over subjects" in said["time"]
     assert f"at {HOSPITALS} sites" in said["site"]
     assert "Other sites of the same data." in said["site"]
     assert "the subject was first seen at another site" in said["site"]
-    assert "Split by time of the prediction," in said["time"]
-    assert "No subject is in two sets" in said["time"]
+    assert "Split by time of the prediction into" in said["time"]
+    assert "Patients kept apart" in said["time"]
     assert "training set 2015, validation set 2015, test set 2015 to 2016; each" in said["time"]
     assert not re.search(r"201[56]-\d\d", said["time"])  # days are those of patients
     assert "each subject is in the set of its first prediction" in said["time"]

@@ -252,6 +252,16 @@ def test_a_page_whose_numbers_are_hidden_tells_none(
         assert f"{100 * run.test['accuracy']:.1f}" not in text
 
 
+def test_an_unfinished_page_draws_no_conclusion(
+    small_runs: list[RunFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sequela.report.pages.build._conclusion", lambda _: "So it is.")
+    network = small_runs[0].settings.model_copy(update={"model": "gru-baseline"})
+    for awaited in ([], [network]):
+        page = build(small_runs, tmp_path / "page.html", awaited=awaited)
+        assert ("So it is." in page.read_text("utf-8")) is not bool(awaited)
+
+
 @pytest.mark.parametrize(
     ("network", "baseline", "low", "answer"),
     [

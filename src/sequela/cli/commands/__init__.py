@@ -7,6 +7,7 @@ _SUMMARIES = {
     "data": "List, download and check data sets.",
     "build": "Convert hospital tables to MEDS events, and account for every row.",
     "train": "Train one model and write a run folder.",
+    "plan": "Compute how many patients a model and its evaluation need.",
     "tune": "Search for good settings of a network, then train a run with the best.",
     "ensemble": "Average the predictions of finished runs into a new run.",
     "evaluate": "Evaluate a run on its test set, apply its model to other data, or evaluate "

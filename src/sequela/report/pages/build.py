@@ -17,7 +17,7 @@ from sequela.models.registry import MODELS
 from sequela.report.page import write_page
 from sequela.report.sections.group import Group
 from sequela.report.sections.part import StudyPart
-from sequela.report.sections.section import SECTIONS
+from sequela.report.sections.section import BLOCKS, SECTIONS
 from sequela.runs.find import SIMPLE, Run, find_runs, is_run, named_runs, open_run, paths_of
 from sequela.studies.registry import planned_leak, question_of
 from sequela.studies.results import by_study
@@ -83,6 +83,7 @@ def build(
     pictures = [
         part.standing.against_operations(f"{part.study.name}-models-picture") for part in parts
     ]
+    blocks = [(block, part, block.show(part)) for block in BLOCKS for part in parts]
     judged = list(chain.from_iterable(part.judged for part in parts))
     reports = dict.fromkeys(part.study.report for part in parts if part.testable)
     follow = not models.isdisjoint(MODELS)
@@ -98,6 +99,7 @@ def build(
         tally=tally(judged) if judged else "",
         conclusion="" if follow else _conclusion(parts),
         checks=_checks(parts),
+        blocks=[block for block in blocks if block[-1]],
         sections=list(SECTIONS.values()),
         trust=_provenance(parts),
         documentation=_documentation(),

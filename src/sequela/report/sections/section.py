@@ -1,4 +1,4 @@
-"""The details of a page of runs, and the items of a model card, in their order.
+"""The blocks and details of a page of runs, and the items of a model card, in their order.
 
 Those of the package are added as a plugin adds its own (:mod:`sequela.register`).
 """
@@ -13,7 +13,7 @@ from sequela.plugins import Registry
 
 @dataclass(frozen=True)
 class Section:
-    """A detail of each study of a page, or an item of a model card.
+    """A block or detail of each study of a page, or an item of a model card.
 
     Attributes:
         name: Its name, part of its id on a page.
@@ -30,6 +30,7 @@ class Section:
     template: str = "section.html.j2"
 
 
+BLOCKS: tuple[Section, ...] = ()  # on sample size, groups and stability, always open
 SECTIONS = Registry("section", Section)  # the sections of a page by name
 CARD_ITEMS = Registry("card item", Section)  # the items of a model card by name
 for _name, _content in (

@@ -56,6 +56,21 @@ def test_the_effect_is_measured() -> None:
     assert 0 < column["effect"]["low"] < column["effect"]["high"]
 
 
+def test_few_patients_in_both_parts_have_a_small_effect() -> None:
+    """All patients but some are whole in the split, and so in the measurement."""
+    frame = table()
+    some = frame.groupby("patient_id").head(1).index[:20]
+    frame.loc[some, "split"] = np.where(frame.loc[some, "split"] == "test", "train", "test")
+    effects = []
+    for divided in (frame, by_rows(table())):
+        (finding,) = sequela.audit(divided).findings
+        assert finding["code"] == "SQ001"
+        effects.append(finding["effect"])
+    few, all_ = effects
+    assert few["without"] == all_["without"]
+    assert abs(few["auroc"] - few["without"]) < (all_["auroc"] - all_["without"]) / 3
+
+
 @pytest.mark.slow(but="wine")
 @pytest.mark.parametrize("name", ["iris", "wine", "breast_cancer"])
 def test_data_of_scikit_learn_are_clean(name: str) -> None:

@@ -58,12 +58,16 @@ def test_the_effect_is_measured() -> None:
 
 def test_few_patients_in_both_parts_have_a_small_effect() -> None:
     """All patients but some are whole in the split, and so in the measurement."""
-    frame = table()
+    rng, frame = np.random.default_rng(0), table()
+    trait = rng.standard_normal((ROWS // VISITS, 3))[np.arange(ROWS) // VISITS]  # of each patient
+    trait += rng.normal(scale=0.01, size=trait.shape)
+    frame = frame.assign(**{f"trait {i}": trait[:, i] for i in range(3)})
+    divided = by_rows(frame)
     some = frame.groupby("patient_id").head(1).index[:20]
     frame.loc[some, "split"] = np.where(frame.loc[some, "split"] == "test", "train", "test")
     effects = []
-    for divided in (frame, by_rows(table())):
-        (finding,) = sequela.audit(divided).findings
+    for examples in (frame, divided):
+        (finding,) = sequela.audit(examples).findings
         assert finding["code"] == "SQ001"
         effects.append(finding["effect"])
     few, all_ = effects

@@ -262,7 +262,7 @@ def test_verify_computes_all_numbers_again(
         printed = capsys.readouterr()
         assert what in printed.out
         assert printed.err == (
-            "sequela: error: 1 finding(s): the runs are not as they were when finished\n"
+            "sequela: error: 1 finding: the runs are not as they were when finished\n"
         )
         seal(copy)
 

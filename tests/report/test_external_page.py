@@ -11,7 +11,7 @@ import pytest
 from tests.approved import assert_approved, texts_of
 from tests.canaries import called
 
-from sequela.analysis.evaluate import AS_IT_IS, INTERCEPT, LINE, judge_elsewhere
+from sequela.analysis.evaluate import AS_IT_IS, judge_elsewhere
 from sequela.cli.app import main
 from sequela.errors import SettingError
 from sequela.integrity.openings import openings
@@ -19,6 +19,7 @@ from sequela.report.pages.external_page import build_external, pool
 from sequela.runs.folder import RunFolder
 
 Write = Callable[..., Path]
+INTERCEPT, LINE = "recalibrated (intercept)", "recalibrated (intercept and slope)"
 
 
 def hospital(write: Write, root: Path, *, people: int, dead: float, seed: int) -> Path:

@@ -18,7 +18,7 @@ from sequela.evaluation.external import Learnt, Way, half_of_people, learning_cu
 from sequela.evaluation.intervals import Estimate, estimates
 from sequela.evaluation.metrics import METRICS, statistic_of
 from sequela.evaluation.predictions import Predictions
-from sequela.evaluation.recalibration import LogitLine, Temperature, fit_line, fit_temperature
+from sequela.evaluation.recalibration import Level, LogitScaling, fit, levels_of
 from sequela.evaluation.summary import MORE_PROBABLE, points, summarise, summarise_parts
 from sequela.files import temporary
 from sequela.integrity.openings import open_held_out
@@ -33,9 +33,6 @@ from sequela.runs.record import DataRecord
 from sequela.runs.released import public
 
 AS_IT_IS = "unchanged"
-INTERCEPT = "intercept recalibrated"
-LINE = "intercept and slope recalibrated"
-TEMPERATURE = "recalibrated (temperature)"
 FRESH = {Modality.RECORDS: "logistic-regression", Modality.EEG: "spectral-logistic-regression"}
 """The baseline model that is fitted on the new people alone, by the kind of data."""
 CHOSE = "on which settings were chosen"  # its numbers are a little too good
@@ -44,7 +41,7 @@ JUDGED = ("accuracy", "auroc", "average_precision", "brier_score", "log_loss", *
 CALIBRATED = ("observed_minus_expected",)
 _Fresh = tuple[str, Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32] | None]]
 _FOR_TUNING = 4  # every fourth of the new people chooses the penalty of their own model
-_BINARY = 2  # classes with a logit, which a line recalibrates
+_BINARY = 2  # classes with one threshold
 NO_KEY = (
     "overlap with the model's training and validation set was not checked: the key of the run's "
     "hashed ids is missing"
@@ -195,12 +192,12 @@ class Updated:
     """The effect of recalibration on half of the new people (so many ``people``) on the others.
 
     ``judged`` are the predictions of each way for the others, first those of the unchanged model;
-    ``lines`` the change of the logit with two classes, ``curve`` the performance over the people.
+    ``scalings`` the change of the logits, ``curve`` the performance over the people.
     """
 
     people: int
     judged: Mapping[str, Predictions]
-    lines: Mapping[str, LogitLine]
+    scalings: Mapping[str, LogitScaling]
     curve: Mapping[str, list[Learnt]]
 
 
@@ -329,22 +326,19 @@ def _updated(predictions: Predictions, seed: int, fresh: _Fresh | None) -> Updat
     if predictions.horizons or not first.any():  # the fits are of classes that are all known
         return None
     learn, judge = np.flatnonzero(first), np.flatnonzero(~first)  # rows of two halves of the people
-    fits: dict[str, Callable[[Predictions], LogitLine | Temperature]] = {
-        INTERCEPT: lambda fitted: fit_line(fitted, slope=False),
-        LINE: fit_line,  # intercept and slope (Cox 1958)
-    }
-    if len(predictions.classes) != _BINARY:
-        fits = {TEMPERATURE: fit_temperature}  # one number for all classes (Guo et al. 2017)
+    levels = {f"recalibrated ({level.name})": level for level in levels_of(predictions)[1:]}
     rest = predictions.where(judge)
 
-    def updates(fit: Callable[[Predictions], LogitLine | Temperature]) -> Way:
-        return lambda rows: fit(_to_learn_from(predictions, rows)).apply(rest)
+    def updates(level: Level) -> Way:
+        return lambda rows: fit(_to_learn_from(predictions, rows), level).apply(rest)
 
     # Each way is fitted on growing numbers of the first half, and always evaluated on the second.
     ways: dict[str, Way] = {AS_IT_IS: lambda _: rest}
-    ways |= {name: updates(fit) for name, fit in fits.items()}
-    lines = {name: fit(_to_learn_from(predictions, learn)) for name, fit in fits.items()}
-    judged = {AS_IT_IS: rest, **{name: line.apply(rest) for name, line in lines.items()}}
+    ways |= {name: updates(level) for name, level in levels.items()}
+    scalings = {
+        name: fit(_to_learn_from(predictions, learn), level) for name, level in levels.items()
+    }
+    judged = {AS_IT_IS: rest, **{name: change.apply(rest) for name, change in scalings.items()}}
     if fresh is not None:
         title, fit_alone = fresh
 
@@ -356,7 +350,7 @@ def _updated(predictions: Predictions, seed: int, fresh: _Fresh | None) -> Updat
     return Updated(
         len(np.unique(whose[learn])),
         judged,
-        {name: line for name, line in lines.items() if isinstance(line, LogitLine)},
+        scalings,
         learning_curve(whose, learn, ways, rng),
     )
 

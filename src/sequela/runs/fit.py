@@ -37,7 +37,7 @@ from sequela.training.history import History, TrainingListener, kept_epoch, to_l
 if TYPE_CHECKING:
     from torch import nn
 
-    from sequela.evaluation.recalibration import LogitLine
+    from sequela.evaluation.recalibration import LogitScaling
     from sequela.runs.learner import Learner
 
 _FOLDS = 3  # models whose predictions fit the intercept of boosting; five give the same sum to 2 %
@@ -170,7 +170,7 @@ def _fit_reference(run: _Run, entry: ReferenceModel) -> _Trained:
         seed, teacher = run.settings.seed_of_training, reference.TEACHER
         out_of_fold = reference.cross_fitted(teacher, examples, data.marked, seed, _FOLDS)
         if out_of_fold is not None:
-            arrays = reference.shifted(arrays, _line(run, out_of_fold).intercept)
+            arrays = reference.shifted(arrays, _line(run, out_of_fold).bias[1])
     seconds = time.perf_counter() - started
     example = ExampleInputs(inputs.reads, inputs.shape, inputs.steps)
     cost = account_of_reference(run.settings.model, arrays, example)
@@ -224,7 +224,7 @@ def _fit_network(run: _Run, entry: ModelEntry, *, resume: bool) -> _Trained:
     if _is_recalibrated(run) and hasattr(members, "shift"):
         line = _line(run, inputs.probabilities(model))
         # The intercept alone makes the mean risk right, and changes no rank.
-        members.shift(line.intercept)
+        members.shift(line.bias[1])
         if tuning is not None:
             tuning = line.apply(run.data.predictions(tuning)).probabilities
     facts = {
@@ -271,14 +271,14 @@ def _is_recalibrated(run: _Run) -> bool:
     return data.times is None and len(data.classes) == 2  # noqa: PLR2004
 
 
-def _line(run: _Run, probabilities: NDArray[np.float32]) -> "LogitLine":
+def _line(run: _Run, probabilities: NDArray[np.float32]) -> "LogitScaling":
     """Fit an intercept with which as many events are predicted as happened: see decision 37."""
-    from sequela.evaluation.recalibration import fit_line
+    from sequela.evaluation.recalibration import INTERCEPT, fit
 
     rows = run.data.rows("train+tuning")  # the test set must not move the intercept
     shares = np.full_like(probabilities, 0.5)  # rows of the test set are not read
     shares[rows] = probabilities[rows]
-    return fit_line(run.data.predictions(shares).where(rows), slope=False)
+    return fit(run.data.predictions(shares).where(rows), INTERCEPT)
 
 
 def cost_of(name: str, model: "nn.Module", inputs: Inputs) -> Account:

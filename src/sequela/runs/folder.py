@@ -37,10 +37,11 @@ METRICS = "metrics.json"
 COST = "cost.json"
 ATTRIBUTES = "attributes.parquet"
 TRACES = "traces.json"
+UNCHANGED = "predictions-of-parent.parquet"
 NOTICE_TEXT = """# Internal: keep this folder where the data are
 
 It contains data of single people: their ids, times, attributes, predictions and pieces of signals
-(`predictions.parquet`, `attributes.parquet`, `traces.json`), exact counts (`metrics.json`,
+(`*.parquet`, `traces.json`), exact counts (`metrics.json`,
 `folds.json`), fingerprints of their records (`split.json`), and a model that was fitted to them
 (`model.safetensors`, `checkpoint/`).
 

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from sequela.errors import ModelError
+from sequela.evaluation.recalibration import LogitScaling, rescaled
 from sequela.models.reference import Arrays
 from sequela.models.stored import Header
 from sequela.sequences.featurisers import CLIP, FEATURES
+from sequela.sequences.intervals import Intervals
 from sequela.sequences.scaling import Scaling, knots
 
 
@@ -30,6 +32,23 @@ class PaddedMean(nn.Module):
             return probabilities.mean(0)
         # As ``averaged`` in ``runs.model``: mean logs, scaled to sum to 1.
         return probabilities.clamp(min=self.least).log().mean(0).softmax(1)
+
+
+class PaddedUpdate(nn.Module):
+    """A padded network whose logits are scaled, see :mod:`sequela.evaluation.recalibration`."""
+
+    def __init__(
+        self, model: nn.Module, scaling: LogitScaling, intervals: Intervals | None
+    ) -> None:
+        super().__init__()
+        self.model, self.intervals = model, intervals
+        self.weight, self.factor = torch.tensor(scaling.weight), torch.tensor(scaling.bias).exp()
+
+    def forward(self, *tensors: Tensor) -> Tensor:
+        """Compute probabilities (example, class)."""
+        chances = self.model(*tensors)
+        scaled: Tensor = rescaled(chances, self.weight, self.factor, self.intervals)
+        return scaled
 
 
 class Padded(nn.Module):

@@ -20,7 +20,15 @@ from sequela.evaluation.metrics import METRICS
 from sequela.evaluation.predictions import Predictions
 from sequela.runs.audit import KINDS, sentences
 from sequela.runs.find import Run
-from sequela.runs.record import DataRecord, Numbers, PartRecord, Record, RunRecord, Traces
+from sequela.runs.record import (
+    DataRecord,
+    Numbers,
+    PartRecord,
+    Record,
+    RunRecord,
+    Traces,
+    UpdateRecord,
+)
 from sequela.training.history import History
 
 _RATES = ("sensitivity", "specificity", "precision", "negative_value", "f1", "alarm_rate")
@@ -68,10 +76,24 @@ class Released:
         """All numbers of the run, or of the first fold."""
         record = self.run.metrics
         numbers = {name: released_numbers(p, self.smallest) for name, p in record.parts.items()}
+        update = record.update and self._released_update(record.update)
         return record.replace(
+            **({"update": update} if update else {}),
             data=released_data(record.data, self.smallest),
             parts=record.parts.replace(**numbers),
             **{kind: sentences(record[kind], self.smallest) for kind in KINDS},
+        )
+
+    def _released_update(self, update: UpdateRecord) -> UpdateRecord:
+        parts = self.run.metrics.parts.values()
+        # The numbers before and after would help to compute the events of a small set.
+        counts = [part.ends[1:] or [sum(row) for row in part.confusion] for part in parts]
+        few = has_small(counts, self.smallest)
+        hidden = {name: {} for name in ("before", "after", "everybody") if few}
+        return update.replace(
+            patients=shown(update.patients, self.smallest),
+            events=HIDDEN if few else shown(update.events, self.smallest),
+            **hidden,
         )
 
     @cached_property

@@ -236,7 +236,8 @@ def _updated(validation: External, updated: Updated, smallest: int) -> dict[str,
     table = []
     for way, predictions in updated.judged.items():
         numbers = [number(METRICS[name].value(predictions), form) for name, form in forms.items()]
-        table.append({"title": way, "numbers": numbers, "line": updated.lines.get(way)})
+        scaling = updated.scalings.get(way) if len(predictions.classes) == 2 else None  # noqa: PLR2004
+        table.append({"title": way, "numbers": numbers, "scaling": scaling})
     return {
         "people": _count(updated.people, smallest),
         "table": table,

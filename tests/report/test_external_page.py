@@ -11,7 +11,7 @@ import pytest
 from tests.approved import assert_approved, texts_of
 from tests.canaries import called
 
-from sequela.analysis.evaluate import AS_IT_IS, judge_elsewhere
+from sequela.analysis.evaluate import judge_elsewhere
 from sequela.cli.app import main
 from sequela.errors import SettingError
 from sequela.integrity.openings import openings
@@ -19,7 +19,6 @@ from sequela.report.pages.external_page import build_external, pool
 from sequela.runs.folder import RunFolder
 
 Write = Callable[..., Path]
-INTERCEPT, LINE = "recalibrated (intercept)", "recalibrated (intercept and slope)"
 
 
 def hospital(write: Write, root: Path, *, people: int, dead: float, seed: int) -> Path:
@@ -91,34 +90,13 @@ def test_the_page_of_another_hospital(
     assert "Sex: X" not in text
     assert re.search(r"Share of the class: died (2|3)\d\.\d % (4|5)\d\.\d %", text)
     assert re.search(r"Codes outside the model's vocabulary \d+\.\d % \d+\.\d %", text)
-    assert "fitted on a random half of the new people (130)" in text
-    assert "Logistic regression fitted on the new people alone" in text
+    assert "Calibration curves of development data and new data" in text
     assert str(places["away"].parent) not in page.read_text("utf-8")
     assert_approved("external", texts_of(page.read_text("utf-8")))
     assert openings(folder).times == 1
     again = tmp_path / "again.html"
     assert called(main, "evaluate", run, *asked[:-1], again) == 0
     assert again.read_bytes() == page.read_bytes()
-
-
-def test_recalibration_is_learnt_from_one_half_and_judged_on_the_other(
-    run: Path, places: dict[str, Path]
-) -> None:
-    found = judge_elsewhere(run, data="meds", root=places["away"])
-    updated = found.updated
-    assert updated is not None
-    as_it_is, changed = updated.judged[AS_IT_IS], updated.judged[LINE]
-    assert (as_it_is.example_id == changed.example_id).all()
-    everybody = set(found.away.predictions.subject_id.tolist())
-    assert len(everybody) == updated.people + len(np.unique(as_it_is.subject_id)) == 260
-    # More die here than where the model was made: it expects too few, and is told so.
-    apart = found.away.numbers["observed_minus_expected"]
-    assert apart.interval is not None
-    assert apart.interval.low > 0
-    assert updated.lines[INTERCEPT].intercept > 0.3
-    (first, *_, last) = updated.curve[INTERCEPT]
-    assert (first.people, last.people) == (10, 130)
-    assert last.loss < updated.curve[AS_IT_IS][0].loss
 
 
 def test_its_own_held_out_people_are_not_compared_with_themselves(
@@ -140,7 +118,7 @@ def test_few_of_a_class_show_no_numbers(run: Path, places: dict[str, Path], tmp_
     hidden = text_of(build_external(found, tmp_path / "hidden.html", hide_below=10))
     assert "fewer than 10 examples of a class" in hidden
     assert "AUROC 0" not in hidden
-    assert "Recalibrated" not in hidden
+    assert "On the diagonal" not in hidden
     assert "Share of the class" not in hidden
     open_ = text_of(build_external(found, tmp_path / "open.html"))
     assert "AUROC 0" in open_

@@ -42,6 +42,7 @@ FILE = "model.safetensors"
 Pooling = Literal["arithmetic", "geometric"]
 # Keys of a header on the model itself; all others describe the data, the same for all members.
 _OF_MODEL = ("model", "reads", "config", "mean", "members", "scaling")
+_SCALING = ("weight", "bias", "horizons")
 _OF_RUNS = (ENSEMBLE, UPDATED)
 """The models that are made of finished runs."""
 LEAST = 1e-7
@@ -324,19 +325,18 @@ class MeanModel:
         return cast("Pooling", self.header["mean"])
 
     @property
-    def scaling(self) -> "tuple[LogitScaling, Intervals | None] | None":
-        """The change of the logits, and the intervals of times to an event."""
+    def scaling(self) -> "tuple[LogitScaling | None, Intervals | None]":
+        """The change of the logits of an update, and the intervals of times to an event."""
         from sequela.evaluation.recalibration import LogitScaling  # ensembles do without
 
-        if not (numbers := self.header.get("scaling")):
-            return None
-        weight, bias, days = (tuple(numbers[name]) for name in ("weight", "bias", "horizons"))
-        causes = (len(weight) - 1) if days else 1
-        return LogitScaling(weight, bias), Intervals(days, causes) if days else None
+        numbers = self.header.get("scaling")
+        weight, bias, days = (tuple(numbers[n]) for n in _SCALING) if numbers else ((), (), ())
+        intervals = Intervals(days, len(weight) - 1) if days else None  # a weight for each cause
+        return LogitScaling(weight, bias) if weight else None, intervals
 
     def _pooled(self, probabilities: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-        pooled = averaged(probabilities, self.pooling)
-        return self.scaling[0].scaled(pooled, self.scaling[1]) if self.scaling else pooled
+        pooled, (scaling, intervals) = averaged(probabilities, self.pooling), self.scaling
+        return scaling.scaled(pooled, intervals) if scaling else pooled
 
     @property
     def leaves(self) -> list[NetworkModel | BaselineModel]:
@@ -360,14 +360,13 @@ class MeanModel:
 
     def padded(self, names: Sequence[str]) -> "nn.Module":
         """Return a module from padded inputs, by these names, to probabilities."""
-        from sequela.runs.padded import PaddedMean, PaddedUpdate
+        from sequela.runs.padded import PaddedMean
 
         networks = []
         for member in self.members:
             assert not isinstance(member, BaselineModel)  # noqa: S101 - export refuses these
             networks.append(member.padded(names))
-        mean = PaddedMean(networks, LEAST if self.pooling == "geometric" else None)
-        return PaddedUpdate(mean, *self.scaling) if self.scaling else mean
+        return PaddedMean(networks, LEAST if self.pooling == "geometric" else None, *self.scaling)
 
     def probabilities_of(self, data: "runs_data.Examples") -> NDArray[np.float32]:
         """Predict for all examples of any data: float32 (example, class)."""

@@ -30,7 +30,10 @@ class Section:
     template: str = "section.html.j2"
 
 
-BLOCKS: tuple[Section, ...] = ()  # on sample size, groups and stability, always open
+_STABILITY = "blocks/stability.html.j2"
+BLOCKS: tuple[Section, ...] = (  # on sample size, groups and stability, always open
+    Section("stability", attrgetter("stability"), "Stability of a risk", _STABILITY),
+)
 SECTIONS = Registry("section", Section)  # the sections of a page by name
 CARD_ITEMS = Registry("card item", Section)  # the items of a model card by name
 for _name, _content in (

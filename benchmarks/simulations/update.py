@@ -23,11 +23,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
+from scipy.special import expit
 
 from sequela.evaluation.calibration import calibration_line
 from sequela.evaluation.predictions import Predictions
-from sequela.evaluation.recalibration import Choice, choose, rescaled
+from sequela.evaluation.recalibration import Choice, choose
 from sequela.models import reference
 from sequela.sequences.intervals import Intervals
 
@@ -158,3 +158,129 @@ def simulate(hospitals: int) -> list[dict[str, Any]]:
             rows.append({**row, "chosen": dict(chosen)})
             print(json.dumps(rows[-1]), flush=True)
     return rows
+
+
+def real() -> list[dict[str, Any]]:
+    """Update models of PhysioNet 2012 set A for set B, and of eICU hospitals for the others."""
+    data = Path(os.environ["SEQUELA_DATA"])
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        os.environ["SEQUELA_OPENINGS"] = str(work / "openings.jsonl")
+        for name in "ab":
+            (work / name).mkdir()
+            for path in data.glob(f"physionet2012/*-{name}*"):
+                (work / name / path.name).symlink_to(path)
+        stays = f"--data physionet2012 --root {work}"
+        for model in ("summaries-logistic-regression", "boosting", "values-lstm"):
+            command("train", model, *f"{stays}/a --out {work}/a-{model}".split())
+            at = f"{work}/a-{model} --root {work}/b --out {work}/b-{model}"
+            rows.append(updated(at, model, "PhysioNet 2012, set A to set B"))
+        for model in ("logistic-regression", "boosting", "visits-improved"):
+            hospitals = "--data eicu --task in-hospital --hours 24 --split site"
+            command("train", model, *f"{hospitals} --out {work}/e-{model}".split())
+            at = f"{work}/e-{model} --data eicu --out {work}/o-{model}"
+            rows.append(updated(at, model, "eICU demo, some hospitals to others"))
+    return rows
+
+
+def command(*words: str) -> None:
+    """Run a command of the package."""
+    from sequela.cli.app import main
+
+    with redirect_stdout(StringIO()):
+        assert main(words) in (0, None), words
+
+
+def updated(words: str, model: str, data: str) -> dict[str, Any]:
+    """Update a run, and return the numbers before and after."""
+    from sequela.runs.folder import RunFolder
+
+    command("update", *words.split())
+    record = RunFolder(Path(words.rsplit(maxsplit=1)[-1])).metrics.update
+    assert record is not None
+    row = {"data": data, "model": model, **record}
+    print(json.dumps(row), flush=True)
+    return row
+
+
+def within(numbers: dict[str, Any], name: str) -> str:
+    """Format a number with its interval."""
+    low, high = numbers[f"{name}_ci"]
+    return f"{numbers[name]:.2f} ({low:.2f} to {high:.2f})"
+
+
+def page(results: dict[str, Any]) -> str:
+    """Return the section of the page."""
+    names = ("none", "intercept", "intercept and slope", "refit")
+    lines = [
+        "## Updates",
+        "",
+        f"{results['hospitals']} simulated hospitals a row; the difference of the hospital is known, "
+        "and the closed test of `sequela update` chose these levels. The errors are the mean "
+        "distance of the logarithm of observed over expected events, and of the slope, from that of "
+        f"a calibrated model on {NEW:,} further patients. `python benchmarks/simulations/update.py "
+        "--write` computes them.",
+        "",
+        "| outcome | difference | patients | events | none | intercept | intercept and slope | refit "
+        "| error of O:E before, after | error of slope before, after |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---|---|",
+    ]
+    for row in results["simulated"]:
+        shares = (row["chosen"].get(name, 0) / results["hospitals"] for name in names)
+        cells = [row["outcome"], row["shift"], f"{row['patients']:,}", f"{row['events']:.0f}"]
+        cells += [f"{share:.0%}".replace("%", " %") for share in shares]
+        for name in ("o_e", "slope"):
+            sides = [
+                f"{row[f'{name}_{side}']:.2f}"
+                for side in ("before", "after")
+                if "o_e_before" in row
+            ]
+            cells.append(", ".join(sides) or "–")
+        lines.append(f"| {' | '.join(cells)} |")
+    lines += [
+        "",
+        "Real patients, by `python benchmarks/simulations/update.py --real --write`: half of the new "
+        "patients are local, and the numbers are from the other half, with 95 % intervals.",
+        "",
+        "| data | model | local patients, events | level | O:E before | O:E after | slope before "
+        "| slope after |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in results.get("real", []):
+        cells = [
+            row["data"],
+            f"`{row['model']}`",
+            f"{row['patients']:,}, {row['events']:,}",
+            row["level"],
+        ]
+        cells += [
+            within(row[side], name) for name in ("o_e", "slope") for side in ("before", "after")
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Simulate, or update real models, and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--real", action="store_true")
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--hospitals", type=int, default=HOSPITALS)
+    options = parser.parse_args()
+    results = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
+    if options.real:
+        results["real"] = real()
+    else:
+        results |= {"hospitals": options.hospitals, "simulated": simulate(options.hospitals)}
+    if options.write:
+        RESULTS.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+        text = PAGE.read_text("utf-8")
+        begin, end = "<!-- updates -->", "<!-- end of updates -->"
+        before, _, rest = text.partition(begin)
+        after = rest.partition(end)[2] or "\n"
+        PAGE.write_text(f"{before}{begin}\n\n{page(results)}\n\n{end}{after}", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -139,12 +139,12 @@ def _settings(
 
 def _refuse_few(predictions: Predictions, local: Examples, share: float) -> None:
     """Refuse an evaluation on fewer patients of a class than may be shown."""
-    found, held_out = events_of(predictions), events_of(predictions.part("held_out"))
+    held_out = events_of(predictions.part("held_out"))
     if held_out < EVENTS_PER_PARAMETER:
         raise DataError(
-            f"{local.data_set.name} has {found} new {local.unit}s of the rarest class, and "
-            f"{held_out} of them would be left to evaluate the update on: expected at least "
-            f"{EVENTS_PER_PARAMETER}; name more data with --root, or a smaller --share than {share:g}"
+            f"{local.data_set.name} has {events_of(predictions)} new {local.unit}s of the rarest "
+            f"class, of whom {held_out} would be left to evaluate the update on: expected at least "
+            f"{EVENTS_PER_PARAMETER}; give more data, or a smaller --share than {share:g}"
         )
 
 

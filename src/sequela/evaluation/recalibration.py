@@ -71,7 +71,7 @@ def rescaled(chances: Any, weight: Any, factor: Any, intervals: Intervals | None
 
 @dataclass(frozen=True)
 class Level:
-    """A level of change: which numbers of a :class:`LogitScaling` are estimated."""
+    """A level of change: the numbers of a :class:`LogitScaling` that are estimated."""
 
     name: str
     biases: bool = False
@@ -80,12 +80,10 @@ class Level:
     def columns(self, logits: Floats) -> Floats:
         """Return the derivatives of the logits: (row, class, parameter)."""
         units = np.eye(logits.shape[1])
-        columns = np.broadcast_to(units[:, 1:], (*logits.shape, len(units) - 1))
-        columns = columns if self.biases else columns[..., :0]
-        scaled = (
-            logits[..., None] * {"none": units[:, :0], "common": 1, "each": units}[self.weights]
-        )
-        return np.concatenate([columns, scaled], axis=2)
+        biases = np.broadcast_to(units[:, 1:], (*logits.shape, len(units) - 1))
+        weights = {"none": units[:, :0], "common": np.ones(1), "each": units}[self.weights]
+        parts = (biases if self.biases else biases[..., :0], logits[..., None] * weights)
+        return np.concatenate(parts, axis=2)
 
 
 NONE, INTERCEPT = Level("none"), Level("intercept", biases=True)
@@ -131,35 +129,44 @@ class Isotonic:
         )
 
 
-@dataclass(frozen=True)
 class _Rows:
     """The examples of a fit, or the intervals that each example began without an event.
 
-    ``logits`` are (row, class); the other arrays are (row,).
+    ``logits`` are (row, class), ``label``, ``weight`` and ``group`` (row,).
     """
 
-    logits: Floats
-    label: NDArray[np.int64]
-    weight: Floats
-    group: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, predictions: Predictions) -> "_Rows":
-        chances, label = predictions.probabilities.astype(np.float64), predictions.label
-        group, weight = predictions.group_index, np.ones(len(label))
+    def __init__(self, predictions: Predictions) -> None:
+        chances, self.label = predictions.probabilities.astype(np.float64), predictions.label
+        self.group, self.weight = predictions.group_index, np.ones(len(self.label))
         if predictions.horizons:
-            assert predictions.time is not None and predictions.event is not None  # noqa: S101, PT018
-            intervals = predictions.intervals
-            at_risk = intervals.at_risk(predictions.time, predictions.event)
-            example, interval, label, weight = at_risk
-            chances, group = intervals.hazards(chances)[example, interval], group[example]
-        return cls(np.log(chances.clip(min=_EPSILON)), label, weight, group)
+            intervals, ends = predictions.intervals, predictions.outcomes
+            example, interval, self.label, self.weight = intervals.at_risk(ends.time, ends.event)
+            chances = intervals.hazards(chances)[example, interval]
+            self.group = self.group[example]
+        self.logits = np.log(chances.clip(min=_EPSILON))
 
-    def residuals(self, logits: Floats) -> tuple[Floats, Floats]:
-        """Return probabilities and weighted residuals: (row, class) each."""
-        chances = softmax(logits, axis=1)
+    def residuals(self, logits: Floats) -> Floats:
+        """Return the weighted differences of probabilities and outcomes: (row, class)."""
         happened = self.label[:, None] == np.arange(logits.shape[1])
-        return chances, self.weight[:, None] * (chances - happened)
+        return self.weight[:, None] * (softmax(logits, axis=1) - happened)
+
+    def change(self, level: Level) -> Floats:
+        """Fit the numbers of a level: (parameter,)."""
+        columns = level.columns(self.logits)
+        spreads = np.full(columns.shape[2], _SPREADS[1])
+        if level.biases:
+            spreads[: self.logits.shape[1] - 1] = _SPREADS[0]
+
+        # A penalised maximum of the likelihood: without priors, no event at all would give an
+        # intercept of minus infinity.
+        def loss(change: Floats) -> tuple[float, Floats]:
+            logits = self.logits + columns @ change
+            of_label = log_softmax(logits, axis=1)[np.arange(len(logits)), self.label]
+            slopes = np.einsum("rc,rcp->p", self.residuals(logits), columns) + change / spreads**2
+            return float(((change / spreads) ** 2).sum() / 2 - self.weight @ of_label), slopes
+
+        start = np.zeros(columns.shape[2])
+        return np.asarray(minimize(loss, start, jac=True).x if len(start) else start)
 
 
 def fit(tuning: Predictions, level: Level) -> LogitScaling:
@@ -169,60 +176,38 @@ def fit(tuning: Predictions, level: Level) -> LogitScaling:
     patients without any event give a line, and with some hundred events the priors have no effect.
     """
     refuse_held_out(tuning, f"{level.name} is fitted")
-    rows = _Rows.of(tuning)
-    count = rows.logits.shape[1]
-    change = _change(rows, level, count)
-    weights = change[count - 1 :] if level.biases else change
-    biases = change[: count - 1] if level.biases else np.zeros(count - 1)
-    weight = np.broadcast_to(1 + weights if len(weights) else 1.0, count)
-    return LogitScaling(tuple(weight.tolist()), (0.0, *biases.tolist()))
-
-
-def _change(rows: _Rows, level: Level, count: int) -> Floats:
-    columns = level.columns(rows.logits)
-    spreads = np.full(columns.shape[2], _SPREADS[1])
-    spreads[: (count - 1) * level.biases] = _SPREADS[0]
-
-    # A penalised maximum of the likelihood: without priors, no event at all would give an intercept
-    # of minus infinity.
-    def loss(change: Floats) -> tuple[float, Floats]:
-        logits = rows.logits + columns @ change
-        _, residuals = rows.residuals(logits)
-        of_label = log_softmax(logits, axis=1)[np.arange(len(logits)), rows.label]
-        slopes = np.einsum("rc,rcp->p", residuals, columns) + change / spreads**2
-        return float((change**2 / spreads**2).sum() / 2 - rows.weight @ of_label), slopes
-
-    start = np.zeros(columns.shape[2])
-    return np.asarray(minimize(loss, start, jac=True).x if len(start) else start)
+    rows = _Rows(tuning)
+    change, n_biases = rows.change(level), rows.logits.shape[1] - 1
+    if not level.biases:
+        change = np.concatenate([np.zeros(n_biases), change])
+    weight = np.ones(1 + n_biases) + (change[n_biases:] if len(change) > n_biases else 0)
+    return LogitScaling(tuple(weight.tolist()), (0.0, *change[:n_biases].tolist()))
 
 
 def p_value(tuning: Predictions, level: Level, largest: Level) -> float:
     """Test whether a larger level of change fits better, by the score of its further numbers.
 
-    The variance of the score is that of its sums over patients, so that several examples of a
-    patient are not taken for independent ones (White 1982; Boos 1992, The American Statistician 46,
-    327).
+    Several examples of a patient are not independent, so the variance of the score is that of its
+    sums over patients (Boos 1992, The American Statistician 46, 327).
     """
-    rows = _Rows.of(tuning)
+    rows = _Rows(tuning)
     smaller, larger = level.columns(rows.logits), largest.columns(rows.logits)
-    logits = rows.logits + smaller @ _change(rows, level, rows.logits.shape[1])
-    chances, residuals = rows.residuals(logits)
-    size, further = larger.shape[2], larger.shape[2] - smaller.shape[2]
-    scores = np.zeros((int(rows.group.max()) + 1, size))
-    np.add.at(scores, rows.group, np.einsum("rc,rcp->rp", residuals, larger))
-    # The information of both levels; the numbers of the smaller one are estimated, so its part of
-    # the score is taken out.
+    logits = rows.logits + smaller @ rows.change(level)
+    scores = np.zeros((int(rows.group.max()) + 1, larger.shape[2]))
+    np.add.at(scores, rows.group, np.einsum("rc,rcp->rp", rows.residuals(logits), larger))
+    # The smaller level was fitted, so the part of the score that its numbers explain is taken out.
+    chances = softmax(logits, axis=1)
     centred = larger - np.einsum("rc,rcp->rp", chances, larger)[:, None]
     weighted = (rows.weight[:, None] * chances)[..., None] * centred
-    of_larger = np.einsum("rcp,rcq->pq", weighted, larger)
-    of_smaller = np.einsum("rcp,rcq->pq", weighted, smaller)
-    embedding = np.linalg.pinv(of_larger) @ of_smaller  # (larger, smaller)
-    nuisance = of_smaller @ np.linalg.pinv(embedding.T @ of_smaller) @ embedding.T
-    scores -= scores @ nuisance.T
-    total = scores.sum(axis=0)
+    information = np.einsum("rcp,rcq->pq", weighted, larger)
+    across = np.einsum("rcp,rcq->pq", weighted, smaller)
+    places = np.linalg.pinv(information) @ across  # of the smaller level's numbers in the larger
+    explained = across @ np.linalg.pinv(places.T @ across) @ places.T
+    scores -= scores @ explained.T
     values, vectors = np.linalg.eigh(scores.T @ scores)
-    free = slice(size - further, None)  # the directions in which the score varies
-    return float(chi2.sf((np.square(total @ vectors[:, free]) / values[free]).sum(), further))
+    degrees = larger.shape[2] - smaller.shape[2]  # the others have no variance
+    total = (scores.sum(axis=0) @ vectors)[-degrees:]
+    return float(chi2.sf((total**2 / values[-degrees:]).sum(), degrees))
 
 
 @dataclass(frozen=True)
@@ -230,7 +215,7 @@ class Choice:
     """The level of change that a closed test chose, and why.
 
     ``events`` are the patients of the rarest class, ``needed`` those that a level would need for
-    which there are too few, ``p_values`` those of the tests of each level that was rejected or kept.
+    which there are too few, ``p_values`` those of the tests by level.
     """
 
     level: str
@@ -255,28 +240,27 @@ def choose(tuning: Predictions, refit: Refit | None = None) -> Choice:
     """Choose the level of change by a closed test (Vergouwe and others 2017, doi:10.1002/sim.7179).
 
     From no change on, each level is tested against the largest, and the first that is not rejected
-    is taken: if it is the right one, a larger one is taken with a probability of 5 % at most. A
-    model that can be refitted has many parameters, or penalties, so the refit is not tested by its
-    likelihood. As by Davis and others (2019, doi:10.1093/jamia/ocz127), it must predict patients
-    that it was not fitted on significantly better, here with a smaller log loss.
-
+    is taken: a larger level than the right one is taken with a probability of 5 % at most. A refit
+    estimates many numbers, or has a penalty, so it is not tested by its likelihood. As by Davis and
+    others (2019, doi:10.1093/jamia/ocz127), it must predict patients that it was not fitted on
+    significantly better than the largest level, here with a smaller log loss.
     """
     levels, events = levels_of(tuning), events_of(tuning)
-    logits = _Rows.of(tuning).logits
-    sizes = {level.name: level.columns(logits[:1]).shape[2] for level in levels}
+    n_classes = 1 + tuning.intervals.causes if tuning.horizons else len(tuning.classes)
+    sizes = {level.name: level.columns(np.zeros((1, n_classes))).shape[2] for level in levels}
     if refit:
         sizes[REFIT] = refit.parameters
-    needed = {name: size * EVENTS_PER_PARAMETER for name, size in sizes.items()}
-    needed = {name: count for name, count in needed.items() if count > events}
-    levels = tuple(level for level in levels if level.name not in needed)
-    largest, p_values = levels[-1], dict[str, float]()
+    least = {name: size * EVENTS_PER_PARAMETER for name, size in sizes.items()}
+    needed = {name: count for name, count in least.items() if count > events}
+    *smaller, largest = (level for level in levels if level.name not in needed)
+    p_values: dict[str, float] = {}
     if refit and REFIT not in needed and (refitted := refit.of_others(tuning)):
         gain = example_loss(fit(tuning, largest).apply(tuning)) - example_loss(refitted)
         by_person = np.bincount(tuning.group_index, weights=gain)
         p_values[REFIT] = float(norm.sf(by_person.sum() / np.linalg.norm(by_person)))
         if p_values[REFIT] < ALPHA:
             return Choice(REFIT, fit(tuning, NONE), events, needed, p_values)
-    for level in levels[:-1]:
+    for level in smaller:
         p_values[level.name] = p_value(tuning, level, largest)
         if p_values[level.name] >= ALPHA:
             largest = level
@@ -286,12 +270,11 @@ def choose(tuning: Predictions, refit: Refit | None = None) -> Choice:
 
 def events_of(predictions: Predictions) -> int:
     """Count the patients of the rarest class, or with the rarest event by the last horizon."""
+    classes, label = range(len(predictions.classes)), predictions.label
     if predictions.horizons:
-        assert predictions.time is not None  # noqa: S101 - they have horizons
-        seen = predictions.time <= predictions.horizons[-1]
-        classes, label = range(1, 1 + predictions.intervals.causes), predictions.event * seen
-    else:
-        classes, label = range(len(predictions.classes)), predictions.label
+        classes = range(1, 1 + predictions.intervals.causes)
+        ends = predictions.outcomes
+        label = ends.event * (ends.time <= predictions.horizons[-1])
     return min(len(np.unique(predictions.group_index[label == index])) for index in classes)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from sequela.evaluation.decision import RATES, Threshold, operation
 from sequela.evaluation.intervals import Bootstrap
 from sequela.evaluation.metrics import METRICS, Metric, reported, statistic_of
-from sequela.evaluation.number import plural
+from sequela.evaluation.number import number, plural
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.recipe import Design, Judged, Place, RecipeNumber, across_folds, over_models
 from sequela.evaluation.statistic import Statistic, stacked
@@ -76,19 +76,20 @@ def effect_of_update(run: RunFolder, *, intervals: bool = True) -> dict[str, Any
 def update_in_words(run: StoredRun, update: UpdateRecord) -> str:
     """Describe an update: its level, its parent, the local patients, and the loss of precision."""
     (parent,), name = members_of(run.settings), next(iter(update.before), "")
-    sides = [side.get(f"{name}_ci") for side in (update.before, update.everybody)]
     what = "no change" if update.level == "none" else f"change of {update.level}"
     sentence = (
         f"{what}, from {parent.run} (SHA-256 of its model {parent.sha256[:12]}), chosen on "
         f"{plural(update.patients, run.data.unit)}, {update.events} of them of the rarest class"
     )
-    if not all(sides):
-        return sentence
-    rest, everybody = (high - low for low, high in sides)
-    return (
-        f"{sentence}; without these, the 95 % interval of the {METRICS[name].title} has a width of "
-        f"{rest:.3f} in place of {everybody:.3f}"
-    )
+    widths = [
+        number(high - low)
+        for side in (update.before, update.everybody)
+        for low, high in filter(None, [side.get(f"{name}_ci")])
+    ]
+    if len(widths) == 2:  # noqa: PLR2004
+        interval = f"the 95 % interval of the {METRICS[name].title} has a width of"
+        sentence += f"; without them, {interval} {widths[0]} in place of {widths[1]}"
+    return sentence
 
 
 def summarise_runs(runs: Sequence[RunFolder], *, intervals: bool = True) -> dict[str, Any]:

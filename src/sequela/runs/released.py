@@ -76,9 +76,9 @@ class Released:
         """All numbers of the run, or of the first fold."""
         record = self.run.metrics
         numbers = {name: released_numbers(p, self.smallest) for name, p in record.parts.items()}
-        update = record.update and self._released_update(record.update)
+        if record.update:
+            record = record.replace(update=self._released_update(record.update))
         return record.replace(
-            **({"update": update} if update else {}),
             data=released_data(record.data, self.smallest),
             parts=record.parts.replace(**numbers),
             **{kind: sentences(record[kind], self.smallest) for kind in KINDS},
@@ -86,15 +86,11 @@ class Released:
 
     def _released_update(self, update: UpdateRecord) -> UpdateRecord:
         parts = self.run.metrics.parts.values()
-        # The numbers before and after would help to compute the events of a small set.
         counts = [part.ends[1:] or [sum(row) for row in part.confusion] for part in parts]
-        few = has_small(counts, self.smallest)
-        hidden = {name: {} for name in ("before", "after", "everybody") if few}
-        return update.replace(
-            patients=shown(update.patients, self.smallest),
-            events=HIDDEN if few else shown(update.events, self.smallest),
-            **hidden,
-        )
+        update = update.replace(patients=shown(update.patients, self.smallest))
+        if has_small(counts, self.smallest):  # which these numbers would help to compute
+            return update.replace(events=HIDDEN, before={}, after={}, everybody={})
+        return update
 
     @cached_property
     def history(self) -> History:

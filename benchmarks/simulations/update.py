@@ -39,6 +39,7 @@ SIZES = (500, 1000, 2000, 4000)  # local patients
 EFFECTS = np.array([0.8, -0.6, 0.5, 0.4, -0.4, 0.3, 0.3, -0.2, 0.2, 0.1])  # of the model
 START = -2.0  # its intercept, for 15 % with the event
 MODEL = reference.REFERENCE_MODELS["summaries-logistic-regression"]
+NUMBERS = ("o_e", "slope")
 SHIFTS = ("none", "intercept", "intercept and slope", "refit")
 DAYS = Intervals((1.0, 2.0, 3.0))
 NEW = 20_000  # further patients, on whom the update is evaluated
@@ -85,7 +86,7 @@ def predictions(label: NDArray[np.int64], chances: Floats) -> Predictions:
 class Refit:
     """The package's logistic regression, fitted again."""
 
-    table: Floats
+    table: NDArray[np.float32]
     label: NDArray[np.int64]
     parameters: int = 1 + len(EFFECTS)
 
@@ -189,7 +190,11 @@ def command(*words: str) -> None:
     from sequela.cli.app import main
 
     with redirect_stdout(StringIO()):
-        assert main(words) in (0, None), words
+        try:
+            main([*words])
+        except SystemExit as ended:
+            if ended.code:
+                raise
 
 
 def updated(words: str, model: str, data: str) -> dict[str, Any]:
@@ -198,7 +203,8 @@ def updated(words: str, model: str, data: str) -> dict[str, Any]:
 
     command("update", *words.split())
     record = RunFolder(Path(words.rsplit(maxsplit=1)[-1])).metrics.update
-    assert record is not None
+    if record is None:
+        raise ValueError(f"{words}: no update")
     row = {"data": data, "model": model, **record}
     print(json.dumps(row), flush=True)
     return row
@@ -210,55 +216,45 @@ def within(numbers: dict[str, Any], name: str) -> str:
     return f"{numbers[name]:.2f} ({low:.2f} to {high:.2f})"
 
 
+SIMULATED = """## Updates
+
+{hospitals} simulated hospitals a row; the difference of the hospital is known, and the closed test
+of `sequela update` chose these levels. The errors are the mean distance of the logarithm of
+observed over expected events, and of the slope, from that of a calibrated model on {new:,} further
+patients. `python benchmarks/simulations/update.py --write` computes them.
+
+| outcome | difference | patients | events | none | intercept | intercept and slope | refit \
+| error of O:E before, after | error of slope before, after |
+|---|---|---:|---:|---:|---:|---:|---:|---|---|
+"""
+REAL = """
+Real patients, by `python benchmarks/simulations/update.py --real --write`: half of the new patients
+are local, and the numbers are from the other half, with 95 % intervals.
+
+| data | model | local patients, events | level | O:E before | O:E after | slope before | slope after |
+|---|---|---|---|---|---|---|---|
+"""
+
+
 def page(results: dict[str, Any]) -> str:
     """Return the section of the page."""
-    names = ("none", "intercept", "intercept and slope", "refit")
-    lines = [
-        "## Updates",
-        "",
-        f"{results['hospitals']} simulated hospitals a row; the difference of the hospital is known, "
-        "and the closed test of `sequela update` chose these levels. The errors are the mean "
-        "distance of the logarithm of observed over expected events, and of the slope, from that of "
-        f"a calibrated model on {NEW:,} further patients. `python benchmarks/simulations/update.py "
-        "--write` computes them.",
-        "",
-        "| outcome | difference | patients | events | none | intercept | intercept and slope | refit "
-        "| error of O:E before, after | error of slope before, after |",
-        "|---|---|---:|---:|---:|---:|---:|---:|---|---|",
-    ]
+    count = results["hospitals"]
+    simulated, real_ones = [], []
     for row in results["simulated"]:
-        shares = (row["chosen"].get(name, 0) / results["hospitals"] for name in names)
+        shares = [row["chosen"].get(name, 0) / count for name in SHIFTS]
         cells = [row["outcome"], row["shift"], f"{row['patients']:,}", f"{row['events']:.0f}"]
-        cells += [f"{share:.0%}".replace("%", " %") for share in shares]
-        for name in ("o_e", "slope"):
-            sides = [
-                f"{row[f'{name}_{side}']:.2f}"
-                for side in ("before", "after")
-                if "o_e_before" in row
-            ]
-            cells.append(", ".join(sides) or "–")
-        lines.append(f"| {' | '.join(cells)} |")
-    lines += [
-        "",
-        "Real patients, by `python benchmarks/simulations/update.py --real --write`: half of the new "
-        "patients are local, and the numbers are from the other half, with 95 % intervals.",
-        "",
-        "| data | model | local patients, events | level | O:E before | O:E after | slope before "
-        "| slope after |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+        cells += [f"{100 * share:.0f} %" for share in shares]
+        for name in NUMBERS:
+            sides = [row.get(f"{name}_{side}") for side in ("before", "after")]
+            cells.append(", ".join(f"{side:.2f}" for side in sides if side is not None))
+        simulated.append(f"| {' | '.join(cells)} |")
     for row in results.get("real", []):
-        cells = [
-            row["data"],
-            f"`{row['model']}`",
-            f"{row['patients']:,}, {row['events']:,}",
-            row["level"],
-        ]
-        cells += [
-            within(row[side], name) for name in ("o_e", "slope") for side in ("before", "after")
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        local = f"{row['patients']:,}, {row['events']:,}"
+        cells = [row["data"], f"`{row['model']}`", local, row["level"]]
+        cells += [within(row[side], name) for name in NUMBERS for side in ("before", "after")]
+        real_ones.append(f"| {' | '.join(cells)} |")
+    first = SIMULATED.format(hospitals=count, new=NEW) + "\n".join(simulated)
+    return first + "\n" + REAL + "\n".join(real_ones)
 
 
 def main() -> None:

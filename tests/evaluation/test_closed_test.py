@@ -14,6 +14,7 @@ from sequela.evaluation.recalibration import (
     LINE,
     NONE,
     VECTOR,
+    Level,
     LogitScaling,
     choose,
     fit,
@@ -49,7 +50,7 @@ def predictions(label: np.ndarray, chances: np.ndarray, stays: int = 1) -> Predi
 @pytest.mark.parametrize(
     ("intercept", "slope", "level"), [(0, 1, NONE), (0.7, 1, INTERCEPT), (0, 0.5, LINE)]
 )
-def test_the_right_level_is_chosen(intercept: float, slope: float, level: object) -> None:
+def test_the_right_level_is_chosen(intercept: float, slope: float, level: Level) -> None:
     chosen = Counter(
         choose(hospital(600, seed, intercept=intercept, slope=slope)).level for seed in range(40)
     )

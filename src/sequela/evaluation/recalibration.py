@@ -86,7 +86,8 @@ class Level:
         return np.concatenate(parts, axis=2)
 
 
-NONE, INTERCEPT = Level("none"), Level("intercept", biases=True)
+NONE = Level("none")
+INTERCEPT = Level("intercept", biases=True)
 LINE = Level("intercept and slope", biases=True, weights="common")
 TEMPERATURE = Level("temperature", weights="common")
 VECTOR = Level("vector scaling", biases=True, weights="each")
@@ -148,7 +149,8 @@ class _Rows:
     def residuals(self, logits: Floats) -> Floats:
         """Return the weighted differences of probabilities and outcomes: (row, class)."""
         happened = self.label[:, None] == np.arange(logits.shape[1])
-        return self.weight[:, None] * (softmax(logits, axis=1) - happened)
+        residuals: Floats = self.weight[:, None] * (softmax(logits, axis=1) - happened)
+        return residuals
 
     def change(self, level: Level) -> Floats:
         """Fit the numbers of a level: (parameter,)."""
@@ -291,8 +293,8 @@ def fit_temperature(tuning: Predictions) -> LogitScaling:
     # On the logarithm, as halving and doubling a temperature are equally far changes.
     reach = np.log(_LARGEST)
     least = minimize_scalar(loss, bounds=(-reach, reach), options={"xatol": 1e-8})
-    count = len(tuning.classes)
-    return LogitScaling((float(np.exp(-least.x)),) * count, (0.0,) * count)
+    zeros = np.zeros(len(tuning.classes))
+    return LogitScaling(tuple((zeros + np.exp(-least.x)).tolist()), tuple(zeros.tolist()))
 
 
 def fit_isotonic(tuning: Predictions) -> Isotonic:

@@ -103,7 +103,8 @@ class ModelEntry:
 
 Entry = ModelEntry | ReferenceModel
 
-ENSEMBLE, UPDATED = "ensemble", "updated"
+ENSEMBLE = "ensemble"
+UPDATED = "updated"
 NOT_TRAINED: Mapping[str, str] = {
     AUTO: "selects the default model of a data set, which must be named with --data: "
     + "; ".join(f"{default.model} for {default.data}" for default in DEFAULTS.values()),

@@ -366,22 +366,20 @@ def load_local(
     ``settings`` are those of the update, ``parent`` is the split of its parent, and ``folder`` that
     of either of them.
     """
-    parent_settings = members_of(settings)[0].run_settings
-    same, cohort = settings.data == parent_settings.data, settings.cohort
-    as_parent = {"data": parent_settings.data, "split": parent_settings.split}
-    view = RunFolder(folder.path)  # whose people are set aside
-    vars(view).update(
-        settings=settings.model_copy(update=as_parent), split=parent, metrics=folder.metrics
-    )
-    labels = Path(cohort.labels) if cohort and cohort.labels else None
-    data = load_other(view, header, settings.data, root, work, labels)
+    trained = members_of(settings)[0].run_settings
+    labels = settings.cohort.labels if settings.cohort else None
+    as_parent = RunFolder(folder.path)  # whose people are set aside
+    vars(as_parent).update(settings=trained, split=parent, metrics=folder.metrics)
+    label_file = Path(labels) if labels else None
+    data = load_other(as_parent, header, settings.data, root, work, label_file)
     # Of times to an event, the classes are whether it came.
     label = np.asarray(data.arrays.label.astype(np.int64))
     ids = _read_by(settings.data)[1].ids_of(data.arrays)
-    split, part = draw_for(settings, label, ids)
-    split = replace(split.holding(data.content), parent=parent, same_ids=same)
-    data = data.by_person()
-    return replace(data, split=split, part=part)
+    by_person = settings.model_copy(update={"split": data.arrays.unit})
+    split, part = draw_for(by_person, label, ids)
+    same_ids = settings.data == trained.data
+    split = replace(split.holding(data.content), parent=parent, same_ids=same_ids)
+    return replace(data.by_person(), split=split, part=part)
 
 
 def _read_by(name: str) -> tuple[DataSet, ModuleType]:

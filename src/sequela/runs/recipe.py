@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from sequela.evaluation.decision import RATES, Threshold, operation
 from sequela.evaluation.intervals import Bootstrap
 from sequela.evaluation.metrics import METRICS, Metric, reported, statistic_of
-from sequela.evaluation.number import number, plural
+from sequela.evaluation.number import plural
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.recipe import Design, Judged, Place, RecipeNumber, across_folds, over_models
 from sequela.evaluation.statistic import Statistic, stacked
@@ -81,11 +81,8 @@ def update_in_words(run: StoredRun, update: UpdateRecord) -> str:
         f"{what}, from {parent.run} (SHA-256 of its model {parent.sha256[:12]}), chosen on "
         f"{plural(update.patients, run.data.unit)}, {update.events} of them of the rarest class"
     )
-    widths = [
-        number(high - low)
-        for side in (update.before, update.everybody)
-        for low, high in filter(None, [side.get(f"{name}_ci")])
-    ]
+    bounds = [side.get(f"{name}_ci") for side in (update.before, update.everybody)]
+    widths = [f"{high - low:.3f}" for low, high in filter(None, bounds)]
     if len(widths) == 2:  # noqa: PLR2004
         interval = f"the 95 % interval of the {METRICS[name].title} has a width of"
         sentence += f"; without them, {interval} {widths[0]} in place of {widths[1]}"

@@ -224,7 +224,7 @@ observed over expected events, and of the slope, from that of a calibrated model
 patients. `python benchmarks/simulations/update.py --write` computes them.
 
 | outcome | difference | patients | events | none | intercept | intercept and slope | refit \
-| error of O:E before, after | error of slope before, after |
+| O:E error before, after | slope error before, after |
 |---|---|---:|---:|---:|---:|---:|---:|---|---|
 """
 REAL = """

@@ -76,13 +76,13 @@ def test_several_classes_as_published() -> None:
         for (a, b), area in zip(combinations(counts, 2), areas, strict=True)
     ]
     assert pairs == pytest.approx(r2, abs=0.0015)  # theirs are simulated
-    shares = counts / counts.sum()
+    shares = (counts / counts.sum()).tolist()
     highest = r2_of_loss(0, *shares)
     # With their R², which their simulation rounds, 13,136 patients.
     needed = patients(for_classes(17, shares, pairs, 0.15 * highest))
     assert needed == [pytest.approx(13136, rel=0.006), 1477, 524]
     # Their second example needs no simulation.
-    shares = np.array([50, 100, 150]) / 300
+    shares = [1 / 6, 1 / 3, 1 / 2]
     pairs = [0.15 * r2_of_loss(0, a / (a + b), b / (a + b)) for a, b in combinations(shares, 2)]
     needed = patients(for_classes(17, shares, pairs, 0.15 * r2_of_loss(0, *shares)))
     assert needed[:2] == [2660, 714]

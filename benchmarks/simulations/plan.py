@@ -204,7 +204,8 @@ def real(paths: Sequence[Path]) -> dict[str, Any]:
     plans = {}
     for path in paths:
         run = open_run(path)
-        assert run.plan is not None, path
+        if run.plan is None:
+            raise SystemExit(f"{path}: no plan: run sequela plan")
         key = f"{run.settings.data}, {run.settings.model}"
         plans[key] = {
             "basis": run.plan.basis,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logit
+from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
@@ -13,7 +13,9 @@ from sequela.errors import DataError
 from sequela.evaluation import statistic
 from sequela.evaluation.intervals import DEFAULT, Bootstrap, Estimate, estimates
 from sequela.evaluation.predictions import Predictions, event
+from sequela.evaluation.statistic import Statistic
 
+FLAT = 0.02  # range of the probabilities below which a slope is meaningless
 _EPSILON = float(np.finfo(np.float32).eps)
 
 
@@ -187,6 +189,21 @@ def calibration_line(predictions: Predictions) -> CalibrationLine:
         observed=float(judged.happened.mean()),
         expected=float(judged.chance.mean()),
     )
+
+
+def slope_statistic(predictions: Predictions) -> Statistic:
+    """Return the calibration slope as a function of the groups' weights, by its influence function.
+
+    It is NaN where all probabilities are nearly equal.
+    """
+    line = calibration_line(predictions)
+    logits = logit(predictions.score.astype(np.float64).clip(_EPSILON, 1 - _EPSILON))
+    chance = expit(line.intercept + line.slope * logits)
+    design = np.stack([np.ones_like(logits), logits])
+    information = (design * chance * (1 - chance)) @ design.T / len(logits)
+    influence = (np.linalg.pinv(information) @ (design * (predictions.label - chance)))[1]
+    slope = np.nan if np.ptp(predictions.score) < FLAT else line.slope
+    return statistic.mean(slope + influence, predictions.group_index)
 
 
 def calibration_in_words(predictions: Predictions) -> str:

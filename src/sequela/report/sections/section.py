@@ -30,7 +30,11 @@ class Section:
     template: str = "section.html.j2"
 
 
-BLOCKS: tuple[Section, ...] = ()  # on sample size, groups and stability, always open
+BLOCKS = (  # on sample size, groups and stability, always open
+    Section(
+        "groups", attrgetter("entry.test.group_differences"), "Groups", "blocks/groups.html.j2"
+    ),
+)
 SECTIONS = Registry("section", Section)  # the sections of a page by name
 CARD_ITEMS = Registry("card item", Section)  # the items of a model card by name
 for _name, _content in (

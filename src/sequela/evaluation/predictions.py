@@ -209,6 +209,12 @@ class Predictions:
         """Return the examples for which ``keep`` is true, or those at its positions."""
         return replace(self, **{name: getattr(self, name)[keep] for name in self.arrays})
 
+    def drawn(self, rows: NDArray[np.int64], probabilities: NDArray[np.floating]) -> Self:
+        """Return the examples of a resample (row,), repeated ones too, with other probabilities."""
+        columns = {name: getattr(self, name)[rows] for name in self.arrays}
+        ids = np.arange(len(rows)).astype(np.str_)
+        return replace(self, **columns | {"example_id": ids, "probabilities": probabilities})
+
     def part(self, name: str) -> Self:
         """Return the examples of one part of the split."""
         if name not in PARTS:

@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
+from sequela.analysis import stability
+from sequela.analysis.stability import Stability
 from sequela.disclosure import Hidden
 from sequela.evaluation.metrics import Metric, headline, reported
 from sequela.figures.registry import RUN_FIGURES
@@ -102,6 +105,11 @@ class Entry(Released):
     def findings(self) -> list[dict[str, str]]:
         """The leaks and suspicions of all folds, leaks first, each listed once."""
         return findings_of(self.run, self.smallest)
+
+    @cached_property
+    def stability(self) -> list[Stability]:
+        """The change of a risk between models that could have been trained."""
+        return stability.of_run(self.run, self.smallest)
 
     @property
     def leak(self) -> str:

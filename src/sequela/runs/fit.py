@@ -23,7 +23,7 @@ from sequela.evaluation.summary import summarise_parts
 from sequela.files import held
 from sequela.listeners import broadcast, current_listeners
 from sequela.models import reference, stored
-from sequela.models.reference import ReferenceModel
+from sequela.models.reference import Arrays, ReferenceModel
 from sequela.models.registry import Entry, ModelEntry
 from sequela.runs.audit import audit_once
 from sequela.runs.data import Examples, Inputs, load, prediction_batch
@@ -31,7 +31,7 @@ from sequela.runs.environment import environment
 from sequela.runs.folder import COST, METRICS, TRACES, RunFolder, work_beside
 from sequela.runs.manifest import seal
 from sequela.runs.model import FILE, BaselineModel, NetworkModel, as_json, config_of, entry_for
-from sequela.sequences.featurisers import Features
+from sequela.sequences.featurisers import Features, Table
 from sequela.training.history import History, TrainingListener, kept_epoch, to_lines
 
 if TYPE_CHECKING:
@@ -160,17 +160,7 @@ def _fit_reference(run: _Run, entry: ReferenceModel) -> _Trained:
     started = time.perf_counter()
     data, inputs = run.data, run.inputs
     train, tuning = data.rows("train"), data.rows("tuning")
-    sets = inputs.features, data.labels, train, tuning, len(data.classes)
-    examples = reference.Examples(*sets, times=data.times, rounds=run.settings.rounds)
-    arrays = reference.fitted(entry, examples, run.settings.seed_of_training)
-    if _is_recalibrated(run) and "skops" in arrays:
-        # Trees fit what they were trained on too well: their mean risk is taken out of fold.
-        rows = data.rows("train+tuning")
-        examples = replace(examples, train=rows, tuning=rows[:0])
-        seed, teacher = run.settings.seed_of_training, reference.TEACHER
-        out_of_fold = reference.cross_fitted(teacher, examples, data.marked, seed, _FOLDS)
-        if out_of_fold is not None:
-            arrays = reference.shifted(arrays, _line(run, out_of_fold).intercept)
+    arrays = fit_baseline(run.settings, data, inputs.features, train, tuning)
     seconds = time.perf_counter() - started
     example = ExampleInputs(inputs.reads, inputs.shape, inputs.steps)
     cost = account_of_reference(run.settings.model, arrays, example)
@@ -191,6 +181,41 @@ def _fit_reference(run: _Run, entry: ReferenceModel) -> _Trained:
         "best_epoch": 0,
     }
     return _Trained(arrays, {}, facts)
+
+
+def fit_baseline(
+    settings: RunSettings,
+    data: Examples,
+    features: Table,
+    train: NDArray[np.int64],
+    tuning: NDArray[np.int64],
+) -> Arrays:
+    """Fit the baseline model of a run on some training and validation rows, repeated ones too."""
+    entry, _ = entry_for(settings)
+    assert isinstance(entry, ReferenceModel)  # noqa: S101 - networks have their own fit
+    rows, times = np.concatenate([train, tuning]), data.times
+    place = np.arange(len(rows))
+    examples = reference.Examples(
+        features[rows],
+        data.labels[rows],
+        place[: len(train)],
+        place[len(train) :],
+        len(data.classes),
+        times=times and reference.Times(times.time[rows], times.event[rows], times.intervals),
+        rounds=settings.rounds,
+    )
+    arrays = reference.fitted(entry, examples, settings.seed_of_training)
+    if _is_recalibrated(settings, data) and "skops" in arrays:
+        # Trees fit what they were trained on too well: their mean risk is taken out of fold.
+        by_row = np.argsort(rows, kind="stable")
+        both, teacher = replace(examples, train=by_row, tuning=by_row[:0]), reference.TEACHER
+        out_of_fold = reference.cross_fitted(
+            teacher, both, data.marked[rows], settings.seed_of_training, _FOLDS
+        )
+        if out_of_fold is not None:
+            line = _line(data, rows[by_row], out_of_fold[by_row])
+            arrays = reference.shifted(arrays, line.intercept)
+    return arrays
 
 
 @dataclass
@@ -221,8 +246,9 @@ def _fit_network(run: _Run, entry: ModelEntry, *, resume: bool) -> _Trained:
         model, again = learner.refit(how, history, checkpoint=place, resume=resume)
         seconds += sum(epoch.seconds for epoch in again)
     members: Any = getattr(model, "members", None)
-    if _is_recalibrated(run) and hasattr(members, "shift"):
-        line = _line(run, inputs.probabilities(model))
+    if _is_recalibrated(settings, run.data) and hasattr(members, "shift"):
+        rows = run.data.rows("train+tuning")  # the test set must not move the intercept
+        line = _line(run.data, rows, inputs.probabilities(model)[rows])
         # The intercept alone makes the mean risk right, and changes no rank.
         members.shift(line.intercept)
         if tuning is not None:
@@ -264,21 +290,20 @@ def learner_of(
     )
 
 
-def _is_recalibrated(run: _Run) -> bool:
-    data = run.data
-    if data.data_set.modality is not Modality.RECORDS or run.settings.training.class_weights:
+def _is_recalibrated(settings: RunSettings, data: Examples) -> bool:
+    if data.data_set.modality is not Modality.RECORDS or settings.training.class_weights:
         return False
     return data.times is None and len(data.classes) == 2  # noqa: PLR2004
 
 
-def _line(run: _Run, probabilities: NDArray[np.float32]) -> "LogitLine":
+def _line(
+    data: Examples, rows: NDArray[np.int64], probabilities: NDArray[np.float32]
+) -> "LogitLine":
     """Fit an intercept with which as many events are predicted as happened: see decision 37."""
     from sequela.evaluation.recalibration import fit_line
 
-    rows = run.data.rows("train+tuning")  # the test set must not move the intercept
-    shares = np.full_like(probabilities, 0.5)  # rows of the test set are not read
-    shares[rows] = probabilities[rows]
-    return fit_line(run.data.predictions(shares).where(rows), slope=False)
+    shares = np.full((len(data.part), len(data.classes)), 0.5)
+    return fit_line(data.predictions(shares).drawn(rows, probabilities), slope=False)
 
 
 def cost_of(name: str, model: "nn.Module", inputs: Inputs) -> Account:

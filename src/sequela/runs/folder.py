@@ -37,6 +37,7 @@ METRICS = "metrics.json"
 COST = "cost.json"
 ATTRIBUTES = "attributes.parquet"
 TRACES = "traces.json"
+PLAN = "plan.json"  # written by `sequela plan RUN`
 NOTICE_TEXT = """# Internal: keep this folder where the data are
 
 It contains data of single people: their ids, times, attributes, predictions and pieces of signals

@@ -5,11 +5,13 @@ from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
+from sequela.analysis.stability import in_words
 from sequela.cohort.flow import Flow
 from sequela.cost.derivation import render_mathml
 from sequela.evaluation.metrics import Metric
 from sequela.evaluation.number import number
 from sequela.figures.flow import SplitSet, cohort_flow
+from sequela.figures.stability import instability
 from sequela.figures.traces import traces
 from sequela.report.commands import commands
 from sequela.report.entry import Entry, measures, panel
@@ -79,6 +81,13 @@ class StudyPart:
     seconds: float
     commands: list[str]
     choice: str  # how the settings were chosen, in words
+
+    @property
+    def stability(self) -> dict[str, list[Picture]]:
+        """The pictures of the refits of the concluded model, if they were computed."""
+        entry, caption = self.entry, "Refits on resampled data: median and middle 95 %."
+        figures = [instability(s.bins, in_words(entry.data)[0]) for s in entry.stability if s.bins]
+        return {"pictures": [picture(f, f"{self.study.name}-stability", caption) for f in figures]}
 
     @classmethod
     def of(

@@ -30,10 +30,10 @@ class Section:
     template: str = "section.html.j2"
 
 
-BLOCKS = (  # on sample size, groups and stability, always open
-    Section(
-        "groups", attrgetter("entry.test.group_differences"), "Groups", "blocks/groups.html.j2"
-    ),
+_GROUPS, _STABILITY = "blocks/groups.html.j2", "blocks/stability.html.j2"
+BLOCKS: tuple[Section, ...] = (  # on sample size, groups and stability, always open
+    Section("groups", attrgetter("entry.test.group_differences"), "Groups", _GROUPS),
+    Section("stability", attrgetter("stability"), "Stability of a risk", _STABILITY),
 )
 SECTIONS = Registry("section", Section)  # the sections of a page by name
 CARD_ITEMS = Registry("card item", Section)  # the items of a model card by name

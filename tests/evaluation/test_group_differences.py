@@ -70,8 +70,8 @@ def test_observed_over_expected_is_worst_where_it_is_farthest_from_1() -> None:
 def test_p_values_are_corrected_for_the_number_of_attributes() -> None:
     predictions, sex = simulated(noise=2)
     rng = np.random.default_rng(1)
-    others = {name: rng.choice(["a", "b", "c"], 900) for name in ("region", "unit")}
-    records = compared(predictions, sex=sex, **others)
+    region, unit = (rng.choice(["a", "b", "c"], 900) for _ in range(2))
+    records = compared(predictions, sex=sex, region=region, unit=unit)
     found = [record["differences"]["auroc"] for record in records]
     assert found[0]["corrected_p"] == pytest.approx(3 * found[0]["p_value"])
     assert all(numbers["corrected_p"] > 0.05 for numbers in found[1:])

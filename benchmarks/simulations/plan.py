@@ -208,7 +208,6 @@ def real(paths: Sequence[Path]) -> dict[str, Any]:
             raise SystemExit(f"{path}: no plan: run sequela plan")
         key = f"{run.settings.data}, {run.settings.model}"
         plans[key] = {
-            "basis": run.plan.basis,
             "sentences": run.plan.sentences,
             "points": [vars(point) for point in run.plan.curve.points] if run.plan.curve else [],
         }
@@ -242,11 +241,8 @@ def page(results: dict[str, Any]) -> str:
         for row in results["curves"]
     ]
     if plans := results.get("real"):
-        lines += ["", "| run | training and validation set | plan |", "|---|---|---|"]
-        lines += [
-            f"| {key} | {plan['basis']} | {' '.join(plan['sentences'])} |"
-            for key, plan in plans.items()
-        ]
+        lines += ["", "| run | plan |", "|---|---|"]
+        lines += [f"| {key} | {' '.join(plan['sentences'])} |" for key, plan in plans.items()]
     return "\n".join(lines)
 
 

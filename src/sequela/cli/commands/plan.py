@@ -83,7 +83,7 @@ def plan(
     if json:
         print(path.read_text("utf-8"), end="")
         return
-    for sentence in (f"Training and validation set: {plan.basis}.", *plan.sentences):
+    for sentence in plan.sentences:
         console.print(sentence)
     say_path(console, "plan", path)
 

@@ -17,6 +17,7 @@ import tempfile
 from collections import Counter
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -82,20 +83,12 @@ def predictions(label: NDArray[np.int64], chances: Floats) -> Predictions:
     return Predictions(ids, ids, ids, split, label, chances.astype(np.float32), classes)
 
 
-@dataclass(frozen=True)
-class Refit:
-    """The package's logistic regression, fitted again."""
-
-    table: NDArray[np.float32]
-    label: NDArray[np.int64]
-    parameters: int = 1 + len(EFFECTS)
-
-    def of_others(self, tuning: Predictions) -> Predictions | None:
-        """Predict each patient by a model that was fitted on the others."""
-        rows = np.arange(len(self.label))
-        examples = reference.Examples(self.table, self.label, rows, rows[:0], 2)
-        crossed = reference.cross_fitted(MODEL, examples, tuning.group_id, 0)
-        return None if crossed is None else replace(tuning, probabilities=crossed)
+def refitted(table: Floats, tuning: Predictions) -> Predictions | None:
+    """Predict each patient by the package's logistic regression, fitted on the others."""
+    rows = np.arange(tuning.n_examples)
+    examples = reference.Examples(table.astype(np.float32), tuning.label, rows, rows[:0], 2)
+    crossed = reference.cross_fitted(MODEL, examples, tuning.group_id, 0)
+    return None if crossed is None else replace(tuning, probabilities=crossed)
 
 
 def of_classes(shift: str, n: int, seed: int) -> tuple[Choice, list[float]]:
@@ -103,7 +96,7 @@ def of_classes(shift: str, n: int, seed: int) -> tuple[Choice, list[float]]:
     rng = np.random.default_rng([seed, n, SHIFTS.index(shift)])
     hospital = Hospital(rng, *coefficients(shift, rng))
     table, tuning = hospital.patients(n)
-    choice = choose(tuning, Refit(table.astype(np.float32), tuning.label))
+    choice = choose(tuning, partial(refitted, table, tuning), 1 + len(EFFECTS))
     _, new = hospital.patients(NEW)
     lines = [calibration_line(some) for some in (new, choice.scaling.apply(new))]
     ratios = [abs(float(np.log(line.observed / line.expected))) for line in lines]

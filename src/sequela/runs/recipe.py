@@ -16,7 +16,7 @@ from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.recipe import Design, Judged, Place, RecipeNumber, across_folds, over_models
 from sequela.evaluation.statistic import Statistic, stacked
 from sequela.evaluation.summary import AT_HORIZON, by_horizon, calibration_numbers
-from sequela.runs.folder import UNCHANGED, RunFolder, StoredRun, places
+from sequela.runs.folder import RunFolder, StoredRun, places
 from sequela.runs.model import members_of
 from sequela.runs.record import Numbers, UpdateRecord
 
@@ -62,15 +62,12 @@ def over_runs(
     return across_folds(held_out, np.random.default_rng(runs[0].settings.seed), how, design, tuning)
 
 
-def effect_of_update(run: RunFolder, *, intervals: bool = True) -> dict[str, Any]:
+def effect_of_update(
+    before: Predictions, after: Predictions, seed: int | None, how: Bootstrap
+) -> dict[str, Any]:
     """Return the numbers of an update before and after the change, as in ``metrics.json``."""
-    before, how = Predictions.read(run.path / UNCHANGED), bootstrap_of(run)
-    seed = run.settings.seed if intervals else None
-    judged = {"before": before.part("held_out"), "after": run.predictions.part("held_out")}
-    return {
-        name: calibration_numbers(predictions, seed, how)
-        for name, predictions in {**judged, "everybody": before}.items()
-    }
+    sides = {"before": before.part("held_out"), "after": after.part("held_out")}
+    return {n: calibration_numbers(p, seed, how) for n, p in {**sides, "everybody": before}.items()}
 
 
 def update_in_words(run: StoredRun, update: UpdateRecord) -> str:

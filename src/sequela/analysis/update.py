@@ -68,6 +68,7 @@ def update_run(
     }
     settings = parent.settings.model_copy(update=changes)
     with work_beside(out) as work:
+        (work / "data").mkdir()
         local = load_local(parent, settings, parent.split, model.header, root, work / "data")
         settings = settings.model_copy(update={"split": local.split.unit})
         before = local.predictions(model.probabilities_of(local))
@@ -81,13 +82,13 @@ def update_run(
         choice = choice or choose(tuning)
         settings.model_settings["level"] = choice.level
         tensors, header = in_one_file([parent], "arithmetic")
-        header |= {"model": UPDATED, "scaling": asdict(choice.scaling)}
+        header |= {"model": UPDATED, "logits": asdict(choice.scaling)}
         after = choice.scaling.apply(before)
         if again and choice.level == REFIT:
             tensors = {f"0/{name}": tensor for name, tensor in again.tensors().items()}
             probabilities = model_of(header, tensors).probabilities_of(local)
             after = replace(before, probabilities=probabilities)
-        folder = RunFolder(work / out.name)
+        folder = RunFolder(work / "run")
         folder.open(settings, resume=False)
         folder.begin({**local.split.to_json(), "data_sha256": local.digest})
         folder.write("environment.json", environment())

@@ -40,7 +40,7 @@ Shape = tuple[int | str, ...]
 FILE = "model.safetensors"
 Pooling = Literal["arithmetic", "geometric"]
 # Keys of a header on the model itself; all others describe the data, the same for all members.
-_OF_MODEL = ("model", "reads", "config", "mean", "members", "scaling")
+_OF_MODEL = ("model", "reads", "config", "mean", "members", "logits")
 _OF_RUNS = (ENSEMBLE, UPDATED)
 """The models that are made of finished runs."""
 LEAST = 1e-7
@@ -326,7 +326,7 @@ class MeanModel:
         """The change of the logits of an update."""
         from sequela.evaluation.recalibration import LogitScaling  # ensembles do without
 
-        numbers = self.header.get("scaling") or {}
+        numbers = self.header.get("logits") or {}
         return LogitScaling(**{n: tuple(v) for n, v in numbers.items()}) if numbers else None
 
     def _pooled(self, probabilities: list[NDArray[np.float32]]) -> NDArray[np.float32]:

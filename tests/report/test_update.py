@@ -30,13 +30,131 @@ from sequela.runs.model import open_model
 from sequela.serving import load
 from sequela.serving.export import write_export
 
+
 FORM = "--id name --subject subject --label label --samples X* --rate 64 --unit uV"
 SAMPLES = ",".join(f"X{n}" for n in range(64))
 
 
 @pytest.fixture(scope="module")
 def updated(run: Path, places: dict[str, Path], once: Once) -> RunFolder:
-    at = (home, *form, "--epochs", "4", "--out", tmp_path / "net")
+    at = ("--root", str(places["away"]))
+    folder = once("report-updated", lambda out: ran("update", str(run), *at, "--out", out / "here"))
+    return RunFolder(folder / "here")
+
+
+def test_more_die_here_so_the_level_is_changed(updated: RunFolder, run: Path) -> None:
+    record = updated.metrics.update
+    assert record is not None
+    assert record.level in ("intercept", "intercept and slope")
+    assert record.p_values["none"] < 0.05
+    assert record.before["o_e_ci"][0] > 1 > record.after["o_e_ci"][0]
+    assert record.before["auroc"] == pytest.approx(record.after["auroc"])
+    assert record.patients == 130
+    before = Predictions.read(updated.path / UNCHANGED)
+    local = before.where(before.split != "held_out")
+    assert record.events == np.bincount(local.label).min()
+    assert record.needed == {"refit": 10 * RunFolder(run).metrics.parameters}
+    ids = [set(before.part(part).subject_id.tolist()) for part in ("train", "tuning", "held_out")]
+    assert [len(part) for part in ids] == [65, 65, 130]
+    assert not ids[0] & ids[2]
+    verify(updated, intervals=True)
+
+
+def test_the_stored_model_gives_its_predictions(
+    updated: RunFolder, run: Path, places: dict[str, Path]
+) -> None:
+    numbers = evaluate_run(updated.path, data="meds", root=places["home"])
+    # The parent has seen 400 of the 500 people of the other hospital, and so has the update.
+    assert numbers["subjects_set_aside_as_trained_or_tuned_on"] == 400
+    here = evaluate_run(updated.path, data="meds", root=places["away"])
+    assert here["subjects_set_aside_as_trained_or_tuned_on"] == 130
+    assert here["auroc"] == pytest.approx(updated.test["auroc"])
+    assert here["loss"] == pytest.approx(updated.test["loss"])
+    served = load(updated.path)
+    table = np.zeros((1, served.inputs["features:presence"][1]), np.float32)
+    assert served.probabilities({"features:presence": table}).sum() == pytest.approx(1)
+    assert sum(served.facts.fingerprint.seen) > 0
+    assert len(served.facts.fingerprint.seen) == 400 + 130
+
+
+def test_page_card_and_ledger_name_the_parent(
+    updated: RunFolder, run: Path, tmp_path: Path
+) -> None:
+    parent, entry = RunFolder(run), Entry(updated, hide_below=10)
+    assert entry.title.startswith("Logistic regression, updated (intercept")
+    words = (
+        f"from run (SHA-256 of its model {entry.members[0].sha256[:12]}), chosen on 130 subjects"
+    )
+    page = build([updated], tmp_path / "page.html", 10).read_text("utf-8")
+    assert words in page
+    card = build_card(updated, tmp_path / "card.md", 10).read_text("utf-8")
+    assert words in card
+    assert entry.members[0].sha256 in card
+    assert re.search(r"AUROC has a width of 0\.\d{3} in place of 0\.\d{3}", card)
+    log = [json.loads(line) for line in (updated.path.parent / LEDGER).read_text().splitlines()]
+    assert log[0]["command"] == "update"
+    assert words in log[0]["model"]
+    train, last = commands([updated])
+    assert train.startswith(f"sequela train {parent.settings.model} ")
+    assert last == "sequela update runs/1-run --data meds --share 0.5 --seed 0 --out here"
+    share(updated, tmp_path / "shared")
+    assert words in (tmp_path / "shared" / "card.md").read_text("utf-8")
+
+
+def test_few_local_events_are_hidden(updated: RunFolder) -> None:
+    most = max(sum(row) for row in updated.metrics.parts.held_out.confusion)
+    hidden = Entry(updated, hide_below=most + 1).update
+    assert hidden is not None
+    assert (str(hidden.events), hidden.before, hidden.after, hidden.everybody) == (
+        "hidden",
+        {},
+        {},
+        {},
+    )
+    shown = Entry(updated, hide_below=10).update
+    assert shown is not None
+    assert shown.before
+
+
+def test_a_changed_number_is_detected(updated: RunFolder, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(updated.path, copy)
+    edit(copy / "metrics.json", lambda record: record["update"]["before"].update(o_e=1.0))
+    seal(copy)
+    (wrong,) = verify_run(RunFolder(copy)).wrong
+    assert "before o_e" in wrong
+
+
+def test_an_update_of_an_update_changes_nothing_more(
+    updated: RunFolder, places: dict[str, Path], tmp_path: Path
+) -> None:
+    """The test set of the first update is new to it."""
+    ran("update", str(updated.path), "--root", str(places["away"]), "--out", tmp_path / "again")
+    again = RunFolder(tmp_path / "again")
+    assert again.metrics.update is not None
+    assert again.metrics.update.level == "none"
+    assert again.data.examples == 130
+    assert len(open_model(again).leaves) == 1
+    assert again.split.parent is not None
+    assert again.split.parent.parent is not None
+
+
+def segments(path: Path, first: int, people: int) -> Path:
+    """Segments of EEG of three classes: rhythms of three frequencies, two of each person."""
+    rng, lines = np.random.default_rng(first), [f"name,subject,label,{SAMPLES}"]
+    for person in range(first, first + people):
+        for row in range(2):
+            rhythm = 15 * np.sin(np.arange(64) * (3 + 3 * (person % 3)) / 10)
+            samples = ",".join(f"{x:.1f}" for x in rhythm + rng.normal(0, 20, 64))
+            lines.append(f"r{person}-{row},s{person},{'abc'[person % 3]},{samples}")
+    path.write_text("\n".join(lines))
+    return path
+
+
+def test_a_network_of_eeg_is_updated_and_exported(tmp_path: Path) -> None:
+    home, away = segments(tmp_path / "a.csv", 0, 60), segments(tmp_path / "b.csv", 500, 72)
+    data = ("--data", "signals", "--root")
+    at = (home, *FORM.split(), "--epochs", "4", "--out", tmp_path / "net")
     ran("train", "mlp-baseline", *data, *at)
     ran("update", tmp_path / "net", *data, away, "--out", tmp_path / "here")
     made = RunFolder(tmp_path / "here")

@@ -30,7 +30,6 @@ from sequela.runs.model import open_model
 from sequela.serving import load
 from sequela.serving.export import write_export
 
-
 FORM = "--id name --subject subject --label label --samples X* --rate 64 --unit uV"
 SAMPLES = ",".join(f"X{n}" for n in range(64))
 
@@ -103,7 +102,7 @@ def test_page_card_and_ledger_name_the_parent(
 
 def test_few_local_events_are_hidden(updated: RunFolder) -> None:
     most = max(sum(row) for row in updated.metrics.parts.held_out.confusion)
-    hidden = Entry(updated, hide_below=most + 1).update
+    hidden = Entry(updated, hide_below=most + 1).metrics.update
     assert hidden is not None
     assert (str(hidden.events), hidden.before, hidden.after, hidden.everybody) == (
         "hidden",
@@ -111,7 +110,7 @@ def test_few_local_events_are_hidden(updated: RunFolder) -> None:
         {},
         {},
     )
-    shown = Entry(updated, hide_below=10).update
+    shown = Entry(updated, hide_below=10).metrics.update
     assert shown is not None
     assert shown.before
 
@@ -191,7 +190,7 @@ def test_mistakes_get_one_line(
     for words, message in (
         ((tmp_path / "none",), "expected a run folder"),
         ((damaged, "--root", places["away"]), "model.safetensors"),
-        ((run, "--root", places["few"]), "4 new subjects of the rarest class, of whom 2 would be"),
+        ((run, "--root", places["few"]), "4 new subjects of the rarest class, of which 2 would be"),
         ((run, "--root", alive), "labels of one class only"),
         ((run, "--root", seen), "in the training or validation set of this model"),
         ((run, "--root", tmp_path / "nowhere"), "does not exist"),

@@ -114,9 +114,10 @@ def _refuse_few(predictions: Predictions, local: Examples, share: float) -> None
     """Refuse an evaluation on fewer patients of a class than may be shown."""
     held_out = events_of(predictions.part("held_out"))
     if held_out < EVENTS_PER_PARAMETER:
+        rarest = "with the rarest event" if predictions.horizons else "of the rarest class"
         raise DataError(
-            f"{local.data_set.name} has {events_of(predictions)} new {local.unit}s of the rarest "
-            f"class, of whom {held_out} would be left to evaluate the update on: expected at least "
+            f"{local.data_set.name} has {events_of(predictions)} new {local.unit}s {rarest}, of "
+            f"which {held_out} would be left to evaluate the update on: expected at least "
             f"{EVENTS_PER_PARAMETER}; give more data, or a smaller --share than {share:g}"
         )
 

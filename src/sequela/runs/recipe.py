@@ -73,10 +73,11 @@ def effect_of_update(
 def update_in_words(run: StoredRun, update: UpdateRecord) -> str:
     """Describe an update: its level, its parent, the local patients, and the loss of precision."""
     (parent,), name = members_of(run.settings), next(iter(update.before), "")
-    what = "no change" if update.level == "none" else f"change of {update.level}"
+    what = {"none": "no change", "refit": "refit"}.get(update.level, f"change of {update.level}")
+    rarest = "with the rarest event" if run.data.horizons else "of the rarest class"
     sentence = (
         f"{what}, from {parent.run} (SHA-256 of its model {parent.sha256[:12]}), chosen on "
-        f"{plural(update.patients, run.data.unit)}, {update.events} of them of the rarest class"
+        f"{plural(update.patients, run.data.unit)}, {update.events} of them {rarest}"
     )
     bounds = [side.get(f"{name}_ci") for side in (update.before, update.everybody)]
     widths = [f"{high - low:.3f}" for low, high in filter(None, bounds)]

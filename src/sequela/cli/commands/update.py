@@ -60,9 +60,10 @@ def update(
     )
     change = folder.metrics.update
     assert change is not None  # noqa: S101 - the run was updated
+    rarest = "with the rarest event" if folder.data.horizons else "of the rarest class"
+    few = f"not considered, {change.events} local {folder.data.unit}s {rarest}, expected"
     for level, count in change.needed.items():
-        few = f"{change.events} local {folder.data.unit}s of the rarest class, expected {count:,}"
-        console.print(f"{level}: not considered, {few}")
+        console.print(f"{level}: {few} {count:,}")
     for level, p in change.p_values.items():
         # The null hypothesis of a refit is that it is not better.
         rejected = (p < ALPHA) != (level == "refit")

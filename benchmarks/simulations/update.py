@@ -211,15 +211,12 @@ def within(numbers: dict[str, Any], name: str) -> str:
     return f"{numbers[name]:.2f} ({low:.2f} to {high:.2f})"
 
 
-SIMULATED = """## Updates
-
-{hospitals} simulated hospitals a row; the difference of the hospital is known, and the closed test
+SIMULATED = """{hospitals} simulated hospitals a row; the difference of the hospital is known, and the closed test
 of `sequela update` chose these levels. The last columns are the mean errors before and after on
 {new:,} further patients: of the logarithm of observed over expected events, and of the slope.
 `python benchmarks/simulations/update.py --write` computes them.
 
-| outcome | difference | patients | events | none | intercept | intercept and slope | refit \
-| O:E error before, after | slope error before, after |
+| outcome | difference | patients | events | none | intercept | and slope | refit | O:E | slope |
 |---|---|---:|---:|---:|---:|---:|---:|---|---|
 """
 REAL = """

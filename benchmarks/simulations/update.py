@@ -211,19 +211,19 @@ def within(numbers: dict[str, Any], name: str) -> str:
     return f"{numbers[name]:.2f} ({low:.2f} to {high:.2f})"
 
 
-SIMULATED = """{hospitals} simulated hospitals a row; the difference of the hospital is known, and the closed test
-of `sequela update` chose these levels. The last columns are the mean errors before and after on
-{new:,} further patients: of the logarithm of observed over expected events, and of the slope.
-`python benchmarks/simulations/update.py --write` computes them.
+SIMULATED = """{hospitals} simulated hospitals a row; the difference of the hospital is known, and the
+closed test of `sequela update` chose these levels. The last columns are the mean errors before and
+after on {new:,} further patients: of the logarithm of observed over expected events, and of the
+slope. `python benchmarks/simulations/update.py --write` computes them.
 
 | outcome | difference | patients | events | none | intercept | and slope | refit | O:E | slope |
 |---|---|---:|---:|---:|---:|---:|---:|---|---|
 """
 REAL = """
-Real patients, by `python benchmarks/simulations/update.py --real --write`: half of the new patients
-are local, and the numbers are from the other half, with 95 % intervals.
+Real patients, by `python benchmarks/simulations/update.py --real --write`. Half of the new patients
+are local; the numbers are from the other half, with 95 % intervals.
 
-| data | model | local patients, events | level | O:E before | O:E after | slope before | slope after |
+| data | model | local, events | level | O:E before | O:E after | slope before | slope after |
 |---|---|---|---|---|---|---|---|
 """
 

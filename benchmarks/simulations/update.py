@@ -211,9 +211,9 @@ def within(numbers: dict[str, Any], name: str) -> str:
     return f"{numbers[name]:.2f} ({low:.2f} to {high:.2f})"
 
 
-SIMULATED = """{hospitals} simulated hospitals a row; the difference of the hospital is known, and the
-closed test of `sequela update` chose these levels. The last columns are the mean errors before and
-after on {new:,} further patients: of the logarithm of observed over expected events, and of the
+SIMULATED = """{hospitals} simulated hospitals a row. The difference of the hospital is known, and
+the closed test of `sequela update` chose these levels. The last columns are the mean errors before
+and after on {new:,} further patients: of the logarithm of observed over expected events, and of the
 slope. `python benchmarks/simulations/update.py --write` computes them.
 
 | outcome | difference | patients | events | none | intercept | and slope | refit | O:E | slope |

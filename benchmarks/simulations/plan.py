@@ -97,9 +97,11 @@ class Population:
 
     def risk(self, correlation: float = 1.0) -> Floats:
         """Return the mean risk of patients at the nodes of a score with a correlation."""
-        rest = np.sqrt(max(0.0, 1 - correlation**2)) * NODES
+        if correlation == 1:
+            return np.asarray(expit(self.mean + self.spread * NODES))
+        rest = np.sqrt(max(0.0, 1 - correlation**2)) * NODES[::4]
         logits = self.mean + self.spread * (correlation * NODES[:, None] + rest)
-        return np.asarray(expit(logits) @ WEIGHTS)
+        return np.asarray(expit(logits) @ (WEIGHTS[::4] / WEIGHTS[::4].sum()))
 
     @property
     def r2(self) -> float:
@@ -259,8 +261,8 @@ def main() -> None:
     else:
         count = options.studies
         results["shrinkage"] = [shrinkage(*design, count) for design in DESIGNS]
-        results["widths"] = [widths(*design, count) for design in EVALUATIONS]
-        results["curves"] = [curves(*design, count) for design in LEARNING]
+        results["widths"] = [widths(*design, 2 * count) for design in EVALUATIONS]
+        results["curves"] = [curves(*design, count // 2) for design in LEARNING]
     print(page(results))
     if options.write:
         RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")

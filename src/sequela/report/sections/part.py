@@ -87,6 +87,8 @@ class StudyPart:
     @property
     def stability(self) -> dict[str, list[Picture]]:
         """The pictures of the refits of the concluded model, if they were computed."""
+        if self.entry.metrics.update:
+            return {}  # an update is not trained again
         entry, caption = self.entry, "Refits on resampled data: median and middle 95 %."
         figures = [instability(s.bins, in_words(entry.data)[0]) for s in entry.stability if s.bins]
         return {"pictures": [picture(f, f"{self.study.name}-stability", caption) for f in figures]}

@@ -31,7 +31,7 @@ from sequela.sequences.featurisers import Features
 
 _MIDDLE = (0.025, 0.5, 0.975)  # quantiles of one example's risks over the refits
 _BINS = 20  # bins of the picture, if none is merged
-_PROCESSES = 2  # each has its own table in memory
+_THREADS = 2  # refits at once: each has its own table in memory
 Values = NDArray[np.float64]
 Index = NDArray[np.int64]
 
@@ -133,9 +133,10 @@ def of_refits(
     values = np.empty((1 + refits, 2, test.n_examples))
     values[0] = _read(test, _threshold(folder), test.predicted)
     jobs = (joblib.delayed(_refit)(folder, data, inputs, number) for number in range(refits))
-    pool = joblib.Parallel(_PROCESSES, return_as="generator")
-    for number, values[1 + number] in enumerate(pool(jobs)):
-        on_refit(number + 1)
+    pool = joblib.Parallel(_THREADS, backend="threading", return_as="generator")
+    with threadpool_limits(limits=1):
+        for number, values[1 + number] in enumerate(pool(jobs)):
+            on_refit(number + 1)
     people, pairs = _people(test), ((0, 1 + number) for number in range(refits))
     stability = _stability("refits", values, pairs, people, smallest)
     if stability is None or stability.difference is None:
@@ -160,7 +161,7 @@ def _refit(folder: RunFolder, data: Examples, inputs: Inputs, number: int) -> Va
     rng = np.random.default_rng([settings.seed, number])
     train, tuning = (_drawn(data, part, rng) for part in ("train", "tuning"))
     reads, entry = inputs.reads, REFERENCE_MODELS[settings.model]
-    with threadpool_limits(limits=1):
+    with threadpool_limits(limits=1, user_api="openmp"):  # which each thread sets for itself
         learnt = Features.of(reads, data.arrays, train, standardise=False) if inputs.state else None
         table = learnt.table if learnt else inputs.features
         arrays = fit_baseline(settings, data, table, train, tuning)

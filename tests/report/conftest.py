@@ -7,7 +7,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from tests.conftest import Once
+from tests.conftest import Once, meds
+from tests.report.hospitals import HOSPITALS, hospital, trained
 
 from sequela.config import RunSettings, SplitUnit, TrainingSettings
 from sequela.datasets.catalog import EXCERPTS
@@ -56,6 +57,24 @@ def outline() -> Callable[[Path], Outline]:
         return found
 
     return read
+
+
+@pytest.fixture(scope="session")
+def places(once: Once) -> dict[str, Path]:
+    """Three hospitals by name."""
+
+    def fill(out: Path) -> None:
+        for name, (people, dead, seed) in HOSPITALS.items():
+            hospital(meds, out / name, people=people, dead=dead, seed=seed)
+
+    folder = once("report-hospitals", fill)
+    return {name: folder / name for name in HOSPITALS}
+
+
+@pytest.fixture(scope="session")
+def run(places: dict[str, Path], once: Once) -> Path:
+    """A logistic regression of the hospital at home."""
+    return once("report-home", lambda out: trained(places["home"], out / "run")) / "run"
 
 
 @pytest.fixture(scope="session")

@@ -1,69 +1,21 @@
 """The page of a model on other people: from a run and data to HTML, and what of few it hides."""
 
 import re
-from collections.abc import Callable
 from html import unescape
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from tests.approved import assert_approved, texts_of
 from tests.canaries import called
+from tests.report.hospitals import trained
 
-from sequela.analysis.evaluate import AS_IT_IS, INTERCEPT, LINE, judge_elsewhere
+from sequela.analysis.evaluate import judge_elsewhere
 from sequela.cli.app import main
 from sequela.errors import SettingError
 from sequela.integrity.openings import openings
 from sequela.report.pages.external_page import build_external, pool
 from sequela.runs.folder import RunFolder
-
-Write = Callable[..., Path]
-
-
-def hospital(write: Write, root: Path, *, people: int, dead: float, seed: int) -> Path:
-    """Stays in whose codes death can be seen, in eight hospitals; five people are of a rare sex."""
-    rng = np.random.default_rng(seed)
-    rows: list[tuple[Any, ...]] = []
-    for place in range(people):
-        subject, stay = 1_000 * seed + place, 10_000 * seed + place
-        day = f"2031-{1 + place % 12:02d}-{1 + place % 27:02d}"
-        end = f"2032-{1 + place % 12:02d}-{1 + place % 27:02d}T10:00"
-        died = bool(rng.random() < dead)
-        sex = "X" if place < 5 else "FM"[place % 2]
-        sick = rng.random(20) < (0.35 if died else 0.2)
-        rows += [
-            (subject, f"{1940 + 5 * seed + place % 40}-04-05T00:00", "MEDS_BIRTH"),
-            (subject, None, f"GENDER//{sex}"),
-            (subject, f"{day}T01:00", "HOSPITAL_ADMISSION//EMERGENCY", stay),
-            (subject, f"{day}T01:00", f"HOSPITAL//h{place % 8}", stay),
-            *[(subject, f"{day}T04:00", f"LAB//{code}", stay) for code in np.flatnonzero(sick)],
-            *[(subject, f"{day}T05:00", f"ONLY//{seed}", stay)],
-            (subject, end, f"HOSPITAL_DISCHARGE//{'DIED' if died else 'HOME'}", stay),
-        ]
-        rows += [(subject, end, "MEDS_DEATH")] * died
-    return write(root, rows)
-
-
-@pytest.fixture(scope="module")
-def places(tmp_path_factory: pytest.TempPathFactory, write_meds: Write) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("places")
-    asked = {"home": (500, 0.3, 1), "away": (260, 0.5, 2), "few": (40, 0.1, 3)}
-    return {
-        name: hospital(write_meds, folder / name, people=n, dead=dead, seed=seed)
-        for name, (n, dead, seed) in asked.items()
-    }
-
-
-@pytest.fixture(scope="module")
-def run(places: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained(places["home"], tmp_path_factory.mktemp("run") / "run")
-
-
-def trained(root: Path, out: Path, *more: object) -> Path:
-    asked = ("--data", "meds", "--root", root, "--task", "in-hospital", "--out", out, *more)
-    assert called(main, "train", "logistic-regression", *asked) == 0
-    return out
 
 
 def text_of(page: Path) -> str:
@@ -90,34 +42,13 @@ def test_the_page_of_another_hospital(
     assert "Sex: X" not in text
     assert re.search(r"Share of the class: died (2|3)\d\.\d % (4|5)\d\.\d %", text)
     assert re.search(r"Codes outside the model's vocabulary \d+\.\d % \d+\.\d %", text)
-    assert "fitted on a random half of the new people (130)" in text
-    assert "Logistic regression fitted on the new people alone" in text
+    assert "On the diagonal, events predicted with 30 % happen in 30 %" in text
     assert str(places["away"].parent) not in page.read_text("utf-8")
     assert_approved("external", texts_of(page.read_text("utf-8")))
     assert openings(folder).times == 1
     again = tmp_path / "again.html"
     assert called(main, "evaluate", run, *asked[:-1], again) == 0
     assert again.read_bytes() == page.read_bytes()
-
-
-def test_recalibration_is_learnt_from_one_half_and_judged_on_the_other(
-    run: Path, places: dict[str, Path]
-) -> None:
-    found = judge_elsewhere(run, data="meds", root=places["away"])
-    updated = found.updated
-    assert updated is not None
-    as_it_is, changed = updated.judged[AS_IT_IS], updated.judged[LINE]
-    assert (as_it_is.example_id == changed.example_id).all()
-    everybody = set(found.away.predictions.subject_id.tolist())
-    assert len(everybody) == updated.people + len(np.unique(as_it_is.subject_id)) == 260
-    # More die here than where the model was made: it expects too few, and is told so.
-    apart = found.away.numbers["observed_minus_expected"]
-    assert apart.interval is not None
-    assert apart.interval.low > 0
-    assert updated.lines[INTERCEPT].intercept > 0.3
-    (first, *_, last) = updated.curve[INTERCEPT]
-    assert (first.people, last.people) == (10, 130)
-    assert last.loss < updated.curve[AS_IT_IS][0].loss
 
 
 def test_its_own_held_out_people_are_not_compared_with_themselves(
@@ -139,7 +70,7 @@ def test_few_of_a_class_show_no_numbers(run: Path, places: dict[str, Path], tmp_
     hidden = text_of(build_external(found, tmp_path / "hidden.html", hide_below=10))
     assert "fewer than 10 examples of a class" in hidden
     assert "AUROC 0" not in hidden
-    assert "Recalibrated" not in hidden
+    assert "On the diagonal" not in hidden
     assert "Share of the class" not in hidden
     open_ = text_of(build_external(found, tmp_path / "open.html"))
     assert "AUROC 0" in open_

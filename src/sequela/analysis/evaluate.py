@@ -1,6 +1,6 @@
 """Evaluation of a finished run: from its predictions, or of its model on other people."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from pathlib import Path
@@ -9,21 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.cohort.split import PARTS
-from sequela.datasets.catalog import Modality
 from sequela.errors import SettingError
 from sequela.evaluation.calibration import calibration_in_words
 from sequela.evaluation.decision import Threshold
-from sequela.evaluation.external import Learnt, Way, half_of_people, learning_curve, person
 from sequela.evaluation.intervals import Estimate, estimates
 from sequela.evaluation.metrics import METRICS, statistic_of
 from sequela.evaluation.predictions import Predictions
-from sequela.evaluation.recalibration import LogitLine, Temperature, fit_line, fit_temperature
 from sequela.evaluation.summary import MORE_PROBABLE, points, summarise, summarise_parts
 from sequela.files import temporary
 from sequela.integrity.openings import open_held_out
-from sequela.models import reference
-from sequela.models.reference import REFERENCE_MODELS
 from sequela.runs.data import Examples, load_other
 from sequela.runs.find import Run, named_runs
 from sequela.runs.folder import RunFolder
@@ -32,19 +26,11 @@ from sequela.runs.recipe import summarise_runs
 from sequela.runs.record import DataRecord
 from sequela.runs.released import public
 
-AS_IT_IS = "unchanged"
-INTERCEPT = "intercept recalibrated"
-LINE = "intercept and slope recalibrated"
-TEMPERATURE = "recalibrated (temperature)"
-FRESH = {Modality.RECORDS: "logistic-regression", Modality.EEG: "spectral-logistic-regression"}
-"""The baseline model that is fitted on the new people alone, by the kind of data."""
 CHOSE = "on which settings were chosen"  # its numbers are a little too good
 _OF_TIMES = ("concordance", "auroc_at_last_horizon", "integrated_brier_score")
 JUDGED = ("accuracy", "auroc", "average_precision", "brier_score", "log_loss", *_OF_TIMES)
 CALIBRATED = ("observed_minus_expected",)
-_Fresh = tuple[str, Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32] | None]]
-_FOR_TUNING = 4  # every fourth of the new people chooses the penalty of their own model
-_BINARY = 2  # classes with a logit, which a line recalibrates
+_BINARY = 2  # classes with one threshold
 NO_KEY = (
     "overlap with the model's training and validation set was not checked: the key of the run's "
     "hashed ids is missing"
@@ -191,32 +177,16 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Updated:
-    """The effect of recalibration on half of the new people (so many ``people``) on the others.
-
-    ``judged`` are the predictions of each way for the others, first those of the unchanged model;
-    ``lines`` the change of the logit with two classes, ``curve`` the performance over the people.
-    """
-
-    people: int
-    judged: Mapping[str, Predictions]
-    lines: Mapping[str, LogitLine]
-    curve: Mapping[str, list[Learnt]]
-
-
-@dataclass(frozen=True)
 class External:
     """The external validation of a model on the data of its development and on new data.
 
-    The recalibration is ``None`` where the new people are too few for two halves; ``numbers`` are
-    the result of :func:`evaluate_run`, ``data`` the descriptions of both
-    data. The origin of the run's own data is empty.
+    ``numbers`` are the result of :func:`evaluate_run`, ``data`` the descriptions of both data. The
+    origin of the run's own data is empty.
     """
 
     run: RunFolder
     home: Side
     away: Side
-    updated: Updated | None
     numbers: Mapping[str, Any]
     data: tuple[DataRecord, ...]
     origin: str = ""
@@ -257,7 +227,6 @@ def judge_elsewhere(
             _unknown(described, "held_out"),
             run.settings.seed,
         )
-        updated = _updated(predictions, run.settings.seed, _fresh(new_data))
     own_predictions, title = run.predictions, run.data.title
     if np.isin(predictions.example_id, own_predictions.part("held_out").example_id).any():
         rest = own_predictions.split != "held_out"
@@ -267,7 +236,7 @@ def judge_elsewhere(
         home = _own_side(run, title, "its own test set", everybody, "held_out")
     origin = public(numbers["origin"])
     evaluation = {"run": path.name, "data": name, **numbers, "origin": origin}
-    return External(run, home, away, updated, evaluation, (run.data, described), origin, opened)
+    return External(run, home, away, evaluation, (run.data, described), origin, opened)
 
 
 def _held_out_sites(run: RunFolder, opened: tuple[str, ...]) -> External:
@@ -281,8 +250,7 @@ def _held_out_sites(run: RunFolder, opened: tuple[str, ...]) -> External:
     away = _own_side(run, f"the test sites of {title}", "all new people", test, "held_out")
     names = f"the training and validation sites of {title}", f"the validation sites, {CHOSE}"
     home = _own_side(run, *names, ~test, "tuning")
-    updated = _updated(away.predictions, run.settings.seed, None)
-    return External(run, home, away, updated, run.test, (run.data,), opened=opened)
+    return External(run, home, away, run.test, (run.data,), opened=opened)
 
 
 def _own_side(run: RunFolder, title: str, judged: str, rows: NDArray[np.bool_], part: str) -> Side:
@@ -297,70 +265,3 @@ def _unknown(data: DataRecord, part: str) -> float | None:
     """Return the share of codes of a part outside the vocabulary; ``None`` without codes."""
     share = data.sequences.unknown.get(part, {}).get("share") if data.sequences else None
     return None if share is None else float(share)
-
-
-def _fresh(new_data: Examples) -> _Fresh:
-    """Return a baseline model for the new people alone: title, and prediction after a fit."""
-    kind = new_data.data_set.modality
-    model = REFERENCE_MODELS[FRESH[kind]]
-    reads = model.reads_of(kind)
-    assert reads is not None  # noqa: S101 - it is chosen by the kind of data
-    # Columns are scaled by all of the new people; no label is used.
-    part = np.full(len(new_data.labels), PARTS.index("train"))
-    table = replace(new_data, part=part).inputs(reads).features
-    labels, classes = new_data.labels, len(new_data.classes)
-
-    def fit(rows: NDArray[np.int64], test_rows: NDArray[np.int64]) -> NDArray[np.float32] | None:
-        tuning = rows[::_FOR_TUNING]  # chooses the penalty
-        train = np.setdiff1d(rows, tuning)
-        if len(np.unique(labels[train])) < classes:
-            return None
-        arrays = model.fit(reference.Examples(table, labels, train, tuning, classes), 0)
-        return model.predict(arrays, table[test_rows]).astype(np.float32)
-
-    return model.title, fit
-
-
-def _updated(predictions: Predictions, seed: int, fresh: _Fresh | None) -> Updated | None:
-    """Recalibrate on a random half of the people, and evaluate on the other half."""
-    rng = np.random.default_rng(seed)
-    whose = person(predictions)  # (example,)
-    first = half_of_people(whose, rng)  # bool (example,)
-    if predictions.horizons or not first.any():  # the fits are of classes that are all known
-        return None
-    learn, judge = np.flatnonzero(first), np.flatnonzero(~first)  # rows of two halves of the people
-    fits: dict[str, Callable[[Predictions], LogitLine | Temperature]] = {
-        INTERCEPT: lambda fitted: fit_line(fitted, slope=False),
-        LINE: fit_line,  # intercept and slope (Cox 1958)
-    }
-    if len(predictions.classes) != _BINARY:
-        fits = {TEMPERATURE: fit_temperature}  # one number for all classes (Guo et al. 2017)
-    rest = predictions.where(judge)
-
-    def updates(fit: Callable[[Predictions], LogitLine | Temperature]) -> Way:
-        return lambda rows: fit(_to_learn_from(predictions, rows)).apply(rest)
-
-    # Each way is fitted on growing numbers of the first half, and always evaluated on the second.
-    ways: dict[str, Way] = {AS_IT_IS: lambda _: rest}
-    ways |= {name: updates(fit) for name, fit in fits.items()}
-    lines = {name: fit(_to_learn_from(predictions, learn)) for name, fit in fits.items()}
-    judged = {AS_IT_IS: rest, **{name: line.apply(rest) for name, line in lines.items()}}
-    if fresh is not None:
-        title, fit_alone = fresh
-
-        def alone(rows: NDArray[np.int64]) -> Predictions | None:
-            probabilities = fit_alone(rows, judge)
-            return None if probabilities is None else replace(rest, probabilities=probabilities)
-
-        ways[f"{title} fitted on the new people alone"] = alone
-    return Updated(
-        len(np.unique(whose[learn])),
-        judged,
-        {name: line for name, line in lines.items() if isinstance(line, LogitLine)},
-        learning_curve(whose, learn, ways, rng),
-    )
-
-
-def _to_learn_from(predictions: Predictions, rows: NDArray[np.int64]) -> Predictions:
-    learned = predictions.where(rows)
-    return replace(learned, split=np.full(learned.n_examples, "tuning"))  # which fits may read

@@ -86,6 +86,7 @@ class AuditInput:
     # of a run
     segments: "signal_segments.Segments | None" = None
     scaling: Any = None  # fitted to the segments
+    is_update: bool = False  # of a model whose vocabulary and scaling were fitted to other data
     records: Any = None  # sequela.sequences.flat.Sequences
     times_to_event: Any = None
     content: "Content | None" = None  # of the units, which it recognises under any name

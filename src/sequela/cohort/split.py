@@ -57,6 +57,10 @@ class Split:
     content: Content | None = field(default=None, compare=False)
     # The name of the key that the ids are hashed with; empty in runs of earlier versions.
     key: str = ""
+    # The split of the model that was updated: it has seen people too. Its ids name the same people
+    # only in the same data set.
+    parent: "Split | None" = field(default=None, compare=False)
+    same_ids: bool = False
 
     @property
     def pseudonyms(self) -> Pseudonyms | None:
@@ -138,8 +142,10 @@ class Split:
         A copy of a test unit does not count as a copy of a seen unit, even if it resembles one. The
         result is bool (unit,).
         """
+        nobody = np.zeros(len(content.units), np.bool_)
+        of_parent = self.parent.seen(content) if self.parent else nobody
         if self.content is None:
-            return np.zeros(len(content.units), np.bool_)
+            return of_parent
         parts = self.ids[self.whose]
         # A test unit may resemble a training unit by chance; new data that match it are not seen.
         # Validation units count as seen: they chose the model and its threshold.
@@ -147,7 +153,7 @@ class Split:
         unseen = set(parts["held_out"]) - trained
         units = np.array(self.content.units, np.str_)
         old, new = (np.isin(units, np.array([*ids], np.str_)) for ids in (trained, unseen))
-        return copies(matches(self.content, content), old, new, len(content.units))
+        return of_parent | copies(matches(self.content, content), old, new, len(content.units))
 
     def copied(self, content: Content, ids: Ids, how: Pseudonyms) -> NDArray[np.bool_]:
         """Find examples whose unit, by ``ids`` (example,), has such content: bool (example,)."""
@@ -160,6 +166,9 @@ class Split:
         """
         trained = {kind: (*self.ids[kind]["train"], *self.ids[kind]["tuning"]) for kind in ids}
         by_kind = [np.isin(how.each(ids[kind]), trained[kind]) for kind in ids] if how else []
+        if self.parent and self.same_ids:
+            listed = {kind: ids[kind] for kind in ids if kind in self.parent.ids}
+            by_kind.append(self.parent.named(listed, self.parent.pseudonyms))
         return np.asarray(np.logical_or.reduce(by_kind))
 
     @property
@@ -196,6 +205,8 @@ class Split:
         record["ids"] = {kind: dict(parts) for kind, parts in self.ids.items()}
         if self.content is not None:
             record["content"] = self.content.to_json()
+        if self.parent is not None:
+            record |= {"parent": self.parent.to_json(), "same_ids": self.same_ids}
         return record
 
     @classmethod
@@ -213,6 +224,8 @@ class Split:
                 else None,
                 content=Content.from_json(record["content"]) if "content" in record else None,
                 key=record.get("key", ""),
+                parent=cls.from_json(record["parent"]) if "parent" in record else None,
+                same_ids=bool(record.get("same_ids")),
             )
             stated = record["proof"]["ids_in_two_parts"]
             split.check_kinds()

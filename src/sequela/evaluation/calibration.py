@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logit
+from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
@@ -12,9 +12,10 @@ from sequela.disclosure import merged_bins
 from sequela.errors import DataError
 from sequela.evaluation import statistic
 from sequela.evaluation.intervals import DEFAULT, Bootstrap, Estimate, estimates
-from sequela.evaluation.predictions import Predictions, event
+from sequela.evaluation.predictions import Event, Predictions, event
 
 _EPSILON = float(np.finfo(np.float32).eps)
+_NORMAL = 1.96  # quantile of the normal distribution for 95 %
 
 
 @dataclass(frozen=True)
@@ -189,23 +190,47 @@ def calibration_line(predictions: Predictions) -> CalibrationLine:
     )
 
 
-def calibration_in_words(predictions: Predictions) -> str:
-    """Return a sentence if the interval of observed over expected of two classes is without 1.
+def observed_over_expected(judged: Event) -> tuple[float, float, float]:
+    """Return the ratio of observed to expected events with the bounds of its 95 % interval.
 
     It is normal for the logarithm, with the variance of the residuals over groups.
     """
-    judged = event(predictions)
     residuals = np.bincount(judged.group, weights=judged.happened - judged.chance)
-    observed, expected = judged.happened.sum(), judged.chance.sum()
-    if len(predictions.classes) != 2 or predictions.horizons or not observed:  # noqa: PLR2004
-        return ""
+    observed, expected = float(judged.happened.sum()), float(judged.chance.sum())
     # The ratio is skewed and above 0, so its interval is symmetric on the logarithm. Residuals are
     # summed by group first, as stays of one patient are alike.
-    ratio, reach = observed / expected, np.exp(1.96 * np.linalg.norm(residuals) / observed)
-    if ratio / reach <= 1 <= ratio * reach:
+    ratio, reach = (
+        observed / expected,
+        float(np.exp(_NORMAL * np.linalg.norm(residuals) / observed)),
+    )
+    return ratio, ratio / reach, ratio * reach
+
+
+def slope_within(predictions: Predictions) -> tuple[float, float, float]:
+    """Return the calibration slope with the bounds of its 95 % interval.
+
+    Its variance is that of the score over groups (White 1982).
+    """
+    judged, line = event(predictions), calibration_line(predictions)
+    logits = logit(judged.chance.clip(_EPSILON, 1 - _EPSILON))
+    columns = np.stack([np.ones_like(logits), logits], axis=1)
+    chance = expit(columns @ [line.intercept, line.slope])
+    scores = np.zeros((int(judged.group.max()) + 1, 2))
+    np.add.at(scores, judged.group, columns * (judged.happened - chance)[:, None])
+    inverse = np.linalg.pinv((columns * (chance * (1 - chance))[:, None]).T @ columns)
+    reach = float(_NORMAL * np.linalg.norm(scores @ inverse[:, 1]))
+    return line.slope, line.slope - reach, line.slope + reach
+
+
+def calibration_in_words(predictions: Predictions) -> str:
+    """Return a sentence if the interval of observed over expected of two classes is without 1."""
+    judged = event(predictions)
+    if len(predictions.classes) != 2 or predictions.horizons or not judged.happened.any():  # noqa: PLR2004
+        return ""
+    ratio, low, high = observed_over_expected(judged)
+    if low <= 1 <= high:
         return ""
     return (
-        f"observed over expected: {ratio:.2f} (95 % interval {ratio / reach:.2f} to "
-        f"{ratio * reach:.2f}): '{predictions.classes[1]}' happens "
-        f"{'more' if ratio > 1 else 'less'} often than predicted"
+        f"observed over expected: {ratio:.2f} (95 % interval {low:.2f} to {high:.2f}): "
+        f"'{predictions.classes[1]}' happens {'more' if ratio > 1 else 'less'} often than predicted"
     )

@@ -1,31 +1,104 @@
-"""Recalibration of probabilities on the validation set; test predictions are refused."""
+"""Recalibration of probabilities on the validation set; test predictions are refused.
+
+All levels of change but isotonic curves multiply the logits of the classes and add to them. Of
+times to an event, the logits are those of each interval among the patients without an event before
+it: the baseline risk and its slope are recalibrated (Cox 1972, with a logit for each interval).
+"""
 
 from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize, minimize_scalar
-from scipy.special import expit, log_softmax
+from scipy.special import log_softmax, softmax
+from scipy.stats import chi2, norm
 from sklearn.isotonic import IsotonicRegression
 
 from sequela.errors import DataError, SplitError
+from sequela.evaluation.metrics import example_loss
 from sequela.evaluation.predictions import Predictions
+from sequela.sequences.intervals import Intervals
 
+Floats = NDArray[np.float64]
 _EPSILON = float(np.finfo(np.float32).eps)
-_SPREADS = (2.0, 0.5)  # prior standard deviations of the changes of intercept and slope
+_SPREADS = (2.0, 0.5)  # prior standard deviations of the changes of biases and weights
 _LARGEST = 100.0  # a temperature beyond 1/100..100 means an uninformative or a perfect model
+EVENTS_PER_PARAMETER = 10
+"""Patients of the rarest class for each number that is estimated (Peduzzi and others 1996, Journal
+of Clinical Epidemiology 49, 1373)."""
+ALPHA = 0.05
+"""The p-value below which a simpler level of change is rejected."""
 
 
 @dataclass(frozen=True)
-class Temperature:
-    """A temperature that divides logits (Guo et al. 2017): no ranking within an example changes."""
+class LogitScaling:
+    """A weight and a bias of the logit of each class.
 
-    value: float
+    With two classes it is a line for the logit of class 1 (Cox 1958). With a bias above 0 the event
+    is more frequent than predicted; with a weight below 1 the probabilities were too extreme. One
+    weight and no bias are the inverse of a temperature (Guo and others 2017).
+    """
+
+    weight: tuple[float, ...]
+    bias: tuple[float, ...]
 
     def apply(self, predictions: Predictions) -> Predictions:
         """Return the predictions with recalibrated probabilities."""
-        logits = _logits(predictions) / self.value
-        return replace(predictions, probabilities=np.exp(log_softmax(logits, axis=1)))
+        intervals = predictions.intervals if predictions.horizons else None
+        return replace(predictions, probabilities=self.scaled(predictions.probabilities, intervals))
+
+    def scaled(
+        self, chances: NDArray[np.float32], intervals: Intervals | None
+    ) -> NDArray[np.float32]:
+        """Return recalibrated probabilities: float32 (example, class)."""
+        wide = chances.astype(np.float64)
+        scaled = rescaled(wide, np.array(self.weight), np.exp(self.bias), intervals)
+        return np.asarray(scaled.astype(np.float32))
+
+
+def rescaled(chances: Any, weight: Any, factor: Any, intervals: Intervals | None = None) -> Any:
+    """Multiply logits by weights, and add the logarithms of the factors, (class,) each.
+
+    Returns probabilities (example, class). It works on arrays of numpy and of torch.
+    """
+    shares = chances if intervals is None else intervals.hazards(chances)
+    # The exponential of a weighted sum of logarithms, so that one formula serves both libraries.
+    odds = shares.clip(min=_EPSILON) ** weight * factor
+    scaled = odds / odds.sum(-1)[..., None]
+    return scaled if intervals is None else intervals.from_hazards(scaled)
+
+
+@dataclass(frozen=True)
+class Level:
+    """A level of change: the numbers of a :class:`LogitScaling` that are estimated."""
+
+    name: str
+    biases: bool = False
+    weights: Literal["none", "common", "each"] = "none"
+
+    def columns(self, logits: Floats) -> Floats:
+        """Return the derivatives of the logits: (row, class, parameter)."""
+        units = np.eye(logits.shape[1])
+        biases = np.broadcast_to(units[:, 1:], (*logits.shape, len(units) - 1))
+        weights = {"none": units[:, :0], "common": np.ones(1), "each": units}[self.weights]
+        parts = (biases if self.biases else biases[..., :0], logits[..., None] * weights)
+        return np.concatenate(parts, axis=2)
+
+
+NONE = Level("none")
+INTERCEPT = Level("intercept", biases=True)
+LINE = Level("intercept and slope", biases=True, weights="common")
+TEMPERATURE = Level("temperature", weights="common")
+VECTOR = Level("vector scaling", biases=True, weights="each")
+REFIT = "refit"
+
+
+def levels_of(predictions: Predictions) -> tuple[Level, ...]:
+    """Return the levels of change of predictions, from none to the largest."""
+    if len(predictions.classes) == 2 or predictions.horizons:  # noqa: PLR2004
+        return NONE, INTERCEPT, LINE
+    return NONE, TEMPERATURE, VECTOR
 
 
 @dataclass(frozen=True)
@@ -57,49 +130,158 @@ class Isotonic:
         )
 
 
+class _Rows:
+    """The examples of a fit, or the intervals that each example began without an event.
+
+    ``logits`` are (row, class), ``label``, ``weight`` and ``group`` (row,).
+    """
+
+    def __init__(self, predictions: Predictions) -> None:
+        chances, self.label = predictions.probabilities.astype(np.float64), predictions.label
+        self.group, self.weight = predictions.group_index, np.ones(len(self.label))
+        if predictions.horizons:
+            intervals, ends = predictions.intervals, predictions.outcomes
+            example, interval, self.label, self.weight = intervals.at_risk(ends.time, ends.event)
+            chances = intervals.hazards(chances)[example, interval]
+            self.group = self.group[example]
+        self.logits = np.log(chances.clip(min=_EPSILON))
+
+    def residuals(self, logits: Floats) -> Floats:
+        """Return the weighted differences of probabilities and outcomes: (row, class)."""
+        happened = self.label[:, None] == np.arange(logits.shape[1])
+        residuals: Floats = self.weight[:, None] * (softmax(logits, axis=1) - happened)
+        return residuals
+
+    def change(self, level: Level) -> Floats:
+        """Fit the numbers of a level: (parameter,)."""
+        columns = level.columns(self.logits)
+        spreads = np.full(columns.shape[2], _SPREADS[1])
+        if level.biases:
+            spreads[: self.logits.shape[1] - 1] = _SPREADS[0]
+
+        # A penalised maximum of the likelihood: without priors, no event at all would give an
+        # intercept of minus infinity.
+        def loss(change: Floats) -> tuple[float, Floats]:
+            logits = self.logits + columns @ change
+            of_label = log_softmax(logits, axis=1)[np.arange(len(logits)), self.label]
+            slopes = np.einsum("rc,rcp->p", self.residuals(logits), columns) + change / spreads**2
+            return float(((change / spreads) ** 2).sum() / 2 - self.weight @ of_label), slopes
+
+        start = np.zeros(columns.shape[2])
+        return np.asarray(minimize(loss, start, jac=True).x if len(start) else start)
+
+
+def fit(tuning: Predictions, level: Level) -> LogitScaling:
+    """Fit a level of change with the least log loss, shrunk to no change where examples are few.
+
+    Changes of biases and weights have normal priors with standard deviations 2 and 0.5, so that ten
+    patients without any event give a line, and with some hundred events the priors have no effect.
+    """
+    refuse_held_out(tuning, f"{level.name} is fitted")
+    rows = _Rows(tuning)
+    change, n_biases = rows.change(level), rows.logits.shape[1] - 1
+    if not level.biases:
+        change = np.concatenate([np.zeros(n_biases), change])
+    weight = np.ones(1 + n_biases) + (change[n_biases:] if len(change) > n_biases else 0)
+    return LogitScaling(tuple(weight.tolist()), (0.0, *change[:n_biases].tolist()))
+
+
+def p_value(tuning: Predictions, level: Level, largest: Level) -> float:
+    """Test whether a larger level of change fits better, by the score of its further numbers.
+
+    Several examples of a patient are not independent, so the variance of the score is that of its
+    sums over patients (Boos 1992, The American Statistician 46, 327).
+    """
+    rows = _Rows(tuning)
+    smaller, larger = level.columns(rows.logits), largest.columns(rows.logits)
+    logits = rows.logits + smaller @ rows.change(level)
+    scores = np.zeros((int(rows.group.max()) + 1, larger.shape[2]))
+    np.add.at(scores, rows.group, np.einsum("rc,rcp->rp", rows.residuals(logits), larger))
+    # The smaller level was fitted, so the part of the score that its numbers explain is taken out.
+    chances = softmax(logits, axis=1)
+    centred = larger - np.einsum("rc,rcp->rp", chances, larger)[:, None]
+    weighted = (rows.weight[:, None] * chances)[..., None] * centred
+    information = np.einsum("rcp,rcq->pq", weighted, larger)
+    across = np.einsum("rcp,rcq->pq", weighted, smaller)
+    places = np.linalg.pinv(information) @ across  # of the smaller level's numbers in the larger
+    explained = across @ np.linalg.pinv(places.T @ across) @ places.T
+    scores -= scores @ explained.T
+    values, vectors = np.linalg.eigh(scores.T @ scores)
+    degrees = larger.shape[2] - smaller.shape[2]  # the others have no variance
+    total = (scores.sum(axis=0) @ vectors)[-degrees:]
+    return float(chi2.sf((total**2 / values[-degrees:]).sum(), degrees))
+
+
 @dataclass(frozen=True)
-class LogitLine:
-    """A line for the logit of class 1 of two: ``intercept + slope * logit`` (Cox 1958).
+class Choice:
+    """The level of change that a closed test chose, and why.
 
-    With an intercept above 0 the event is more frequent than predicted; with a slope below 1 the
-    probabilities were too extreme.
+    ``events`` are the patients of the rarest class, ``needed`` those that a level would need for
+    which there are too few, ``p_values`` those of the tests by level.
     """
 
-    intercept: float
-    slope: float
-
-    def apply(self, predictions: Predictions) -> Predictions:
-        """Return the predictions with recalibrated probabilities."""
-        chance = expit(self.intercept + self.slope * _log_odds(predictions))
-        return replace(predictions, probabilities=np.stack([1 - chance, chance], axis=1))
+    level: str
+    scaling: LogitScaling
+    events: int
+    needed: dict[str, int]
+    p_values: dict[str, float]
 
 
-def fit_line(tuning: Predictions, *, slope: bool = True) -> LogitLine:
-    """Fit the line with the least log loss, shrunk to no change where there are few examples.
+class Refit(Protocol):
+    """A model that can be fitted again."""
 
-    Changes of intercept and slope have normal priors with standard deviations 2 and 0.5, so that
-    ten patients without any event give a line, and with some hundred events the priors have no
-    effect. Without ``slope`` it is 1, and only the intercept is fitted.
+    @property
+    def parameters(self) -> int:
+        """The number of its learnt numbers."""
+
+    def of_others(self, tuning: Predictions) -> Predictions | None:
+        """Predict each patient by a model that was fitted on others; ``None`` if they are few."""
+
+
+def choose(tuning: Predictions, refit: Refit | None = None) -> Choice:
+    """Choose the level of change by a closed test (Vergouwe and others 2017, doi:10.1002/sim.7179).
+
+    From no change on, each level is tested against the largest, and the first that is not rejected
+    is taken: a larger level than the right one is taken with a probability of 5 % at most. A refit
+    estimates many numbers, or has a penalty, so it is not tested by its likelihood. As by Davis and
+    others (2019, doi:10.1093/jamia/ocz127), it must predict patients that it was not fitted on
+    significantly better than the largest level, here with a smaller log loss.
     """
-    refuse_held_out(tuning, "a line is fitted")
-    logits, happened = _log_odds(tuning), tuning.label == 1
-    columns = np.stack([np.ones_like(logits), logits], axis=1)[:, : 1 + slope]
-    # A penalised maximum of the likelihood: without priors, no event at all would give an intercept
-    # of minus infinity.
-    variance = np.square(_SPREADS[: 1 + slope])
+    levels, events = levels_of(tuning), events_of(tuning)
+    n_classes = 1 + tuning.intervals.causes if tuning.horizons else len(tuning.classes)
+    sizes = {level.name: level.columns(np.zeros((1, n_classes))).shape[2] for level in levels}
+    if refit:
+        sizes[REFIT] = refit.parameters
+    least = {name: size * EVENTS_PER_PARAMETER for name, size in sizes.items()}
+    needed = {name: count for name, count in least.items() if count > events}
+    *smaller, largest = (level for level in levels if level.name not in needed)
+    p_values: dict[str, float] = {}
+    if refit and REFIT not in needed and (refitted := refit.of_others(tuning)):
+        gain = example_loss(fit(tuning, largest).apply(tuning)) - example_loss(refitted)
+        by_person = np.bincount(tuning.group_index, weights=gain)
+        p_values[REFIT] = float(norm.sf(by_person.sum() / np.linalg.norm(by_person)))
+        if p_values[REFIT] < ALPHA:
+            return Choice(REFIT, fit(tuning, NONE), events, needed, p_values)
+    for level in smaller:
+        p_values[level.name] = p_value(tuning, level, largest)
+        if p_values[level.name] >= ALPHA:
+            largest = level
+            break
+    return Choice(largest.name, fit(tuning, largest), events, needed, p_values)
 
-    def loss(change: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        reached = logits + columns @ change
-        lost = np.logaddexp(0, np.where(happened, -reached, reached)).sum()
-        slopes = columns.T @ (expit(reached) - happened) + change / variance
-        return float(lost + (change**2 / variance).sum() / 2), slopes
 
-    change = minimize(loss, np.zeros(columns.shape[1]), jac=True).x.tolist()
-    return LogitLine(change[0], 1 + change[1] if slope else 1.0)
+def events_of(predictions: Predictions) -> int:
+    """Count the patients of the rarest class, or with the rarest event by the last horizon."""
+    classes, label = range(len(predictions.classes)), predictions.label
+    if predictions.horizons:
+        classes = range(1, 1 + predictions.intervals.causes)
+        ends = predictions.outcomes
+        label = ends.event * (ends.time <= predictions.horizons[-1])
+    return min(len(np.unique(predictions.group_index[label == index])) for index in classes)
 
 
-def fit_temperature(tuning: Predictions) -> Temperature:
-    """Fit the temperature with the least log loss on the validation set."""
+def fit_temperature(tuning: Predictions) -> LogitScaling:
+    """Fit the temperature with the least log loss on the validation set, without a prior."""
     refuse_held_out(tuning, "a temperature is fitted")
     logits = _logits(tuning)
     rows = np.arange(tuning.n_examples)
@@ -111,7 +293,8 @@ def fit_temperature(tuning: Predictions) -> Temperature:
     # On the logarithm, as halving and doubling a temperature are equally far changes.
     reach = np.log(_LARGEST)
     least = minimize_scalar(loss, bounds=(-reach, reach), options={"xatol": 1e-8})
-    return Temperature(float(np.exp(least.x)))
+    zeros = np.zeros(len(tuning.classes))
+    return LogitScaling(tuple((zeros + np.exp(-least.x)).tolist()), tuple(zeros.tolist()))
 
 
 def fit_isotonic(tuning: Predictions) -> Isotonic:
@@ -133,12 +316,6 @@ def refuse_held_out(predictions: Predictions, what: str) -> None:
         raise DataError(f"there are no predictions: {what} on the validation set")
     if (predictions.split == "held_out").any():
         raise SplitError(f"{what} on the validation set; these predictions are for the test set")
-
-
-def _log_odds(predictions: Predictions) -> NDArray[np.float64]:
-    predictions.score  # noqa: B018 - refuses more than two classes
-    logits = _logits(predictions)
-    return np.asarray(logits[:, 1] - logits[:, 0])
 
 
 def _logits(predictions: Predictions) -> NDArray[np.float64]:

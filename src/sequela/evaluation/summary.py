@@ -10,10 +10,11 @@ import numpy as np
 from sequela.cohort.split import PARTS
 from sequela.config import Aim, RunSettings
 from sequela.evaluation import metrics
+from sequela.evaluation.calibration import observed_over_expected, slope_within
 from sequela.evaluation.decision import RATES, Threshold, choose_threshold, operation
 from sequela.evaluation.intervals import DEFAULT, Bootstrap, Estimate, Interval, estimates
 from sequela.evaluation.metrics import reported
-from sequela.evaluation.predictions import Predictions
+from sequela.evaluation.predictions import Predictions, event
 from sequela.evaluation.resampling import class_strata
 from sequela.evaluation.statistic import Statistic, stacked
 
@@ -108,6 +109,34 @@ def _ends(predictions: Predictions, seed: int | None, how: Bootstrap) -> Numbers
         "ends": predictions.intervals.ends(outcomes.time, outcomes.event),
         "horizons": by_horizon(predictions.horizons, numbers),
     }
+
+
+def calibration_numbers(predictions: Predictions, seed: int | None, how: Bootstrap) -> Numbers:
+    """Compute the main metric, observed over expected events, and the calibration slope.
+
+    Each has its interval ``<name>_ci``, unless ``seed`` is ``None``. Of several classes, the event
+    is that the most probable class is right. Times to an event have the ratio at the last horizon,
+    and no slope.
+    """
+    metric = metrics.main_metric(predictions).name
+    statistics = {metric: metrics.statistic_of(metric, predictions)}
+    if predictions.horizons:
+        statistics["o_e"] = _observed_over_expected(predictions)
+    numbers: Numbers = {}
+    for number in _numbers([*statistics], stacked([*statistics.values()]), seed, how):
+        numbers |= number
+    if not predictions.horizons and len(np.unique((judged := event(predictions)).happened)) > 1:
+        ratio, slope = observed_over_expected(judged), slope_within(predictions)
+        for name, (value, *bounds) in {"o_e": ratio, "slope": slope}.items():
+            numbers |= {name: value} if seed is None else {name: value, f"{name}_ci": bounds}
+    return numbers
+
+
+def _observed_over_expected(predictions: Predictions) -> Statistic:
+    from sequela.evaluation.survival import at_horizons  # runs of classes do without
+
+    observed, expected = at_horizons(*predictions.over_time)[-len(AT_HORIZON) :][:2]
+    return Statistic(lambda weights: observed(weights)[:, 0] / expected(weights), observed.n_groups)
 
 
 AT_HORIZON = ["observed", "predicted", "auroc", "brier"]

@@ -21,10 +21,11 @@ from sequela.files import writing
 from sequela.identity.pseudonyms import PLAIN
 from sequela.integrity.verify import verify
 from sequela.runs.find import Run, is_run
+from sequela.runs.recipe import update_in_words
 
 LEDGER = "openings.jsonl"
 VARIABLE = "SEQUELA_OPENINGS"  # environment variable with the path of the user's log
-Command = Literal["train", "evaluate", "compare", "report", "card"]
+Command = Literal["train", "update", "evaluate", "compare", "report", "card"]
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,13 @@ class Opening:
     @classmethod
     def of(cls, run: Run, command: Command) -> Self:
         """Make the entry of a run."""
+        update = run.metrics.update
         split, files = run.first.split, [folder.path / "predictions.parquet" for folder in run.runs]
         parts = [folder.predictions.part("held_out") for folder in run.runs]
         return cls(
             date=datetime.now(UTC).isoformat(timespec="seconds"),
             command=command,
-            model=run.settings.model,
+            model=run.settings.model if update is None else update_in_words(run, update),
             run=run.path.resolve().name,
             predictions=_of_all(_sha256(file.read_bytes()) for file in files),
             data=run.settings.data,

@@ -14,12 +14,12 @@ from sequela.errors import RunError, SequelaError
 from sequela.evaluation import metrics
 from sequela.evaluation.metrics import OURS, reported
 from sequela.evaluation.summary import summarise_parts
-from sequela.models.registry import ENSEMBLE
 from sequela.runs.find import SIMPLE, Run, find_runs, is_run, open_run
 from sequela.runs.folder import COST, METRICS, RunFolder
 from sequela.runs.folds import FOLDS, FoldsFolder
 from sequela.runs.manifest import MANIFEST, changes
-from sequela.runs.recipe import summarise_runs
+from sequela.runs.model import members_of
+from sequela.runs.recipe import effect_of_update, summarise_runs
 from sequela.training.history import kept_epoch
 from sequela.version import __version__
 
@@ -50,6 +50,9 @@ def verify(run: Run, *, intervals: bool = False) -> None:
         for file, facts in _facts(folder).items():
             stated = {name: folder.metrics.get(name) for name in facts}
             _refuse_differences(path, stated, facts, file, words=words)
+        if folder.metrics.update:
+            effect = effect_of_update(folder, intervals=intervals)
+            _refuse_differences(path, folder.metrics.update, effect, "predictions", words=words)
     if isinstance(run, FoldsFolder):
         summary = summarise_runs(run.runs, intervals=intervals)
         path, words = run.path / FOLDS, same_words(run)
@@ -128,7 +131,7 @@ def _facts(run: RunFolder) -> dict[str, dict[str, object]]:
     if (run.path / COST).exists():
         cost = run.json(COST)
         # The cost account of an ensemble with a baseline model is a lower bound.
-        bound = run.settings.model == ENSEMBLE and run.metrics.get("operations") is None
+        bound = bool(members_of(run.settings)) and run.metrics.get("operations") is None
         names = ("parameters",) if bound else ("parameters", "operations", "macs")
         facts[COST] = {name: cost.get(name) for name in names}
     if history := run.history:

@@ -104,10 +104,12 @@ class ModelEntry:
 Entry = ModelEntry | ReferenceModel
 
 ENSEMBLE = "ensemble"
+UPDATED = "updated"
 NOT_TRAINED: Mapping[str, str] = {
     AUTO: "selects the default model of a data set, which must be named with --data: "
     + "; ".join(f"{default.model} for {default.data}" for default in DEFAULTS.values()),
     ENSEMBLE: "is made of finished runs: sequela ensemble RUN RUN --out RUN",
+    UPDATED: "is made of a finished run: sequela update RUN --data DATA --out RUN",
 }
 """The names that a model cannot have, and their meaning."""
 

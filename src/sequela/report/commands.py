@@ -8,6 +8,7 @@ from typing import Any
 from sequela import config
 from sequela.config import CohortSettings, Options, RunOptions, RunSettings, TrainingSettings
 from sequela.models.defaults import DEFAULTS
+from sequela.models.registry import UPDATED
 from sequela.runs.find import Run
 from sequela.runs.model import members_of
 from sequela.studies.registry import records_of, study_of, training_of
@@ -78,13 +79,17 @@ def _lines(folder: Run) -> list[str]:
         member_settings = RunSettings.of(**member.settings)
         outs.append(f"runs/{number + 1}-{member.run}")
         if members_of(member_settings):  # the members of a member are not listed
-            lines.append(f"# {outs[-1]}: an ensemble; its own card lists its commands")
+            lines.append(f"# {outs[-1]}: made of other runs; its own card lists its commands")
             continue
         # A model of several seeds starts from the first seed.
         lines.append(
             _train(member_settings, folder.repeats, folder.seeds)
             + f" --out {shlex.quote(outs[-1])}"
         )
+    if settings.model == UPDATED:
+        share, name = 1 - settings.fractions[2], shlex.quote(folder.path.name)
+        options = f"--data {settings.data} --share {share:g} --seed {settings.seed} --out {name}"
+        return [*lines, f"sequela update {shlex.join(outs)} {options}"]
     # Members first: the folders that their commands write are the arguments of the last command.
     mean = settings.model_settings["mean"]
     flags = f"--out {shlex.quote(folder.path.name)}"

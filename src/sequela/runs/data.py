@@ -4,19 +4,19 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sequela.audit.finding import Finding
 from sequela.audit.input import AuditInput
-from sequela.cohort.split import PARTS, Split
+from sequela.cohort.split import PARTS, Split, draw_for
 from sequela.config import RunSettings, TrainingSettings
 from sequela.datasets import catalog
 from sequela.datasets.catalog import DataSet, Modality
@@ -24,10 +24,12 @@ from sequela.errors import RunError, SettingError
 from sequela.evaluation.predictions import Predictions
 from sequela.identity.fingerprint import Content
 from sequela.identity.pseudonyms import Ids, own
+from sequela.models import stored
 from sequela.models.defaults import Default
 from sequela.models.reference import Arrays, Times
 from sequela.models.stored import Header
 from sequela.runs.folder import RunFolder
+from sequela.runs.model import FILE, members_of
 from sequela.sequences.featurisers import Features, Table
 
 if TYPE_CHECKING:
@@ -90,6 +92,10 @@ class Examples(ABC):
     @abstractmethod
     def ids(self) -> Mapping[str, Ids]:
         """The ids of predictions by column, each str (example,)."""
+
+    def by_person(self) -> Self:
+        """Return the same examples with people as their groups, not sites."""
+        return self
 
     @property
     @abstractmethod
@@ -168,6 +174,7 @@ class Examples(ABC):
         return AuditInput(
             label=self.labels,
             classes=self.classes,
+            is_update=self.split.parent is not None,
             units={self.unit: self.groups},
             splits=(parts,),
             times_to_event=self.times,
@@ -297,7 +304,12 @@ def load_again(
 
     With the ``header`` of its model, the data must match that too.
     """
-    data = load(folder.settings, root or root_of(folder), work)
+    root = root or root_of(folder)
+    if parent := folder.split.parent:
+        model = stored.read(folder.path / FILE)[0]
+        data = load_local(folder, folder.settings, parent, model, root, work)
+    else:
+        data = load(folder.settings, root, work)
     # The stored header went through JSON, which makes lists of tuples.
     header_of_data = json.loads(json.dumps(data.header)) if header else {}
     is_the_models = all((header or {}).get(key) == value for key, value in header_of_data.items())
@@ -339,6 +351,35 @@ def load_other(
         )
     data: Examples = reader.load_other(folder, header, data_set, root, work, labels)
     return data
+
+
+def load_local(
+    folder: RunFolder,
+    settings: RunSettings,
+    parent: Split,
+    header: Header,
+    root: Path | None,
+    work: Path,
+) -> Examples:
+    """Load the new people of an update, in the sets of its split, as inputs of its parent.
+
+    ``settings`` are those of the update, ``parent`` is the split of its parent, and ``folder`` that
+    of either of them.
+    """
+    trained = members_of(settings)[0].run_settings
+    labels = settings.cohort.labels if settings.cohort else None
+    as_parent = RunFolder(folder.path)  # whose people are set aside
+    vars(as_parent).update(settings=trained, split=parent, metrics=folder.metrics)
+    label_file = Path(labels) if labels else None
+    data = load_other(as_parent, header, settings.data, root, work, label_file)
+    # Of times to an event, the classes are whether it came.
+    label = np.asarray(data.arrays.label.astype(np.int64))
+    ids = _read_by(settings.data)[1].ids_of(data.arrays)
+    by_person = settings.model_copy(update={"split": data.arrays.unit})
+    split, part = draw_for(by_person, label, ids)
+    same_ids = settings.data == trained.data
+    split = replace(split.holding(data.content), parent=parent, same_ids=same_ids)
+    return replace(data.by_person(), split=split, part=part)
 
 
 def _read_by(name: str) -> tuple[DataSet, ModuleType]:

@@ -34,6 +34,17 @@ def named_runs(paths: Sequence[Path]) -> list[Run]:
     return [_complete(open_run(path)) for path in paths]
 
 
+def single_run(path: Path) -> RunFolder:
+    """Open a finished run of one model."""
+    (folder,) = named_runs([path])
+    if not isinstance(folder, RunFolder):
+        raise RunError(
+            f"{path} has {len(folder.runs)} models, one per fold or seed: name one of them, such "
+            f"as {folder.first.path.name}, or average those of one split (sequela ensemble)"
+        )
+    return folder
+
+
 def find_runs(paths: Sequence[Path], *, check: bool = True) -> list[Run]:
     """Find the runs among paths, or in them; folds count as one run.
 

@@ -37,7 +37,7 @@ from sequela.training.history import History, TrainingListener, kept_epoch, to_l
 if TYPE_CHECKING:
     from torch import nn
 
-    from sequela.evaluation.recalibration import LogitLine
+    from sequela.evaluation.recalibration import LogitScaling
     from sequela.runs.learner import Learner
 
 _FOLDS = 3  # models whose predictions fit the intercept of boosting; five give the same sum to 2 %
@@ -214,7 +214,7 @@ def fit_baseline(
         )
         if out_of_fold is not None:
             line = _line(data, rows[by_row], out_of_fold[by_row])
-            arrays = reference.shifted(arrays, line.intercept)
+            arrays = reference.shifted(arrays, line.bias[1])
     return arrays
 
 
@@ -250,7 +250,7 @@ def _fit_network(run: _Run, entry: ModelEntry, *, resume: bool) -> _Trained:
         rows = run.data.rows("train+tuning")  # the test set must not move the intercept
         line = _line(run.data, rows, inputs.probabilities(model)[rows])
         # The intercept alone makes the mean risk right, and changes no rank.
-        members.shift(line.intercept)
+        members.shift(line.bias[1])
         if tuning is not None:
             tuning = line.apply(run.data.predictions(tuning)).probabilities
     facts = {
@@ -298,12 +298,12 @@ def _is_recalibrated(settings: RunSettings, data: Examples) -> bool:
 
 def _line(
     data: Examples, rows: NDArray[np.int64], probabilities: NDArray[np.float32]
-) -> "LogitLine":
+) -> "LogitScaling":
     """Fit an intercept with which as many events are predicted as happened: see decision 37."""
-    from sequela.evaluation.recalibration import fit_line
+    from sequela.evaluation.recalibration import INTERCEPT, fit
 
     shares = np.full((len(data.part), len(data.classes)), 0.5)
-    return fit_line(data.predictions(shares).drawn(rows, probabilities), slope=False)
+    return fit(data.predictions(shares).drawn(rows, probabilities), INTERCEPT)
 
 
 def cost_of(name: str, model: "nn.Module", inputs: Inputs) -> Account:

@@ -37,13 +37,13 @@ METRICS = "metrics.json"
 COST = "cost.json"
 ATTRIBUTES = "attributes.parquet"
 TRACES = "traces.json"
+UNCHANGED = "predictions-of-parent.parquet"
 PLAN = "plan.json"  # written by `sequela plan RUN`
 NOTICE_TEXT = """# Internal: keep this folder where the data are
 
 It contains data of single people: their ids, times, attributes, predictions and pieces of signals
-(`predictions.parquet`, `attributes.parquet`, `traces.json`), exact counts (`metrics.json`,
-`folds.json`), fingerprints of their records (`split.json`), and a model that was fitted to them
-(`model.safetensors`, `checkpoint/`).
+(`*.parquet`, `traces.json`), exact counts (`metrics.json`, `folds.json`), fingerprints of their
+records (`split.json`), and a model that was fitted to them (`model.safetensors`, `checkpoint/`).
 
 `sequela share RUN --out DIR` exports the parts that are safe to publish to another folder.
 """

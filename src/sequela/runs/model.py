@@ -24,13 +24,15 @@ from sequela.errors import ModelError, RunError, SettingError
 from sequela.models import stored
 from sequela.models.inputs import DEFAULT_READS, sizes_of
 from sequela.models.reference import REFERENCE_MODELS, Arrays, ReferenceModel, loaded, predicted
-from sequela.models.registry import ENSEMBLE, Entry, ModelEntry, lookup, title_of
+from sequela.models.registry import ENSEMBLE, UPDATED, Entry, ModelEntry, lookup, title_of
 from sequela.runs.folder import RunFolder
 from sequela.sequences.featurisers import Features, Table
+from sequela.sequences.intervals import Intervals
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from sequela.evaluation.recalibration import LogitScaling
     from sequela.runs import data as runs_data
     from sequela.runs.data import Inputs
 
@@ -39,7 +41,10 @@ Shape = tuple[int | str, ...]
 FILE = "model.safetensors"
 Pooling = Literal["arithmetic", "geometric"]
 # Keys of a header on the model itself; all others describe the data, the same for all members.
-_OF_MODEL = ("model", "reads", "config", "mean", "members")
+_OF_MODEL = ("model", "reads", "config", "mean", "members", "scaling")
+_SCALING = ("weight", "bias", "horizons")
+_OF_RUNS = (ENSEMBLE, UPDATED)
+"""The models that are made of finished runs."""
 LEAST = 1e-7
 """Probability below which a geometric mean takes it as this."""
 MEMORY_FACTOR = 4
@@ -305,7 +310,11 @@ class BaselineModel(SingleModel):
 
 @dataclass(frozen=True)
 class MeanModel:
-    """An ensemble: the mean of its members."""
+    """An ensemble: the mean of its members; or an update: its one member, whose logits are scaled.
+
+    The arguments of the scaling (:class:`sequela.evaluation.recalibration.LogitScaling`), and the
+    horizons of times to an event, are in the header.
+    """
 
     header: stored.Header
     members: "tuple[TrainedModel, ...]"
@@ -314,6 +323,20 @@ class MeanModel:
     def pooling(self) -> Pooling:
         """The kind of the mean."""
         return cast("Pooling", self.header["mean"])
+
+    @property
+    def scaling(self) -> "tuple[LogitScaling | None, Intervals | None]":
+        """The change of the logits of an update, and the intervals of times to an event."""
+        from sequela.evaluation.recalibration import LogitScaling  # ensembles do without
+
+        numbers = self.header.get("scaling")
+        weight, bias, days = (tuple(numbers[n]) for n in _SCALING) if numbers else ((), (), ())
+        intervals = Intervals(days, len(weight) - 1) if days else None  # a weight for each cause
+        return LogitScaling(weight, bias) if weight else None, intervals
+
+    def _pooled(self, probabilities: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+        pooled, (scaling, intervals) = averaged(probabilities, self.pooling), self.scaling
+        return scaling.scaled(pooled, intervals) if scaling else pooled
 
     @property
     def leaves(self) -> list[NetworkModel | BaselineModel]:
@@ -343,11 +366,11 @@ class MeanModel:
         for member in self.members:
             assert not isinstance(member, BaselineModel)  # noqa: S101 - export refuses these
             networks.append(member.padded(names))
-        return PaddedMean(networks, LEAST if self.pooling == "geometric" else None)
+        return PaddedMean(networks, LEAST if self.pooling == "geometric" else None, *self.scaling)
 
     def probabilities_of(self, data: "runs_data.Examples") -> NDArray[np.float32]:
         """Predict for all examples of any data: float32 (example, class)."""
-        return averaged([member.probabilities_of(data) for member in self.members], self.pooling)
+        return self._pooled([member.probabilities_of(data) for member in self.members])
 
     def prepare(self) -> None:
         """Prepare all members."""
@@ -356,7 +379,7 @@ class MeanModel:
 
     def probabilities(self, inputs: Arrays) -> NDArray[np.float32]:
         """Predict from arrays of the inputs, not scaled and padded: float32 (example, class)."""
-        return averaged([member.probabilities(inputs) for member in self.members], self.pooling)
+        return self._pooled([member.probabilities(inputs) for member in self.members])
 
 
 TrainedModel: TypeAlias = NetworkModel | BaselineModel | MeanModel
@@ -381,9 +404,11 @@ def open_network(folder: RunFolder, needed_for: str, *, trust_code: bool = False
     """Open the network of a run; any other model raises a SettingError."""
     model = open_model(folder, trust_code=trust_code)
     if isinstance(model, MeanModel):
+        updated = folder.settings.model == UPDATED
+        what = "an update of" if updated else f"an ensemble of {len(model.members)} models,"
+        names = ", ".join(member.run for member in members_of(folder.settings))
         raise SettingError(
-            f"{folder.path} is an ensemble of {len(model.members)} models, but one model is "
-            "needed here: name the run of one of them"
+            f"{folder.path} is {what} {names}, but a trained model is needed here: name its run"
         )
     if isinstance(model, BaselineModel):
         raise SettingError(
@@ -411,7 +436,7 @@ def _names_in(header: stored.Header) -> Iterator[str]:
 def model_of(header: stored.Header, tensors: Mapping[str, stored.Stored]) -> TrainedModel:
     """Return the model of the content of a file."""
     name = header["model"]
-    if name != ENSEMBLE:
+    if name not in _OF_RUNS:
         network = isinstance(lookup(name), ModelEntry)
         return NetworkModel(header, tensors) if network else BaselineModel(header, tensors)
     # What describes the data is written once, for all members.
@@ -487,8 +512,8 @@ class Member:
 
 
 def members_of(settings: RunSettings) -> list[Member]:
-    """Return the members of an ensemble; empty for any other run."""
-    if settings.model != ENSEMBLE:
+    """Return the members of an ensemble, or the parent of an update; empty for any other run."""
+    if settings.model not in _OF_RUNS:
         return []
     return [Member(**member) for member in settings.model_settings.get("members", ())]
 
@@ -511,6 +536,8 @@ def title(settings: RunSettings) -> str:
     titles = [title(member.run_settings) for member in members_of(settings)]
     if not titles:
         return title_of(settings.model)
+    if settings.model == UPDATED:
+        return f"{titles[0]}, updated ({settings.model_settings['level']})"
     counted = []
     for name in dict.fromkeys(titles):
         count = titles.count(name)

@@ -10,22 +10,41 @@ import torch
 from torch import Tensor, nn
 
 from sequela.errors import ModelError
+from sequela.evaluation.recalibration import LogitScaling, rescaled
 from sequela.models.reference import Arrays
 from sequela.models.stored import Header
 from sequela.sequences.featurisers import CLIP, FEATURES
+from sequela.sequences.intervals import Intervals
 from sequela.sequences.scaling import Scaling, knots
 
 
 class PaddedMean(nn.Module):
-    """A mean of padded networks: geometric with a ``least`` probability, else arithmetic."""
+    """A mean of padded networks: geometric with a ``least`` probability, else arithmetic.
 
-    def __init__(self, members: Iterable[nn.Module], least: float | None) -> None:
+    That of an update is scaled, see :mod:`sequela.evaluation.recalibration`.
+    """
+
+    def __init__(
+        self,
+        members: Iterable[nn.Module],
+        least: float | None,
+        scaling: LogitScaling | None,
+        intervals: Intervals | None,
+    ) -> None:
         super().__init__()
         self.members, self.least = nn.ModuleList(members), least
+        self.scaling, self.intervals = scaling, intervals
 
     def forward(self, *tensors: Tensor) -> Tensor:
         """Compute probabilities (example, class)."""
-        probabilities = torch.stack([member(*tensors) for member in self.members])
+        mean = self._mean(torch.stack([member(*tensors) for member in self.members]))
+        if self.scaling is None:
+            return mean
+        weight, bias = torch.tensor(self.scaling.weight), torch.tensor(self.scaling.bias)
+        scaled: Tensor = rescaled(mean, weight, bias.exp(), self.intervals)
+        return scaled
+
+    def _mean(self, probabilities: Tensor) -> Tensor:
         if self.least is None:
             return probabilities.mean(0)
         # As ``averaged`` in ``runs.model``: mean logs, scaled to sum to 1.

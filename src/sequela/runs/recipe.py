@@ -10,13 +10,15 @@ from numpy.typing import ArrayLike
 
 from sequela.evaluation.decision import RATES, Threshold, operation
 from sequela.evaluation.intervals import Bootstrap
-from sequela.evaluation.metrics import Metric, reported, statistic_of
+from sequela.evaluation.metrics import METRICS, Metric, reported, statistic_of
+from sequela.evaluation.number import plural
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.recipe import Design, Judged, Place, RecipeNumber, across_folds, over_models
 from sequela.evaluation.statistic import Statistic, stacked
-from sequela.evaluation.summary import AT_HORIZON, by_horizon
-from sequela.runs.folder import RunFolder, places
-from sequela.runs.record import Numbers
+from sequela.evaluation.summary import AT_HORIZON, by_horizon, calibration_numbers
+from sequela.runs.folder import UNCHANGED, RunFolder, StoredRun, places
+from sequela.runs.model import members_of
+from sequela.runs.record import Numbers, UpdateRecord
 
 _WHY = {
     "split": "the cross-validation is not repeated, so variation between splits counts as data",
@@ -58,6 +60,33 @@ def over_runs(
     held_out = [statistic_of_run(number, "held_out") for number in numbers]
     tuning = [statistic_of_run(number, "tuning") for number in numbers] if design.tuning else []
     return across_folds(held_out, np.random.default_rng(runs[0].settings.seed), how, design, tuning)
+
+
+def effect_of_update(run: RunFolder, *, intervals: bool = True) -> dict[str, Any]:
+    """Return the numbers of an update before and after the change, as in ``metrics.json``."""
+    before, how = Predictions.read(run.path / UNCHANGED), bootstrap_of(run)
+    seed = run.settings.seed if intervals else None
+    judged = {"before": before.part("held_out"), "after": run.predictions.part("held_out")}
+    return {
+        name: calibration_numbers(predictions, seed, how)
+        for name, predictions in {**judged, "everybody": before}.items()
+    }
+
+
+def update_in_words(run: StoredRun, update: UpdateRecord) -> str:
+    """Describe an update: its level, its parent, the local patients, and the loss of precision."""
+    (parent,), name = members_of(run.settings), next(iter(update.before), "")
+    what = "no change" if update.level == "none" else f"change of {update.level}"
+    sentence = (
+        f"{what}, from {parent.run} (SHA-256 of its model {parent.sha256[:12]}), chosen on "
+        f"{plural(update.patients, run.data.unit)}, {update.events} of them of the rarest class"
+    )
+    bounds = [side.get(f"{name}_ci") for side in (update.before, update.everybody)]
+    widths = [f"{high - low:.3f}" for low, high in filter(None, bounds)]
+    if len(widths) == 2:  # noqa: PLR2004
+        interval = f"the 95 % interval of the {METRICS[name].title} has a width of"
+        sentence += f"; without them, {interval} {widths[0]} in place of {widths[1]}"
+    return sentence
 
 
 def summarise_runs(runs: Sequence[RunFolder], *, intervals: bool = True) -> dict[str, Any]:

@@ -279,6 +279,25 @@ class Facts(Record):
     memory_bytes: Number | None = None  # at the peak of one prediction
 
 
+class UpdateRecord(Record):
+    """The level of change of an updated model, the local patients it was chosen on, its effect.
+
+    ``before``, ``after`` and ``everybody`` have a metric, observed over expected events and the
+    calibration slope with intervals: on the test set before and after the change, and for all new
+    patients before it. ``needed`` has the events that levels would need for which there were too
+    few, ``p_values`` those of the tests by level.
+    """
+
+    level: str
+    patients: int
+    events: int  # patients of the rarest class
+    needed: dict[str, int]
+    p_values: dict[str, float]
+    before: dict[str, Any]
+    after: dict[str, Any]
+    everybody: dict[str, Any]
+
+
 class RunRecord(Facts):
     """The content of ``metrics.json``."""
 
@@ -289,6 +308,7 @@ class RunRecord(Facts):
     leaks: list[object]
     suspicions: list[object]
     parts: Parts
+    update: UpdateRecord | None = None
 
 
 class FoldsRecord(Record):

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -81,10 +81,12 @@ class Records(Examples):
     @cached_property
     def ids(self) -> Mapping[str, Ids]:
         """The ids of predictions by column, each str (example,)."""
-        return {
-            "example_id": example_ids(self.arrays.subject_id, self.arrays.prediction_time),
-            "subject_id": self.arrays.independent,
-        }
+        ids = ids_of(self.arrays)
+        return {"example_id": ids["row"], "subject_id": ids["subject"]}
+
+    def by_person(self) -> Self:
+        """Return the same examples with subjects as their groups, not sites."""
+        return replace(self, site=None)
 
     @property
     def header(self) -> dict[str, object]:
@@ -511,6 +513,12 @@ def _asked_of_other(settings: RunSettings, labels: Path | None) -> CohortSetting
             "the run was trained with a label file: name the label file of these data with --labels"
         )
     return cohort.model_copy(update={"labels": labels and str(labels)})
+
+
+def ids_of(sequences: Sequences) -> dict[str, Ids]:
+    """Return the ids that sequences can be split by; sites are not among them."""
+    row = example_ids(sequences.subject_id, sequences.prediction_time)
+    return {"row": row, "subject": np.asarray(sequences.independent)}
 
 
 def sequence_settings(cohort: CohortSettings) -> SequenceSettings:

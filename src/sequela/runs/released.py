@@ -20,7 +20,15 @@ from sequela.evaluation.metrics import METRICS
 from sequela.evaluation.predictions import Predictions
 from sequela.runs.audit import KINDS, sentences
 from sequela.runs.find import Run
-from sequela.runs.record import DataRecord, Numbers, PartRecord, Record, RunRecord, Traces
+from sequela.runs.record import (
+    DataRecord,
+    Numbers,
+    PartRecord,
+    Record,
+    RunRecord,
+    Traces,
+    UpdateRecord,
+)
 from sequela.training.history import History
 
 _RATES = ("sensitivity", "specificity", "precision", "negative_value", "f1", "alarm_rate")
@@ -68,11 +76,21 @@ class Released:
         """All numbers of the run, or of the first fold."""
         record = self.run.metrics
         numbers = {name: released_numbers(p, self.smallest) for name, p in record.parts.items()}
+        if record.update:
+            record = record.replace(update=self._released_update(record.update))
         return record.replace(
             data=released_data(record.data, self.smallest),
             parts=record.parts.replace(**numbers),
             **{kind: sentences(record[kind], self.smallest) for kind in KINDS},
         )
+
+    def _released_update(self, update: UpdateRecord) -> UpdateRecord:
+        parts = self.run.metrics.parts.values()
+        counts = [part.ends[1:] or [sum(row) for row in part.confusion] for part in parts]
+        update = update.replace(patients=shown(update.patients, self.smallest))
+        if has_small(counts, self.smallest):  # which these numbers would help to compute
+            return update.replace(events=HIDDEN, before={}, after={}, everybody={})
+        return update
 
     @cached_property
     def history(self) -> History:

@@ -62,7 +62,7 @@ def find_in_segments(data: AuditInput) -> list[Finding]:
         *overlaps.simultaneous_recordings(pairs, part_of_recording),
         *window_checks.between_parts(segments.signal, parts, segments.recording_id),
         *revealing,
-        *_foreign_scaling(data.scaling, fitted),
+        *([] if data.is_update else _foreign_scaling(data.scaling, fitted)),
     ]
 
 
@@ -96,7 +96,7 @@ def find_in_sequences(data: AuditInput) -> list[Finding]:
             labels[spaced],
             tested=in_test[spaced],
         ),
-        *_foreign_codes(sequences, parts["train"]),
+        *([] if data.is_update else _foreign_codes(sequences, parts["train"])),
         *_later_steps(sequences),
     ]
 

@@ -7,6 +7,7 @@ follow-up ended has several possible classes; within an interval, events are tak
 spread over time. All times are in days from the prediction.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+_LEAST = 1e-30  # share of patients without an event, below which it is taken as this
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,16 @@ class Intervals:
         followed = weight > 0
         return example[followed], interval[followed], ending[followed], weight[followed]
 
+    def hazards(self, probabilities: Any) -> Any:
+        """Return the hazards of which :meth:`from_hazards` makes these probabilities."""
+        alive, by_interval = probabilities[:, :1], []
+        for interval in reversed(range(len(self.horizons))):
+            of_causes = probabilities[:, 1 + interval :: len(self.horizons)]
+            ends = _joined([alive, of_causes])  # (example, 1 + cause)
+            alive = ends.sum(1)[:, None]  # those without an event before the interval
+            by_interval.append((ends / alive.clip(min=_LEAST))[:, None])
+        return _joined(by_interval[::-1])
+
     def from_hazards(self, hazards: Any) -> Any:
         """Return the probabilities of the classes, from those of each event in each interval.
 
@@ -113,8 +125,12 @@ class Intervals:
         by_cause = []
         for cause in range(self.causes):
             by_cause += [events[:, [cause]] for events in by_interval]
-        if isinstance(hazards, np.ndarray):
-            return np.concatenate([alive, *by_cause], axis=1)
-        import torch
+        return _joined([alive, *by_cause])
 
-        return torch.cat([alive, *by_cause], 1)
+
+def _joined(arrays: Sequence[Any]) -> Any:
+    if isinstance(arrays[0], np.ndarray):
+        return np.concatenate(arrays, axis=1)
+    import torch
+
+    return torch.cat([*arrays], 1)

@@ -45,10 +45,11 @@ def load(path: Path | str, *, threads: int = 1, trust_code: bool = False) -> Ser
     if not path.is_dir():
         data = content(path, "a file that sequela export wrote", "export the run again")
         return exporter_of(path).read(data, str(path), threads)
+    from sequela.runs.find import single_run
     from sequela.runs.model import NetworkModel, open_model
-    from sequela.serving.export import describe, exported, run_to_export
+    from sequela.serving.export import describe, exported
 
-    folder = run_to_export(path)
+    folder = single_run(path)
     model = open_model(folder, trust_code=trust_code)
     if all(isinstance(leaf, NetworkModel) and leaf.of_package for leaf in model.leaves):
         return from_bytes(exported(path, trust_code=trust_code), str(path), threads)

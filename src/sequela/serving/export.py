@@ -17,9 +17,10 @@ from sequela.evaluation.conformal import SCORE, fit_conformal
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.recalibration import fit_temperature
 from sequela.files import temporary, whole
+from sequela.identity.fingerprint import joined
 from sequela.models.inputs import kind_of
 from sequela.runs.data import Examples, load_again
-from sequela.runs.find import named_runs
+from sequela.runs.find import single_run
 from sequela.runs.folder import RunFolder
 from sequela.runs.manifest import Manifest
 from sequela.runs.model import FILE, BaselineModel, TrainedModel, open_model, title
@@ -55,7 +56,7 @@ def write_export(
         check: Whether to compare the file with the run on the run's data.
         trust_code: Whether the run's model may be a class of a file or module.
     """
-    folder, exporter, sentences = run_to_export(path), exporter_of(out), []
+    folder, exporter, sentences = single_run(path), exporter_of(out), []
     content = exported(path, exporter, trust_code=trust_code)
     if check:
         with temporary() as work:
@@ -100,22 +101,11 @@ def _compare(model: ServedModel, folder: RunFolder, data: Examples) -> tuple[int
     return len(rows), max(differences)
 
 
-def run_to_export(path: Path) -> RunFolder:
-    """Open the run to export."""
-    (folder,) = named_runs([path])
-    if not isinstance(folder, RunFolder):
-        raise RunError(
-            f"{path} has {len(folder.runs)} models, one per fold or seed: name one of them, such "
-            f"as {folder.first.path.name}, or average those of one split (sequela ensemble)"
-        )
-    return folder
-
-
 def exported(
     path: Path, exporter: Exporter = EXPORTERS["onnx"], *, trust_code: bool = False
 ) -> bytes:
     """Return the file of a run of networks as bytes, which are the same each time."""
-    folder = run_to_export(path)
+    folder = single_run(path)
     model = open_model(folder, trust_code=trust_code)
     if names := sorted({leaf.name for leaf in model.leaves if isinstance(leaf, BaselineModel)}):
         raise ModelError(
@@ -233,7 +223,7 @@ def _calibration(tuning: Predictions) -> model_facts.Calibration:
     # JSON has no infinity; without a cutoff all sets hold all classes.
     cutoff = sets.cutoff if np.isfinite(sets.cutoff) else None
     return model_facts.Calibration(
-        temperature=fit_temperature(tuning).value,
+        temperature=1 / fit_temperature(tuning).weight[0],
         conformal=model_facts.ConformalSets(score=SCORE, promised=sets.promised, cutoff=cutoff),
     )
 
@@ -241,14 +231,20 @@ def _calibration(tuning: Predictions) -> model_facts.Calibration:
 def _fingerprint(split: Split) -> model_facts.Fingerprint:
     if split.content is None:
         return model_facts.Fingerprint(sha256="", key=split.key, marks=None, seen=[])
-    parts = [*split.ids.values()]
-    trained = set[str]().union(*(ids["train"] + ids["tuning"] for ids in parts))
-    units = split.content.units
+    contents, seen = [], list[bool]()
+    of_model: Split | None = split
+    while of_model and of_model.content and of_model.key == split.key:  # else no mark is comparable
+        parts = [*of_model.ids.values()]
+        trained = set[str]().union(*(ids["train"] + ids["tuning"] for ids in parts))
+        contents.append(of_model.content)
+        seen += [unit in trained for unit in of_model.content.units]
+        of_model = of_model.parent
     # Hashed ids would let a holder of the key look people up, and the file may be published.
-    marks = replace(split.content, units=tuple(map(str, range(len(units))))).to_json()
+    numbered = replace(joined(contents), units=tuple(map(str, range(len(seen)))))
+    marks = numbered.to_json()
     return model_facts.Fingerprint(
         sha256=hashlib.sha256(json.dumps(marks, sort_keys=True).encode()).hexdigest(),
         key=split.key,
         marks=marks,
-        seen=[number for number, unit in enumerate(units) if unit in trained],
+        seen=np.flatnonzero(seen).tolist(),
     )

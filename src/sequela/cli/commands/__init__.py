@@ -8,6 +8,7 @@ _SUMMARIES = {
     "build": "Convert hospital tables to MEDS events, and account for every row.",
     "train": "Train one model and write a run folder.",
     "plan": "Compute how many patients a model and its evaluation need.",
+    "update": "Adapt a model to another hospital, on some of its patients, as a new run.",
     "tune": "Search for good settings of a network, then train a run with the best.",
     "ensemble": "Average the predictions of finished runs into a new run.",
     "evaluate": "Evaluate a run on its test set, apply its model to other data, or evaluate "

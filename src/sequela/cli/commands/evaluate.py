@@ -38,9 +38,8 @@ def evaluate(
 
     With --page, writes a page of the external validation: differences between the populations,
     each metric next to the metric on the run's own test set with the interval of the difference,
-    calibration before and after recalibration on half of the new people, and a learning curve over
-    the number of new people. For a run that was split by site, --page without --data compares the
-    sites of the test set with the sites of the validation set.
+    and the calibration on both. For a run that was split by site, --page without --data compares
+    the sites of the test set with the sites of the validation set. `sequela update` recalibrates.
 
     Instead of a run, a table with the predictions of any model is evaluated with the same metrics
     and intervals: `sequela evaluate predictions.csv --label died --score risk --group patient`. The

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.analysis.evaluate import AS_IT_IS, CALIBRATED, JUDGED, External, Side, Updated
+from sequela.analysis.evaluate import CALIBRATED, JUDGED, External, Side
 from sequela.disclosure import has_small, shown
 from sequela.evaluation.calibration import calibration_line, reliability
 from sequela.evaluation.external import difference, person
@@ -15,7 +15,6 @@ from sequela.evaluation.metrics import METRICS, main_metric
 from sequela.evaluation.number import number, within
 from sequela.evaluation.predictions import Predictions, event
 from sequela.evaluation.subgroups import UNKNOWN
-from sequela.figures.external import curves_of_people
 from sequela.figures.marks import with_interval
 from sequela.figures.reliability import reliability_curves
 from sequela.report.entry import Entry
@@ -43,11 +42,9 @@ class Characteristic(NamedTuple):
 def build_external(validation: External, out: Path, hide_below: int | None = None) -> Path:
     """Write the page. The same run and data give the same bytes on one machine."""
     smallest = max(smallest_shown(data, hide_below) for data in validation.data)
-    home, away, updated = validation.home, validation.away, validation.updated
+    home, away = validation.home, validation.away
     few = [side.title for side in (away, home) if _few(side.predictions, smallest)]
     entry = Entry(validation.run, hide_below=smallest)
-    if few or (updated and _few_of_a_half(validation, updated, smallest)):
-        updated = None
     measures = [] if few else list(_measures(validation, smallest))
     main = main_metric(home.predictions).title
     return write_page(
@@ -65,7 +62,9 @@ def build_external(validation: External, out: Path, hide_below: int | None = Non
         few=few,
         smallest=smallest,
         event=_event(validation),
-        updated=_updated(validation, updated, smallest) if updated else None,
+        reliability=None
+        if few or away.predictions.horizons
+        else _reliability(validation, smallest),
         aside=[
             (name.split("_")[0], shown(count, smallest))
             for name, count in validation.numbers.items()
@@ -79,15 +78,6 @@ def build_external(validation: External, out: Path, hide_below: int | None = Non
 
 def _few(predictions: Predictions, smallest: int) -> bool:
     return has_small(np.bincount(predictions.label, minlength=len(predictions.classes)), smallest)
-
-
-def _few_of_a_half(validation: External, updated: Updated, smallest: int) -> bool:
-    classes = len(validation.away.predictions.classes)
-    evaluated, counts = (
-        np.bincount(predictions.label, minlength=classes)
-        for predictions in (updated.judged[AS_IT_IS], validation.away.predictions)
-    )
-    return has_small([evaluated, counts - evaluated], smallest) or not evaluated.all()
 
 
 def _people(validation: External, smallest: int, *, few: bool) -> Iterator[Characteristic]:
@@ -230,43 +220,14 @@ def _event(validation: External) -> str:
     return outcome.label if outcome else "the most probable class is right"
 
 
-def _updated(validation: External, updated: Updated, smallest: int) -> dict[str, object]:
-    forms = {name: METRICS[name].table for name in ("log_loss", "brier_score")}
-    forms["observed_minus_expected"] = "+.3f"
-    table = []
-    for way, predictions in updated.judged.items():
-        numbers = [number(METRICS[name].value(predictions), form) for name, form in forms.items()]
-        table.append({"title": way, "numbers": numbers, "line": updated.lines.get(way)})
-    return {
-        "people": _count(updated.people, smallest),
-        "table": table,
-        "heads": [METRICS[name].heading for name in forms],
-        "reliability": _reliability(validation, updated, smallest),
-        "learning": picture(curves_of_people(updated.curve), "learning"),
-        "enough": _enough(updated),
-    }
-
-
-def _enough(updated: Updated) -> list[tuple[str, int | None, int | None]]:
-    """Return for each way of learning from how many people it helps, and the most people."""
-    (_, original), *updates = updated.curve.items()
-    loss = original[0].loss
-    return [
-        (
-            name,
-            next((point.people for point in curve if point.high < loss), None),
-            curve[-1].people if curve else None,
-        )
-        for name, curve in updates
-    ]
-
-
-def _reliability(validation: External, updated: Updated, smallest: int) -> Picture:
+def _reliability(validation: External, smallest: int) -> Picture:
     rng = np.random.default_rng(validation.run.settings.seed)
+    home, away = validation.home.predictions, validation.away.predictions
+    sides = {"development data": home, "new data": away}
     curves = {
         name: reliability(predictions, rng, smallest=smallest)
-        for name, predictions in updated.judged.items()
+        for name, predictions in sides.items()
     }
-    chances = {name: event(predictions).chance for name, predictions in updated.judged.items()}
+    chances = {name: event(predictions).chance for name, predictions in sides.items()}
     figure = reliability_curves(curves, chances, event=_event(validation), smallest=smallest)
     return picture(figure, "reliability")

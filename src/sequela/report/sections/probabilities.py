@@ -30,7 +30,7 @@ from sequela.evaluation.decision import Threshold, net_benefit
 from sequela.evaluation.metrics import METRICS, headline, log_loss, named
 from sequela.evaluation.number import number
 from sequela.evaluation.predictions import Predictions, event, joined
-from sequela.evaluation.recalibration import Isotonic, Temperature, fit_isotonic, fit_temperature
+from sequela.evaluation.recalibration import Isotonic, LogitScaling, fit_isotonic, fit_temperature
 from sequela.evaluation.subgroups import Subgroup, subgroups
 from sequela.evaluation.summary import as_written
 from sequela.figures.decision import decision_curves
@@ -54,7 +54,7 @@ _RANKED = {
     "precision-recall": "Precision-recall curves. Precision depends on how frequent the event is.",
 }
 _DECIDED = "Net benefit of acting above a threshold (Vickers and Elkin 2006)."
-Fit = Callable[[Predictions], Temperature | Isotonic]
+Fit = Callable[[Predictions], LogitScaling | Isotonic]
 
 
 def held_out(run: Run) -> Predictions:

@@ -32,6 +32,7 @@ class Section:
 
 _STABILITY = "blocks/stability.html.j2"
 BLOCKS: tuple[Section, ...] = (  # on sample size, groups and stability, always open
+    Section("update", attrgetter("entry.update"), "Update", "blocks/update.html.j2"),
     Section("stability", attrgetter("stability"), "Stability of a risk", _STABILITY),
 )
 SECTIONS = Registry("section", Section)  # the sections of a page by name

@@ -5,7 +5,7 @@ predictors, studies are drawn: a table is trained with `logistic-regression`, an
 resampled patients. The truth comes from another program (scikit-learn on arrays): models of 300
 fresh samples of the same size against the model of 100,000 patients, on the same new patients.
 
-    python benchmarks/simulations/stability.py [--studies 10] [--refits 200] [--write]
+    python benchmarks/simulations/stability.py [--studies 6] [--refits 100] [--write]
 """
 
 import argparse
@@ -94,8 +94,8 @@ def study(patients: int, predictors: int, seed: int, refits: int) -> tuple[float
 def main() -> None:
     """Print a line for each design."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--studies", type=int, default=10)
-    parser.add_argument("--refits", type=int, default=200)
+    parser.add_argument("--studies", type=int, default=6)
+    parser.add_argument("--refits", type=int, default=100)
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
     rows = []

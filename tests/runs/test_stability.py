@@ -24,6 +24,7 @@ from sequela.runs.data import Examples
 from sequela.runs.folder import PLAN, RunFolder
 from sequela.runs.folds import FoldsFolder
 from sequela.runs.signals import Recordings
+from sequela.sequences.featurisers import Features
 
 Validated = Callable[[str], FoldsFolder]
 REFITS = 3
@@ -218,6 +219,24 @@ def test_no_bin_has_few_people(
     found = of_refits(folder, data, refits=2)
     assert found is not None
     assert (found.difference, found.changed, found.bins) == (None, None, [])
+
+
+def test_features_are_learnt_from_the_drawn_patients(
+    asked: Ask, opened: Load, trained: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, rows = asked("boosting", bins=5), list[Any]()
+    learn = Features.of
+
+    def spied(*arguments: Any, **more: Any) -> Features | None:
+        rows.append(arguments[2])
+        return learn(*arguments, **more)
+
+    data = opened(settings)
+    folder = trained(settings)
+    monkeypatch.setattr(Features, "of", spied)
+    assert of_refits(folder, data, refits=1) is not None
+    drawn = stability._drawn(data, "train", np.random.default_rng([settings.seed, 0]))
+    assert any(np.array_equal(drawn, of_one) for of_one in rows)
 
 
 def test_a_stable_and_an_unstable_model_are_told_apart() -> None:

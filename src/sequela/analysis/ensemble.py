@@ -138,7 +138,8 @@ def _make(group: Sequence[RunFolder], names: Sequence[str], out: Path, mean: Poo
         folder.write_attributes(first.attributes)
     metrics = first.json(METRICS)
     of_data = {n: metrics[n] for n in ("data", "split", "looked_for", "leaks", "suspicions")}
-    parts = summarise_parts(folder.predictions, settings, recordings=first.data.classes_fixed)
+    fixed, attributes = first.data.classes_fixed, first.attributes
+    parts = summarise_parts(predictions, settings, recordings=fixed, attributes=attributes)
     folder.write(METRICS, {"model": ENSEMBLE, **of_data, **facts, "parts": parts})
     seal(out)
     return folder

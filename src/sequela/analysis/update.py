@@ -82,11 +82,12 @@ def update_run(
         stored.write(folder.path / FILE, tensors, header)
         before.write(folder.path / UNCHANGED)
         after.write(folder.path / "predictions.parquet")
-        if attributes := local.attributes():
-            folder.write_attributes(attributes)
+        if of_people := local.attributes():
+            folder.write_attributes(of_people)
         if (parent.path / COST).exists():
             shutil.copyfile(parent.path / COST, folder.path / COST)
-        parts = summarise_parts(after, settings, recordings=local.classes_fixed)
+        fixed, attributes = local.classes_fixed, folder.attributes
+        parts = summarise_parts(after, settings, recordings=fixed, attributes=attributes)
         facts = {name: parent.metrics.get(name) for name in Facts.model_fields}
         numbers = {
             "model": UPDATED,

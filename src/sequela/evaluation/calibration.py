@@ -13,7 +13,9 @@ from sequela.errors import DataError
 from sequela.evaluation import statistic
 from sequela.evaluation.intervals import DEFAULT, Bootstrap, Estimate, estimates
 from sequela.evaluation.predictions import Event, Predictions, event
+from sequela.evaluation.statistic import Statistic
 
+FLAT = 0.02  # range of the probabilities below which a slope is meaningless
 _EPSILON = float(np.finfo(np.float32).eps)
 _NORMAL = 1.96  # quantile of the normal distribution for 95 %
 
@@ -188,6 +190,21 @@ def calibration_line(predictions: Predictions) -> CalibrationLine:
         observed=float(judged.happened.mean()),
         expected=float(judged.chance.mean()),
     )
+
+
+def slope_statistic(predictions: Predictions) -> Statistic:
+    """Return the calibration slope as a function of the groups' weights, by its influence function.
+
+    It is NaN where all probabilities are nearly equal.
+    """
+    line = calibration_line(predictions)
+    logits = logit(predictions.score.astype(np.float64).clip(_EPSILON, 1 - _EPSILON))
+    chance = expit(line.intercept + line.slope * logits)
+    design = np.stack([np.ones_like(logits), logits])
+    information = (design * chance * (1 - chance)) @ design.T / len(logits)
+    influence = (np.linalg.pinv(information) @ (design * (predictions.label - chance)))[1]
+    slope = np.nan if np.ptp(predictions.score) < FLAT else line.slope
+    return statistic.mean(slope + influence, predictions.group_index)
 
 
 def observed_over_expected(judged: Event) -> tuple[float, float, float]:

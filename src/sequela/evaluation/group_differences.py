@@ -1,188 +1,198 @@
-"""Differences between groups of patients: the lowest and the highest of each attribute, compared.
+"""Differences between groups of patients: the worst and the best group of each attribute.
 
-The two groups are chosen by the data, so a usual interval of their difference would be too narrow.
-All pairs of groups of an attribute are compared together, and the interval is that of the largest
-standardised distance of any pair (Hsu 1996, Multiple Comparisons, chapter 5; here by a bootstrap of
-patients, the same resamples for all groups).
+The data choose the two groups, so the interval for two fixed groups would be too narrow. Here each
+resample chooses its own two, around the groups' values, which are first shrunk towards their mean
+because they differ by chance too (DerSimonian and Laird 1986). The interval is for the true
+difference of the two groups that are named. The p-value is the probability of a difference as
+large, in standard errors, if all groups of the attribute had the same true value.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
 
 from sequela.evaluation import statistic
+from sequela.evaluation.calibration import slope_statistic
 from sequela.evaluation.comparison import holm
-from sequela.evaluation.metrics import alarms_at, statistic_of
-from sequela.evaluation.predictions import Predictions
-from sequela.evaluation.resampling import class_strata, resampled_weights
-from sequela.evaluation.statistic import Statistic
+from sequela.evaluation.intervals import Bootstrap
+from sequela.evaluation.metrics import statistic_of
+from sequela.evaluation.predictions import Predictions, joined
+from sequela.evaluation.resampling import resampled_weights
+from sequela.evaluation.statistic import Statistic, stacked
+from sequela.evaluation.subgroups import UNKNOWN
 
-FEWEST_EVENTS = 20  # of a group, and patients without the event, below which it cannot be judged
-_EPSILON = 1e-6  # probabilities keep this distance from 0 and 1, which have no logit
-_STEPS = 8  # of Newton's method, after which slopes change by less than 1e-6
-_RESAMPLES = 2_000
-_LEVEL = 0.95
-
-
-@dataclass(frozen=True)
-class GroupDifference:
-    """The groups with the lowest and the highest value of a metric, among those of one attribute.
-
-    ``values`` has the value of each group that can be judged. ``p_value`` is the probability of a
-    distance as large between any two groups by chance, and ``corrected_p`` is corrected for the
-    number of attributes (Holm). ``not_judged`` has the events of each group with too few of them,
-    or too few patients without the event.
-    """
-
-    attribute: str
-    metric: str
-    values: Mapping[str, float]
-    lowest: str
-    highest: str
-    difference: float
-    low: float
-    high: float
-    p_value: float
-    corrected_p: float
-    not_judged: Mapping[str, int]
+FEWEST = 20  # events, examples without one, and resampled units of a group that is compared
+_AT_BOUND = 1.5  # units times the standard error of a share of 0 or 1, of which 3 / n is a bound
+_ROUNDING = 1e-9  # standard error of a number that no resample changes
+Values = NDArray[np.float64]
+Numbers = dict[str, object]
 
 
-def metrics_of(threshold: float | None) -> dict[str, Callable[[Predictions], Statistic]]:
-    """Return the compared metrics of two classes: ranking, calibration and alarms."""
-    metrics: dict[str, Callable[[Predictions], Statistic]] = {
-        "auroc": lambda p: statistic_of("auroc", p),
-        "o_e": lambda p: statistic.ratio(p.label, p.score, p.group_index),
-        "calibration_slope": slope,
-    }
-    if threshold is not None:
-        metrics["alarm_rate"] = alarms_at(threshold)
-    return metrics
+def _distance_from_1(values: Values) -> Values:
+    return np.asarray(np.abs(np.log(values.clip(1e-6))))  # slopes below 0 are the farthest
 
 
-def slope(predictions: Predictions) -> Statistic:
-    """Return the calibration slope of two classes as a function of the groups' weights."""
-    logits = logit(predictions.score.astype(np.float64).clip(_EPSILON, 1 - _EPSILON))
-    outcome, group = predictions.label, predictions.group_index
-
-    def value(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        of_example = weights[:, group]  # (resample, example)
-        intercept, line = np.zeros((2, len(weights), 1))
-        line += 1
-        for _ in range(_STEPS):
-            risk = expit(intercept + line * logits)
-            residual, curvature = of_example * (outcome - risk), of_example * risk * (1 - risk)
-            total, first = curvature.sum(1), curvature @ logits
-            second = curvature @ logits**2
-            gradient, along = residual.sum(1), residual @ logits
-            with np.errstate(invalid="ignore", divide="ignore"):
-                determinant = total * second - first**2
-                intercept += ((second * gradient - first * along) / determinant)[:, None]
-                line += ((total * along - first * gradient) / determinant)[:, None]
-        return line[:, 0]
-
-    return Statistic(value, int(group.max()) + 1)
+WORST: Mapping[str, Callable[[Values], Values]] = {
+    "auroc": np.negative,
+    "concordance": np.negative,
+    "o_e": _distance_from_1,
+    "calibration_slope": _distance_from_1,
+    "alarm_rate": np.positive,
+}
+"""What is highest for the worst group, by metric; for alarms, the highest rate counts as worst."""
 
 
 def group_differences(
-    predictions: Predictions,
-    attributes: Mapping[str, NDArray[np.str_]],
-    rng: np.random.Generator,
-    *,
-    threshold: float | None = None,
-    resamples: int = _RESAMPLES,
-    classes_fixed: bool = False,
-) -> list[GroupDifference]:
-    """Compare the groups of each attribute by each metric, for two classes.
+    runs: Sequence[tuple[Predictions, Mapping[str, NDArray[np.str_]], float | None]],
+    seed: int,
+    how: Bootstrap,
+) -> list[Numbers]:
+    """Compare the groups of each attribute by each metric that is defined, on the same resamples.
 
     Args:
-        predictions: Predictions for the test set.
-        attributes: For each name str (example,), empty where unknown; these examples are left out.
-        rng: Draws the resamples of patients, the same for all attributes and metrics.
-        threshold: Threshold of the alarms.
-        resamples: Number of resamples.
-        classes_fixed: Whether resamples keep the number of patients of each class.
+        runs: Of each model (fold): its predictions, of two classes or of times to an event; the
+            attributes, str (example,) by name, empty where unknown; the threshold of its alarms.
+            Test sets are pooled; the ranking metric is the mean over the models.
+        seed: Seed of the resamples.
+        how: Level and number of resamples.
+
+    Returns:
+        A record of each attribute: see :class:`sequela.runs.record.AttributeDifferences`.
     """
-    group, label = predictions.group_index, predictions.label
-    strata = class_strata(label if classes_fixed else np.zeros_like(label), group)
-    weights = np.concatenate([*resampled_weights(strata, resamples, rng)])
-    differences: list[GroupDifference] = []
-    for metric, make in metrics_of(threshold).items():
-        of_metric = []
-        for attribute, column in attributes.items():
-            judged, not_judged = _sorted_out(label, column)
-            if len(judged) > 1:
-                members = [np.flatnonzero(column == value) for value in judged]
-                values, draws = _values(predictions, members, make, weights)
-                compared = _compare(judged, values, draws)
-                of_metric.append(
-                    replace(compared, attribute=attribute, metric=metric, not_judged=not_judged)
-                )
-        corrected = holm([one.p_value for one in of_metric])
-        differences += [
-            replace(difference, corrected_p=float(p))
-            for difference, p in zip(of_metric, corrected, strict=True)
-        ]
-    return differences
+    tests = [(of_run.part("held_out"), threshold) for of_run, _, threshold in runs]
+    predictions = joined([test for test, _ in tests])
+    order = np.argsort(np.concatenate([test.example_id for test, _ in tests]), kind="stable")
+    model = np.repeat(np.arange(len(tests)), [test.n_examples for test, _ in tests])[order]
+    over = [test.score >= threshold for test, threshold in tests if threshold is not None]
+    alarms = np.concatenate(over)[order] if over else None
+    n_units, happened = int(predictions.group_index.max()) + 1, predictions.label == 1
+    if predictions.horizons:
+        ends = predictions.outcomes
+        happened = (ends.event == 1) & (ends.time <= predictions.horizons[-1])
+    records, by_attribute = list[Numbers](), list[dict[str, Numbers]]()
+    for attribute in runs[0][1]:
+        columns = [of[attribute][of_run.split == "held_out"] for of_run, of, _ in runs]
+        column = np.concatenate(columns)[order]
+        values = np.where(column == "", UNKNOWN, column)
+        counts, compared = {}, {}
+        for name in np.unique(values).tolist():
+            rows = np.flatnonzero(values == name)
+            units, events = np.unique(predictions.group_index[rows]), int(happened[rows].sum())
+            counts[name] = {"units": len(units), "events": events, "others": len(rows) - events}
+            if name != UNKNOWN and min(counts[name].values()) >= FEWEST:
+                of_group = None if alarms is None else alarms[rows]
+                compared[name] = units, _metrics(predictions.where(rows), model[rows], of_group)
+            if alarms is not None:
+                counts[name]["alarms"] = int(alarms[rows].sum())
+        by_attribute.append(_compare(compared, n_units, seed, how) if len(compared) > 1 else {})
+        record = {"attribute": attribute, "counts": counts, "compared": [*compared]}
+        records.append({**record, "differences": by_attribute[-1]})
+    for metric in WORST:
+        differences = [numbers[metric] for numbers in by_attribute if metric in numbers]
+        p_values = np.array([numbers["p_value"] for numbers in differences], np.float64)
+        for numbers, corrected in zip(differences, holm(p_values).tolist(), strict=True):
+            numbers["corrected_p"] = corrected
+    return records
 
 
-def _sorted_out(
-    label: NDArray[np.int64], column: NDArray[np.str_]
-) -> tuple[list[str], dict[str, int]]:
-    """Return the groups that can be judged, and the events of all others."""
-    judged, not_judged = [], {}
-    for value in np.unique(column[column != ""]).tolist():
-        counts = np.bincount(label[column == value], minlength=2)
-        if counts.min() < FEWEST_EVENTS:
-            not_judged[value] = int(counts[1])
-        else:
-            judged.append(value)
-    return judged, not_judged
+def _metrics(
+    group: Predictions, model: NDArray[np.int64], alarm: NDArray[np.bool_] | None
+) -> dict[str, Statistic]:
+    """Return the metrics of a group as functions of the weights of its units."""
+    ranking = "concordance" if group.horizons else "auroc"
+    members = [np.flatnonzero(model == index) for index in np.unique(model)]
+    parts = [
+        (np.unique(group.group_index[rows]), statistic_of(ranking, group.where(rows)))
+        for rows in members
+    ]
 
+    def over_models(weights: Values) -> Values:
+        values = np.stack([number(weights[:, units]) for units, number in parts])
+        return np.asarray(np.ma.masked_invalid(values).mean(axis=0).filled(np.nan))
 
-def _values(
-    predictions: Predictions,
-    members: Sequence[NDArray[np.int64]],
-    make: Callable[[Predictions], Statistic],
-    weights: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the metric of each group, (group,), and on the resamples, (resample, group)."""
-    values, draws = [], []
-    for rows in members:
-        number = make(predictions.where(np.isin(np.arange(predictions.n_examples), rows)))
-        patients = np.unique(predictions.group_index[rows])  # in the order of the group's own index
-        values.append(float(number.estimate))
-        draws.append(number(weights[:, patients]))
-    return np.array(values), np.stack(draws, axis=1)
+    metrics = {ranking: Statistic(over_models, int(group.group_index.max()) + 1)}
+    if group.horizons:
+        from sequela.evaluation.survival import at_horizons  # runs of classes do without
+
+        both = stacked(at_horizons(*group.over_time)[-4:-2])  # observed, predicted at the last
+        metrics["o_e"] = Statistic(lambda weights: np.divide(*both(weights).T), both.n_groups)
+    else:
+        metrics["o_e"] = statistic.ratio(group.label, group.score, group.group_index)
+        metrics["calibration_slope"] = slope_statistic(group)
+    if alarm is not None:
+        metrics["alarm_rate"] = statistic.mean(alarm, group.group_index)
+    return metrics
 
 
 def _compare(
-    names: Sequence[str], values: NDArray[np.float64], draws: NDArray[np.float64]
-) -> GroupDifference:
-    draws = draws[np.isfinite(draws).all(axis=1)]
-    pairs = np.array([*combinations(range(len(names)), 2)]).T
-    apart = values[pairs[1]] - values[pairs[0]]
-    moved = draws[:, pairs[1]] - draws[:, pairs[0]] - apart  # (resample, pair)
-    errors = np.sqrt((moved**2).mean(axis=0))
-    largest = np.abs(moved / errors).max(axis=1)
-    reach = np.quantile(largest, _LEVEL)
-    lowest, highest = int(values.argmin()), int(values.argmax())
-    pair = int(np.abs(apart).argmax())
-    difference = float(values[highest] - values[lowest])
-    exceeding = int((largest >= np.abs(apart / errors).max()).sum())
-    return GroupDifference(
-        attribute="",
-        metric="",
-        values=dict(zip(names, values.tolist(), strict=True)),
-        lowest=names[lowest],
-        highest=names[highest],
-        difference=difference,
-        low=difference - float(reach * errors[pair]),
-        high=difference + float(reach * errors[pair]),
-        p_value=(exceeding + 1) / (len(largest) + 1),
-        corrected_p=1.0,
-        not_judged={},
-    )
+    groups: Mapping[str, tuple[NDArray[np.int64], Mapping[str, Statistic]]],
+    n_units: int,
+    seed: int,
+    how: Bootstrap,
+) -> dict[str, Numbers]:
+    """Compare the groups by each metric that is defined for two of them or more."""
+    rng, names = np.random.default_rng(seed), [*groups]
+    columns = [(units, stacked([*metrics.values()])) for units, metrics in groups.values()]
+    draws = resampled_weights(np.zeros(n_units, np.int64), how.resamples, rng)
+    values = [
+        np.stack([number(weights[:, units]) for units, number in columns], axis=1)
+        for weights in chain([np.ones((1, n_units))], draws)
+    ]
+    numbers = np.concatenate(values)  # (1 + resample, group, metric)
+    # Resamples do not show that a share of 0 or 1 may be another.
+    spread = np.array([_AT_BOUND / len(units) for units, _ in columns])[:, None]
+    is_fixed = (np.ptp(numbers, axis=0) < _ROUNDING) & np.isin(numbers[0], (0, 1))
+    numbers[1:] += rng.standard_normal(numbers[1:].shape) * is_fixed * spread
+    defined = np.isfinite(numbers[0]) & (np.isfinite(numbers).mean(axis=0) > 1 / 2)
+    differences = {}
+    for place, metric in enumerate(next(iter(groups.values()))[1]):
+        usable = np.flatnonzero(defined[:, place])
+        if len(usable) > 1:
+            of_metric = numbers[:, usable, place]
+            of_metric = of_metric[np.isfinite(of_metric).all(axis=1)]
+            usable_names = [names[n] for n in usable]
+            differences[metric] = _difference(usable_names, of_metric, WORST[metric], how.level)
+    return differences
+
+
+def _difference(
+    names: Sequence[str],
+    numbers: Values,
+    badness: Callable[[Values], Values],
+    level: float,
+) -> Numbers:
+    """Compare the worst group with the best; numbers are (1 + resample, group)."""
+    values, errors = numbers[0], numbers[1:] - numbers[0]
+    covariance = errors.T @ errors / len(errors)
+    variance = covariance.diagonal() + _ROUNDING**2
+    of_pairs = np.sqrt((variance[:, None] + variance - 2 * covariance).clip(_ROUNDING**2))
+    weight = 1 / variance
+    mean = values @ weight / weight.sum()
+    # Cochran's Q gives the variance between groups beyond chance.
+    beyond = max(0.0, (values - mean) ** 2 @ weight - len(names) + 1)
+    between = beyond / (weight.sum() - weight @ weight / weight.sum())
+    shrunk = mean + np.sqrt(between / (between + variance)) * (values - mean)
+
+    def distances(true_values: Values) -> Values:
+        """Return the error of the pair that each resample chooses, in standard errors."""
+        order, resample = badness(true_values + errors), np.arange(len(errors))
+        pairs = order.argmax(axis=1), order.argmin(axis=1)
+        moved = errors[resample, pairs[0]] - errors[resample, pairs[1]]
+        return np.asarray(np.abs(moved) / of_pairs[pairs])
+
+    order = badness(values.round(9))
+    pair = int(order.argmax()), len(order) - 1 - int(order[::-1].argmin())
+    worst, best = values[[*pair]].tolist()
+    reach = float(np.quantile(distances(shrunk), level) * of_pairs[pair])
+    by_chance = distances(np.full_like(values, mean)) >= abs(worst - best) / of_pairs[pair]
+    return {
+        "worst": names[pair[0]],
+        "best": names[pair[1]],
+        "worst_value": worst,
+        "best_value": best,
+        "difference": worst - best,
+        "difference_ci": [worst - best - reach, worst - best + reach],
+        "p_value": (1 + int(by_chance.sum())) / (1 + len(errors)),
+    }

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sequela.cohort.split import PARTS
 from sequela.config import Aim, RunSettings
 from sequela.evaluation import metrics
 from sequela.evaluation.calibration import observed_over_expected, slope_within
 from sequela.evaluation.decision import RATES, Threshold, choose_threshold, operation
+from sequela.evaluation.group_differences import group_differences
 from sequela.evaluation.intervals import DEFAULT, Bootstrap, Estimate, Interval, estimates
 from sequela.evaluation.metrics import reported
 from sequela.evaluation.predictions import Predictions, event
@@ -30,8 +32,12 @@ def summarise_parts(
     recordings: bool,
     intervals: bool = True,
     parts: Sequence[str] = PARTS,
+    attributes: Mapping[str, NDArray[np.str_]] | None = None,
 ) -> dict[str, Numbers]:
-    """Compute a run's ``metrics.json`` for some sets; intervals take a bootstrap."""
+    """Compute a run's ``metrics.json`` for some sets; intervals take a bootstrap.
+
+    The groups of known ``attributes``, str (example,) by name, are compared in the test set.
+    """
     seed, how = settings.seed if intervals else None, Bootstrap(resamples=settings.resamples)
     numbers = {
         name: summarise(predictions.part(name), seed=seed, recordings=recordings, how=how)
@@ -41,6 +47,11 @@ def summarise_parts(
         numbers["held_out"]["operating_points"] = operating_points(
             predictions, seed=seed, aim=settings.aim, target=settings.aim_target, how=how
         )
+    if attributes and intervals and not settings.folds:  # folds are compared together
+        points = numbers["held_out"].get("operating_points")
+        run = predictions, attributes, points[1]["threshold"] if points else None
+        compared = group_differences([run], settings.seed, how)
+        numbers["held_out"]["group_differences"] = compared
     return numbers
 
 

@@ -23,6 +23,7 @@ from sequela.runs.recipe import effect_of_update, summarise_runs
 from sequela.training.history import kept_epoch
 from sequela.version import __version__
 
+_LATER = {"group_differences"}  # keys that runs of earlier versions do not have
 _TOLERANCE = 1e-6  # largest relative difference: another machine adds in another order
 
 
@@ -43,6 +44,7 @@ def verify(run: Run, *, intervals: bool = False) -> None:
             folder.settings,
             recordings=folder.data.classes_fixed,
             intervals=intervals,
+            attributes=folder.attributes if intervals else None,
         )
         path = folder.path / METRICS
         words = same_words(folder)
@@ -170,7 +172,7 @@ def differences(
         keys = {m.key for m in reported()}
         for key in {**computed, **dict.fromkeys(keys & stated.keys())}:
             # A metric of the user's own may have been registered after the run.
-            if key in stated or key not in keys - OURS:
+            if key in stated or key not in keys - OURS | _LATER:
                 path = f"{name} {key}".strip()
                 yield from differences(stated.get(key), computed.get(key), path, words=words)
     elif isinstance(computed, list) and isinstance(stated, list) and len(computed) == len(stated):

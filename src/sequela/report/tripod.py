@@ -83,6 +83,7 @@ def _values(entry: Entry) -> dict[str, object]:
     listed = catalog.DATA_SETS.get(data.name)
     return {
         "commands": commands,
+        "compared": [record for record in entry.test.group_differences if record.differences],
         "data": data,
         "entry": entry,
         "groups": ", ".join(run.attributes) if entry.two else "",  # subgroups need two classes

@@ -343,7 +343,8 @@ def _metrics(
 ) -> dict[str, object]:
     started = time.perf_counter()
     findings = audit_record(data)
-    parts = summarise_parts(folder.predictions, settings, recordings=data.classes_fixed)
+    fixed, attributes = data.classes_fixed, folder.attributes
+    parts = summarise_parts(folder.predictions, settings, recordings=fixed, attributes=attributes)
     return {
         "internal": INTERNAL,
         "model": settings.model,

@@ -137,7 +137,8 @@ def changes(folder: Path) -> list[Change]:
         if path is None:
             differences.append(Change(folder / name, "missing", name in manifest.files))
         elif not _is_plain(path) or _digest(path) != digest:
-            differences.append(Change(path, "changed", name in manifest.files))
+            harmful = name in manifest.files or path.suffix in _DATA  # pages are not read
+            differences.append(Change(path, "changed", harmful))
     for name, listed in manifest.folders.items():
         path = present.pop(name, None)
         if path is None or path.is_symlink() or not path.is_dir():  # a link leads outside

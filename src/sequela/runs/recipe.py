@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sequela.evaluation.decision import RATES, Threshold, operation
+from sequela.evaluation.group_differences import group_differences
 from sequela.evaluation.intervals import Bootstrap
 from sequela.evaluation.metrics import METRICS, Metric, reported, statistic_of
 from sequela.evaluation.number import plural
@@ -101,6 +102,8 @@ def summarise_runs(runs: Sequence[RunFolder], *, intervals: bool = True) -> dict
     spread: dict[str, object] = {}
     if intervals:
         spread = {"interval": how and how.method_record(), **_variance(numbers, at)}
+        if first.attributes:
+            spread["group_differences"] = _group_differences(runs)
     if tests[0].horizons:
         at_points = _at_horizons(runs, once, intervals=intervals)
     else:
@@ -187,6 +190,16 @@ def _operations(runs: Sequence[RunFolder], *, intervals: bool) -> list[dict[str,
         }
         for n, of_runs in enumerate(zip(*points, strict=True))
     ]
+
+
+def _group_differences(runs: Sequence[RunFolder]) -> list[dict[str, object]]:
+    """Compare groups of patients in the test sets of all folds together."""
+    tests = []
+    for run, place in zip(runs, places(runs), strict=True):
+        if place.repeat == place.seed == 0:  # each example once
+            points = run.test.operating_points
+            tests.append((run.predictions, run.attributes, points[1].threshold if points else None))
+    return group_differences(tests, runs[0].settings.seed, bootstrap_of(runs[0]))
 
 
 def _at_horizons(

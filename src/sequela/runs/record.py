@@ -139,6 +139,27 @@ class Horizon(_MetricsRecord):
     brier: Number | None
 
 
+class GroupDifference(Record):
+    """A metric of the worst group minus that of the best, and p-values of no difference."""
+
+    worst: str
+    best: str
+    worst_value: Number
+    best_value: Number
+    difference: Number
+    difference_ci: list[Number]
+    corrected_p: Number  # for the number of attributes (Holm)
+
+
+class AttributeDifferences(Record):
+    """The groups of an attribute, those that were compared, and the differences by metric."""
+
+    attribute: str
+    counts: dict[str, dict[str, int]]
+    compared: list[str]
+    differences: dict[str, GroupDifference]
+
+
 class Numbers(_MetricsRecord):
     """The numbers of one set, or their means over folds."""
 
@@ -153,6 +174,7 @@ class Numbers(_MetricsRecord):
     variance: dict[str, dict[str, float | None]] = {}
     variance_why: dict[str, str] = {}
     operating_points: list[Point] = []
+    group_differences: list[AttributeDifferences] = []
 
     @model_validator(mode="after")
     def _check_counts(self) -> Self:

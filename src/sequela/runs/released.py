@@ -7,6 +7,7 @@ through :class:`Released`.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,14 @@ from sequela.audit.finding import counted, without_numbers
 from sequela.config import RunSettings
 from sequela.datasets import catalog
 from sequela.disclosure import HIDDEN, apply, has_small, hidden_cells, is_small, shown
+from sequela.evaluation.group_differences import FEWEST
 from sequela.evaluation.metrics import METRICS
+from sequela.evaluation.planning.plan import Plan
 from sequela.evaluation.predictions import Predictions
 from sequela.runs.audit import KINDS, sentences
 from sequela.runs.find import Run
 from sequela.runs.record import (
+    AttributeDifferences,
     DataRecord,
     Numbers,
     PartRecord,
@@ -60,6 +64,12 @@ class Released:
     def predictions(self) -> Predictions:
         """The predictions, which contain single people: show only what counts many."""
         return self.run.predictions
+
+    @property
+    def plan(self) -> Plan | None:
+        """The sample sizes; ``None`` also if they would reveal a small count."""
+        plan = self.run.plan
+        return None if plan and has_small(plan.cells, self.smallest) else plan
 
     @cached_property
     def data(self) -> DataRecord:
@@ -247,7 +257,26 @@ def released_numbers(numbers: Numbers, smallest: int) -> Numbers:
             else point
             for point in points
         ]
+    if smallest > 1 and (records := numbers.group_differences):
+        shown_numbers["group_differences"] = [_released_groups(r, smallest) for r in records]
     return numbers.replace(**shown_numbers)
+
+
+def _released_groups(record: AttributeDifferences, smallest: int) -> AttributeDifferences:
+    """Remove hidden groups, and differences of numbers that would reveal a count of theirs."""
+    counts = np.array([[c.get("alarms", 0), *c.values()] for c in record.counts.values()])
+    counts[:, 0] = counts[:, 2] + counts[:, 3] - counts[:, 0]  # examples without an alarm
+    hidden = set(compress(record.counts, hidden_cells(counts, smallest)))
+    metrics = {*record.differences} - ({"o_e", "alarm_rate"} if hidden else set())
+    return record.replace(
+        counts={name: count for name, count in record.counts.items() if name not in hidden},
+        compared=[name for name in record.compared if name not in hidden],
+        differences={
+            metric: numbers
+            for metric, numbers in record.differences.items()
+            if metric in metrics and smallest <= FEWEST
+        },
+    )
 
 
 def _released_times(numbers: Numbers, smallest: int) -> dict[str, object]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sequela.disclosure import Hidden, apply, has_small
 from sequela.errors import DataError
 from sequela.evaluation.calibration import (
+    FLAT,
     brier_score,
     calibration_error,
     calibration_in_words,
@@ -46,7 +47,6 @@ from sequela.runs.recipe import bootstrap_of, judged
 PROMISED = 0.9  # the usual level of conformal prediction: one set of ten may miss the class
 _SHORT = 0.1  # of the coverage of a class below which a page warns
 _BINARY = 2  # classes of a model with one probability
-_FLAT = 0.02  # all probabilities are nearly equal, so that a slope is meaningless
 _FEW_POINTS = 5  # of a calibration curve, below which its caption says so
 _THRESHOLDS = np.arange(1, 61) / 100
 _RANKED = {
@@ -223,7 +223,7 @@ def scores(entry: Entry) -> dict[str, object]:
     # A proper score and its parts come first: accuracy and AUROC do not notice wrong probabilities.
     brier = brier_score(predictions)
     line = None
-    if len(predictions.classes) == _BINARY and np.ptp(predictions.score) > _FLAT:
+    if len(predictions.classes) == _BINARY and np.ptp(predictions.score) > FLAT:
         line = calibration_line(predictions)
     return {
         "title": entry.title,

@@ -17,6 +17,7 @@ from sequela.config import SMALLEST_CELL
 from sequela.disclosure import has_small
 from sequela.errors import RunError
 from sequela.evaluation.decision import choose_threshold
+from sequela.evaluation.external import person
 from sequela.evaluation.predictions import Predictions, joined
 from sequela.evaluation.resampling import class_strata
 from sequela.models.reference import REFERENCE_MODELS, predicted
@@ -78,8 +79,8 @@ def in_words(data: DataRecord) -> tuple[str, str]:
 
 def of_run(run: Run, smallest: int) -> list[Stability]:
     """Return the stability of a run from refits, if they were computed, and from its models."""
-    plan = run.json(PLAN) if (run.path / PLAN).exists() else {}
-    refits = [Stability.of(run.path / PLAN, plan["stability"])] if plan.get("stability") else []
+    plan = run.plan and run.plan.stability
+    refits = [Stability.of(run.path / PLAN, plan)] if plan else []
     models = of_models(run, smallest)
     return refits if models is None else [*refits, models]
 
@@ -109,7 +110,7 @@ def of_models(run: Run, smallest: int = 1) -> Stability | None:
     for value, fold, part, own in zip(values, run.runs, parts, rows, strict=True):
         value[:, own] = _read(part, _threshold(fold), total[own].argmax(axis=1))
     pairs = combinations(range(len(parts)), 2)
-    people = np.concatenate([*map(_people, parts)])[first]
+    people = np.concatenate([*map(person, parts)])[first]
     return _stability("folds" if run.folds else "seeds", values, pairs, people, smallest)
 
 
@@ -137,7 +138,7 @@ def of_refits(
     with threadpool_limits(limits=1):
         for number, values[1 + number] in enumerate(pool(jobs)):
             on_refit(number + 1)
-    people, pairs = _people(test), ((0, 1 + number) for number in range(refits))
+    people, pairs = person(test), ((0, 1 + number) for number in range(refits))
     stability = _stability("refits", values, pairs, people, smallest)
     if stability is None or stability.difference is None:
         return stability
@@ -191,11 +192,6 @@ def _drawn(data: Examples, part: str, rng: np.random.Generator) -> Index:
 def _threshold(folder: RunFolder) -> float | None:
     points = folder.test.operating_points
     return points[-1].threshold if points else None
-
-
-def _people(predictions: Predictions) -> NDArray[np.str_]:
-    unknown = predictions.subject_id == ""
-    return np.where(unknown, predictions.group_id, predictions.subject_id)
 
 
 def _read(predictions: Predictions, threshold: float | None, of_class: Index) -> Values:

@@ -18,10 +18,11 @@ from sequela.analysis import stability
 from sequela.analysis.stability import Stability, of_models, of_refits, of_run
 from sequela.errors import RunError
 from sequela.evaluation.decision import choose_threshold
+from sequela.evaluation.planning.plan import Plan
 from sequela.models.reference import INVERSE_PENALTIES
 from sequela.runs import fit
 from sequela.runs.data import Examples
-from sequela.runs.folder import PLAN, RunFolder
+from sequela.runs.folder import RunFolder
 from sequela.runs.folds import FoldsFolder
 from sequela.runs.signals import Recordings
 from sequela.sequences.featurisers import Features
@@ -198,12 +199,7 @@ def test_outcomes_of_the_test_set_are_not_read(
     label[held_out] = 1 - label[held_out]
     arrays = replace(data.arrays, label=label.astype(bool))
     flipped = replace(data, arrays=arrays)
-    numbers: list[int] = []
-    found = of_refits(
-        with_predictions(folder, label=label), flipped, refits=REFITS, on_refit=numbers.append
-    )
-    assert found == refits
-    assert numbers == [1, 2, 3]
+    assert of_refits(with_predictions(folder, label=label), flipped, refits=REFITS) == refits
 
 
 def test_no_bin_has_few_people(
@@ -299,13 +295,15 @@ def test_the_plan_of_a_run_is_read(
     plain: tuple[RunFolder, Examples], refits: Stability, tmp_path: Path
 ) -> None:
     folder = RunFolder(tmp_path)
-    vars(folder)["settings"] = plain[0].settings
-    for name in ("predictions", "metrics"):
+    for name in ("settings", "predictions", "metrics"):
         vars(folder)[name] = getattr(plain[0], name)
-    folder.write(PLAN, {"stability": refits.model_dump()})
-    assert of_run(folder, 1) == [refits]
-    folder.write(PLAN, {"stability": {**refits.model_dump(), "models": "many"}})
-    with pytest.raises(RunError, match="models"):
+    plan = Plan("patients", "with the event", "", (), (), stability=refits.model_dump())
+    vars(folder)["plan"] = plan
+    assert of_run(folder, 1) == of_run(folder, 10) == [refits]
+    (hidden,) = of_run(folder, 11)
+    assert (hidden.difference, hidden.bins) == (None, [])
+    vars(folder)["plan"] = replace(plan, stability={**refits.model_dump(), "models": "many"})
+    with pytest.raises(RunError, match=r"plan\.json: damaged \(models"):
         of_run(folder, 1)
-    folder.write(PLAN, {})
+    vars(folder)["plan"] = replace(plan, stability=None)
     assert of_run(folder, 1) == []

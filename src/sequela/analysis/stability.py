@@ -3,7 +3,7 @@
 Riley and Collins, Biometrical Journal 2023, 65:2200302, doi:10.1002/bimj.202200302.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import combinations
 from typing import Literal
@@ -80,6 +80,8 @@ def in_words(data: DataRecord) -> tuple[str, str]:
 def of_run(run: Run, smallest: int) -> list[Stability]:
     """Return the stability of a run from refits, if they were computed, and from its models."""
     plan = run.plan and run.plan.stability
+    if plan and smallest > SMALLEST_CELL:  # its bins have as many people
+        plan = {**plan, "difference": None, "bins": []}
     refits = [Stability.of(run.path / PLAN, plan)] if plan else []
     models = of_models(run, smallest)
     return refits if models is None else [*refits, models]
@@ -114,13 +116,7 @@ def of_models(run: Run, smallest: int = 1) -> Stability | None:
     return _stability("folds" if run.folds else "seeds", values, pairs, people, smallest)
 
 
-def of_refits(
-    folder: RunFolder,
-    data: Examples,
-    *,
-    refits: int = 200,
-    on_refit: Callable[[int], None] = lambda _: None,
-) -> Stability | None:
+def of_refits(folder: RunFolder, data: Examples, *, refits: int = 200) -> Stability | None:
     """Fit a baseline model again on resampled training and validation sets; ``None`` for others.
 
     The units that the split keeps together are drawn with replacement within each set. Features,
@@ -131,13 +127,10 @@ def of_refits(
         return None
     test, smallest = folder.predictions.part("held_out"), smallest_shown(folder.data, SMALLEST_CELL)
     inputs = data.inputs(entry_for(folder.settings)[1], standardise=False)
-    values = np.empty((1 + refits, 2, test.n_examples))
-    values[0] = _read(test, _threshold(folder), test.predicted)
     jobs = (joblib.delayed(_refit)(folder, data, inputs, number) for number in range(refits))
-    pool = joblib.Parallel(_THREADS, backend="threading", return_as="generator")
     with threadpool_limits(limits=1):
-        for number, values[1 + number] in enumerate(pool(jobs)):
-            on_refit(number + 1)
+        refitted = joblib.Parallel(_THREADS, backend="threading")(jobs)
+    values = np.stack([_read(test, _threshold(folder), test.predicted), *refitted])
     people, pairs = person(test), ((0, 1 + number) for number in range(refits))
     stability = _stability("refits", values, pairs, people, smallest)
     if stability is None or stability.difference is None:

@@ -240,7 +240,7 @@ class StudyPart:
         return picture(
             figure,
             f"{self.study.name}-learning",
-            "Models of parts of the training set, on the validation set.",
+            "Parts of the training set; validation set.",
         )
 
     @property

@@ -1,10 +1,10 @@
 """Differences between groups of patients: the worst and the best group of each attribute.
 
 The data choose the two groups, so the interval for two fixed groups would be too narrow. Here each
-resample chooses its own two, around the groups' values, which are first shrunk towards their mean
-because they differ by chance too (DerSimonian and Laird 1986). The interval is for the true
-difference of the two groups that are named. The p-value is the probability of a difference as
-large, in standard errors, if all groups of the attribute had the same true value.
+resample chooses its own two, around the groups' values, which are first pulled together where they
+may differ by chance. The interval is for the true difference of the two groups that are named. The
+p-value is the probability of a difference as large, in standard errors, if all groups of the
+attribute had the same true value.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -168,12 +168,10 @@ def _difference(
     covariance = errors.T @ errors / len(errors)
     variance = covariance.diagonal() + _ROUNDING**2
     of_pairs = np.sqrt((variance[:, None] + variance - 2 * covariance).clip(_ROUNDING**2))
-    weight = 1 / variance
-    mean = values @ weight / weight.sum()
-    # Cochran's Q gives the variance between groups beyond chance.
-    beyond = max(0.0, (values - mean) ** 2 @ weight - len(names) + 1)
-    between = beyond / (weight.sum() - weight @ weight / weight.sum())
-    shrunk = mean + np.sqrt(between / (between + variance)) * (values - mean)
+    # Values within two standard errors of each other may be equal: they are pulled together.
+    near = np.exp(-(((values[:, None] - values) / of_pairs / 2) ** 2) / 2) / variance
+    pulled = near @ values / near.sum(axis=1)
+    mean = values @ (1 / variance) / (1 / variance).sum()
 
     def distances(true_values: Values) -> Values:
         """Return the error of the pair that each resample chooses, in standard errors."""
@@ -185,7 +183,7 @@ def _difference(
     order = badness(values.round(9))
     pair = int(order.argmax()), len(order) - 1 - int(order[::-1].argmin())
     worst, best = values[[*pair]].tolist()
-    reach = float(np.quantile(distances(shrunk), level) * of_pairs[pair])
+    reach = float(np.quantile(distances(pulled), level) * of_pairs[pair])
     by_chance = distances(np.full_like(values, mean)) >= abs(worst - best) / of_pairs[pair]
     return {
         "worst": names[pair[0]],

@@ -50,13 +50,6 @@ PAGES = (
         ),
     ),
     Page(
-        "comparison.html",
-        "Is one better than the other?",
-        "The same two models, compared on the same recordings, with the interval of the "
-        "difference.",
-        ("compare runs/mlp-baseline runs/spectral --out comparison.html",),
-    ),
-    Page(
         "records.html",
         "Death in the hospital",
         "Boosting and a logistic regression on codes of the first day in intensive care: the "

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from sequela.api.survival import evaluate_survival as evaluate_survival
     from sequela.api.visit_classifier import VisitClassifier as VisitClassifier
     from sequela.report.pages.audit_page import audit as audit
+    from sequela.report.pages.build import compare as compare
     from sequela.report.pages.build import report as report
-    from sequela.report.pages.comparison_page import compare as compare
     from sequela.serving.predict import predict as predict
     from sequela.studies.train import train as train
     from sequela.tables.hospitals import build as build
@@ -26,7 +26,7 @@ _PLACES = {
     "VisitClassifier": "sequela.api.visit_classifier:VisitClassifier",
     "audit": "sequela.audit:",
     "build": "sequela.tables.hospitals:build",
-    "compare": "sequela.report.pages.comparison_page:compare",
+    "compare": "sequela.report.pages.build:compare",
     "evaluate": "sequela.api.evaluation:evaluate",
     "evaluate_survival": "sequela.api.survival:evaluate_survival",
     "load": "sequela.api.examples:load",

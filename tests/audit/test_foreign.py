@@ -56,6 +56,25 @@ def test_the_effect_is_measured() -> None:
     assert 0 < column["effect"]["low"] < column["effect"]["high"]
 
 
+def test_few_patients_in_both_parts_have_a_small_effect() -> None:
+    """All patients but some are whole in the split, and so in the measurement."""
+    rng, frame = np.random.default_rng(0), table()
+    trait = rng.standard_normal((ROWS // VISITS, 3))[np.arange(ROWS) // VISITS]  # of each patient
+    trait += rng.normal(scale=0.01, size=trait.shape)
+    frame = frame.assign(**{f"trait {i}": trait[:, i] for i in range(3)})
+    divided = by_rows(frame)
+    some = frame.groupby("patient_id").head(1).index[:20]
+    frame.loc[some, "split"] = np.where(frame.loc[some, "split"] == "test", "train", "test")
+    effects = []
+    for examples in (frame, divided):
+        (finding,) = sequela.audit(examples).findings
+        assert finding["code"] == "SQ001"
+        effects.append(finding["effect"])
+    few, all_ = effects
+    assert few["without"] == all_["without"]
+    assert abs(few["auroc"] - few["without"]) < (all_["auroc"] - all_["without"]) / 3
+
+
 @pytest.mark.slow(but="wine")
 @pytest.mark.parametrize("name", ["iris", "wine", "breast_cancer"])
 def test_data_of_scikit_learn_are_clean(name: str) -> None:

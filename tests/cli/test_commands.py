@@ -262,7 +262,7 @@ def test_verify_computes_all_numbers_again(
         printed = capsys.readouterr()
         assert what in printed.out
         assert printed.err == (
-            "sequela: error: 1 finding(s): the runs are not as they were when finished\n"
+            "sequela: error: 1 finding: the runs are not as they were when finished\n"
         )
         seal(copy)
 
@@ -372,7 +372,7 @@ def test_auto_trains_the_default_and_is_called_by_its_name(
 
 def test_what_a_run_cannot_be_counted_by(run: Path, network_run: Path, refused: Refused) -> None:
     assert "is a run, counted when it was made" in refused("cost", network_run, "--steps", "9")
-    assert "leave out all but" in refused("cost", run, "--measure")
+    assert "leave out all but" in refused("cost", run, "--codes", "3")
 
 
 @pytest.mark.parametrize("command", plugins.COMMANDS.values(), ids=plugins.COMMANDS)

@@ -26,12 +26,6 @@ def test_json(said: Output) -> None:
     assert [layer["name"] for layer in values["layers"]] == ["fc1", "gru", "fc2"]
 
 
-@pytest.mark.parametrize(("asked", "a_weight"), [(["--training"], 14), (["--optimiser", "sgd"], 2)])
-def test_json_of_training(asked: list[str], a_weight: int, said: Output) -> None:
-    training = json.loads(said("mlp-baseline", "--json", *asked))["training"]
-    assert (training["forward"], training["update"]) == (5920, a_weight * 2949)
-
-
 def test_a_setting(said: Output) -> None:
     values = json.loads(said("visits-improved", "--kwargs", '{"n_codes": 100}', "--json"))
     assert values["layers"][0]["parameters"] == 101 * 64
@@ -69,7 +63,6 @@ def test_a_class_and_its_unknown_operation(said: Output, refused: Refused, tmp_p
 
 
 def test_errors(refused: Refused) -> None:
-    assert "unknown optimiser" in refused("cost", "mlp-baseline", "--optimiser", "sgdd")
     assert "did you mean 'gru-baseline'" in refused("cost", "gru-baselin")
     assert "convention" in refused("cost", "gru-baseline", "--convention", "flops")
     assert "not JSON" in refused("cost", "gru-baseline", "--kwargs", "{")

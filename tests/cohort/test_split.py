@@ -123,16 +123,16 @@ def test_rows_leak_and_say_so() -> None:
 
 def test_recordings_of_one_subject_in_two_parts_are_refused() -> None:
     label, ids = many()
-    with pytest.raises(SplitError, match=r"by recording, but \d+ subject id\(s\) are in both"):
+    with pytest.raises(SplitError, match=r"by recording, but subject ids in both .*: \d+"):
         draw(label=label, ids=ids, unit="recording", seed=0)
 
 
 @pytest.mark.parametrize(
     ("unit", "stated", "message"),
     [
-        ("recording", 1, "1 recording id.s. are in both train and held_out"),
+        ("recording", 1, "recording ids in both train and held_out: 1"),
         ("recording", 0, "a proof that does not follow from its ids"),
-        ("row", 1, "by row, but 1 row id"),
+        ("row", 1, "by row, but row ids in both .*: 1"),
     ],
 )
 def test_an_id_in_two_parts_is_refused(unit: SplitUnit, stated: int, message: str) -> None:
@@ -213,7 +213,7 @@ def test_a_draw_that_cannot_be_made(changes: dict[str, Any], message: str) -> No
 def test_too_few_recordings() -> None:
     label, ids = many(recordings=4, classes=2)
     del ids["subject"]
-    with pytest.raises(SplitError, match=r"4 recording id\(s\), 2 of them in .*, are too few"):
+    with pytest.raises(SplitError, match=r"recording ids: 4, 2 of them in .*; too few"):
         draw(label=label, ids=ids, unit="recording", seed=0)
 
 
@@ -335,10 +335,10 @@ def test_folds_are_decided_by_seed_fold_and_repeat() -> None:
 @pytest.mark.parametrize(
     ("positives", "folds", "message"),
     [
-        (2, 0, "100 subject id.s., 2 of them in the smallest class, are too few"),
+        (2, 0, "subject ids: 100, 2 of them in the smallest class; too few"),
         (4, 0, ""),
         (4, 5, "4 of them in the smallest"),
-        (40, 1, "1 fold.s. of 100"),
+        (40, 1, "folds: 1, subject ids: 100"),
     ],
 )
 def test_a_part_without_a_class_is_refused(positives: int, folds: int, message: str) -> None:
@@ -428,5 +428,5 @@ def test_a_split_by_recording_may_divide_a_session() -> None:
     record = draw(label=label, ids=ids, unit="session", seed=0)[0].to_json()
     record["ids"]["session"]["train"].append(record["ids"]["session"]["held_out"][0])
     record["proof"]["ids_in_two_parts"]["session"]["train and held_out"] = 1
-    with pytest.raises(SplitError, match="by session, but 1 session"):
+    with pytest.raises(SplitError, match=r"by session, but session ids in both .*: 1"):
         Split.from_json(record)

@@ -1,65 +1,53 @@
-"""Learning curves and the stability of risks find what was simulated."""
+"""Learning curves find what was simulated."""
 
 import numpy as np
 import pytest
 
-from sequela.errors import DataError
-from sequela.evaluation.learning import fitted, gain_of_doubling
-from sequela.evaluation.stability import stability
+from sequela.evaluation.planning.learning import Curve, curve_of, gains_of_doubling
 
-EVENTS = np.array([50.0, 100, 200, 400])
+PARTS = (8, 4, 2, 1)
+EVENTS = 400 / np.array(PARTS)
 
 
-def test_the_curve_of_exact_values_is_found() -> None:
-    values = 0.9 - 2 * EVENTS**-0.6
-    limit, steepness, exponent = fitted(EVENTS, values[None])
-    assert exponent[0] == pytest.approx(0.6, abs=0.02)
-    assert limit[0] == pytest.approx(0.9, abs=0.003)
-    assert steepness[0] == pytest.approx(2, rel=0.1)
+def true(events: np.ndarray) -> np.ndarray:
+    return 0.85 - 1.5 * events**-0.7
+
+
+def simulated(rng: np.random.Generator, curve: np.ndarray, training: float) -> Curve:
+    """A curve from models that vary by their patients, of one validation set that varies too."""
+    shared = np.append(rng.normal(0, 0.01), np.zeros(200))  # is the same at each size
+    tables = []
+    for parts, value in zip(PARTS, curve, strict=True):
+        of_part = value + rng.normal(0, training * np.sqrt(parts), (1, parts, 1))
+        tables.append(of_part + shared + np.append(0, rng.normal(0, 0.002, 200)))
+    return curve_of("AUROC", 400, tables, seed=0)
+
+
+def test_the_gain_of_exact_values_is_found() -> None:
+    gains = gains_of_doubling(EVENTS, np.stack([true(EVENTS), true(EVENTS)[::-1]]))
+    assert gains[0] == pytest.approx(true(np.array([800])) - true(np.array([400])), rel=0.05)
+    assert gains[1] < 0
 
 
 def test_the_gain_of_doubling_covers_the_truth() -> None:
-    rng, covered = np.random.default_rng(0), 0
-    curve = lambda n: 0.85 - 1.5 * n**-0.7  # noqa: E731
-    for _ in range(200):
-        values = curve(EVENTS) + rng.normal(0, 0.004, 4)
-        draws = values + rng.normal(0, 0.004, (300, 4))
-        gain = gain_of_doubling(EVENTS, values, draws)
-        covered += gain.low <= curve(800) - curve(400) <= gain.high
-    assert covered / 200 >= 0.9
-
-
-def test_a_flat_curve_is_called_flat() -> None:
     rng = np.random.default_rng(0)
-    values = 0.8 + rng.normal(0, 0.01, 4)
-    gain = gain_of_doubling(EVENTS, values, values + rng.normal(0, 0.01, (300, 4)))
-    assert gain.is_flat
-    assert "cannot be told from a flat line" in gain.sentence
+    truth = float(true(np.array(800.0)) - true(np.array(400.0)))
+    curves = [simulated(rng, true(EVENTS), 0.003) for _ in range(100)]
+    assert sum(curve.low <= truth <= curve.high for curve in curves) >= 90
+    points = curves[0].points
+    assert [point.models for point in points] == [8, 4, 2, 1]
+    assert [point.events for point in points] == [50, 100, 200, 400]
+    assert all(point.low < point.value < point.high for point in points)
 
 
-def test_a_curve_needs_three_sizes() -> None:
-    with pytest.raises(DataError, match="2 sizes: expected 3 or more"):
-        fitted(EVENTS[:2], np.zeros((1, 2)))
-
-
-def test_a_stable_and_an_unstable_model_are_told_apart() -> None:
-    rng = np.random.default_rng(0)
-    risk = rng.uniform(0.05, 0.6, 500)
-    stable, unstable = (
-        stability(risk, (risk + rng.normal(0, spread, (200, 500))).clip(0, 1), threshold=0.3)
-        for spread in (0.01, 0.15)
+def test_a_curve_in_a_sentence() -> None:
+    rng = np.random.default_rng(1)
+    rising = simulated(rng, true(EVENTS), 0.0005)
+    assert rising.sentence("patients") == (
+        f"Doubling the patients would gain {rising.gain:.3f} of AUROC "
+        f"({rising.low:.3f} to {rising.high:.3f})."
     )
-    assert stable.mean_difference == pytest.approx(0.01 * np.sqrt(2 / np.pi), rel=0.05)
-    assert stable.mean_difference < unstable.mean_difference / 8
-    assert stable.share_changed is not None
-    assert unstable.share_changed is not None
-    assert stable.share_changed < 0.02
-    assert unstable.share_changed > 0.1
-    assert (stable.low <= stable.high).all()
-
-
-def test_stability_needs_several_models_of_the_same_persons() -> None:
-    with pytest.raises(DataError, match="1 model: expected 2 or more"):
-        stability(np.zeros(3), np.zeros((1, 3)))
-    with pytest.raises(DataError, match=r"expected \(model, 3\)"):
-        stability(np.zeros(3), np.zeros((2, 4)))
+    falling = simulated(rng, 0.9 - true(EVENTS), 0.0005)
+    assert "would lose" in falling.sentence("patients")
+    flat = simulated(rng, np.full(4, 0.8), 0.003).sentence("sessions")
+    assert flat.startswith("The learning curve cannot be told from a flat line: doubling the ses")

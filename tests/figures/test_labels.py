@@ -8,10 +8,8 @@ import numpy as np
 import pytest
 from tests.evaluation.conftest import two_classes
 
-from sequela.evaluation.comparison import Difference
 from sequela.evaluation.curves import roc_curve
-from sequela.evaluation.intervals import Bootstrap, Interval
-from sequela.figures.compare import differences
+from sequela.evaluation.intervals import Bootstrap
 from sequela.figures.figure import Figure
 from sequela.figures.leak import leak
 from sequela.figures.pareto import accuracy_against_operations
@@ -59,14 +57,6 @@ def leaks(rows: int) -> Figure:
     )
 
 
-def compared(rows: int) -> Figure:
-    pairs = {}
-    for row in study(rows):
-        apart = Interval(row["low"] - 0.6, row["high"] - 0.6, 0.95, "a test", 0, 0)
-        pairs[row["model"]] = Difference(row["accuracy"] - 0.6, apart, 0.2)
-    return differences(pairs, first="GRU baseline", metric="accuracy")
-
-
 def ranked(models: int) -> Figure:
     label = np.arange(80) % 3 == 0
     rng = np.random.default_rng(0)
@@ -83,7 +73,6 @@ def ranked(models: int) -> Figure:
 DRAWN: dict[str, Callable[[int], Figure]] = {
     "operations": lambda rows: accuracy_against_operations(study(rows), width=PHONE),
     "leak": leaks,
-    "differences": compared,
     "ranking": ranked,
 }
 

@@ -84,13 +84,7 @@ def second_tables(source: str, files: Files) -> Any:
     for table in source_of(source).tables:
         stem = table.name.rsplit("/", maxsplit=1)[-1].lower()
         if stem in contents:
-            published = (
-                {} if source == "omop" else tables_of(source)
-            )  # OMOP has no order of columns
-            names = [
-                names_of(c) for path, c in published.items() if Path(path).stem.lower() == stem
-            ]
-            rows = rows_of(contents[stem], table, names[0] if names else [])
+            rows = rows_of(contents[stem], table, is_ordered=source != "omop")
             if rows is None:
                 return None
             values[table.name] = sorted(rows, key=repr)
@@ -104,12 +98,7 @@ def second_listed(files: Files) -> Any:
     return None if unchanged else second_tables("mimic3", tables)
 
 
-def names_of(content: bytes) -> list[str]:
-    line = content.decode("utf-8-sig").splitlines()[0]
-    return [re.sub(r"\W+", "_", name.strip().lower()) for name in line.split(",")]
-
-
-def rows_of(content: bytes, table: Table, published: list[str]) -> list[list[Any]] | None:
+def rows_of(content: bytes, table: Table, *, is_ordered: bool) -> list[list[Any]] | None:
     try:
         text = content.decode("utf-8-sig", "surrogateescape")
         lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
@@ -118,8 +107,11 @@ def rows_of(content: bytes, table: Table, published: list[str]) -> list[list[Any
     if "\0" in text or not text.endswith(("\n", "\r")) or not lines:
         return None
     names = [re.sub(r"\W+", "_", name.strip().lower()) for name in lines[0]]
-    in_order = [name for name in published if name in names]
-    if len(set(names)) < len(names) or in_order != [name for name in names if name in published]:
+    for kind in {*table.columns.values()} if is_ordered else ():
+        published = [name for name, of in table.columns.items() if of is kind and name in names]
+        if published != [name for name in names if name in published]:
+            return None
+    if len(set(names)) < len(names):
         return None
     rows = []
     for line in filter(None, lines[1:]):

@@ -7,10 +7,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
-from sequela.analysis.compare import compare
 from sequela.analysis.explain import explain
 from sequela.datasets.catalog import EXCERPTS
-from sequela.report.pages.comparison_page import build_comparison
 from sequela.report.pages.explanation_page import build_explanation
 from sequela.runs.folder import RunFolder
 
@@ -30,8 +28,6 @@ def shown(
     """A page of the kind that is asked for."""
     out = tmp_path / "page.html"
     match request.param:
-        case "comparison":
-            return build_comparison(compare(small_runs[:3]), out)
         case "segments":
             return build_explanation(explain(small_runs[1].path, root=synthetic, steps=4), out)
         case "codes":
@@ -61,7 +57,7 @@ def violations(browser: Browser, page: Path) -> list[str]:
 @pytest.mark.slow(but="one study")
 @pytest.mark.parametrize(
     "shown",
-    ["one study", "comparison", "segments", "codes", "both studies"],
+    ["one study", "segments", "codes", "both studies"],
     indirect=True,
 )
 def test_no_page_has_a_violation(browser: Browser, shown: Path) -> None:

@@ -257,7 +257,7 @@ def test_events_built_from_shifted_dates_are_not_split_by_time(
     ("hospital_of", "error", "message"),
     [
         (lambda _: None, SplitError, r"no hospital is on record.*use --split subject"),
-        (lambda one: one % 2, SequelaError, r"2 site id\(s\) are too few"),
+        (lambda one: one % 2, SequelaError, "site ids: 2; too few"),
         # All who die are in one hospital of four.
         (lambda one: (one % 3 > 0) * one % 4, SplitError, r"none of a class.*choose another seed"),
     ],

@@ -20,7 +20,7 @@ from sequela.evaluation.predictions import Predictions
 from sequela.integrity.verify import verify_folder, verify_run
 from sequela.report.card import build_card
 from sequela.runs import fit
-from sequela.runs.find import find_runs, named_runs, open_run
+from sequela.runs.find import SIMPLE, find_runs, named_runs, open_run
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import cross_validate
 from sequela.runs.manifest import MANIFEST, NOTICE, Manifest, adding, changes, seal, unseal
@@ -41,6 +41,19 @@ def copied(trained: Train, folds: Path, tmp_path: Path) -> Path:
     for name, path in {"run": run, "other": other, "folds": folds}.items():
         shutil.copytree(path, tmp_path / "runs" / name)
     return tmp_path / "runs"
+
+
+def test_a_simple_model_that_is_not_yet_listed(copied: Path) -> None:
+    run, simple = copied / "run", copied / "run" / SIMPLE
+    shutil.copytree(copied / "other", simple)  # and then comes an interruption
+    assert changes(run) == []
+    assert [verified.wrong for verified in verify_folder(run)] == [(), ()]
+    inflated(simple)
+    (change,) = changes(run)
+    assert (change.path, change.harmful) == (simple / "metrics.json", True)
+    shutil.rmtree(simple)
+    simple.symlink_to(copied / "other")
+    assert str(changes(run)[0]).startswith(f"{simple}: was added after")
 
 
 def inflated(run: Path) -> None:

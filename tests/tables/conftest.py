@@ -3,7 +3,6 @@
 import csv
 import gzip
 import io
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,10 +14,10 @@ import pyarrow.dataset as ds
 import pytest
 from tests.tables import cdm
 
-from sequela.tables import published
 from sequela.tables.account import Account, TableAccount
 from sequela.tables.build import build
 from sequela.tables.hospitals import source_of
+from sequela.tables.published import stem_of
 
 Tables = dict[str, list[dict[str, Any]]]
 Write = Callable[..., Path]
@@ -57,12 +56,9 @@ Build = Callable[..., Built]
 
 def in_published_order(table: str, columns: list[str]) -> list[str]:
     """The columns as the publisher orders them, unpublished ones last."""
-    stem = table.rsplit("/", maxsplit=1)[-1].lower()
-    with Path(published.__file__).with_name("published.toml").open("rb") as file:
-        known = [
-            of["columns"].get(stem, "") for of in tomllib.load(file).values() if "columns" in of
-        ]
-    orders = [each.split() for each in known if set(columns) & set(each.split())]
+    sources = map(source_of, ("mimic3", "mimic4", "eicu", "nafld"))
+    declared = [t for s in sources for t in s.tables if stem_of(t.name) == stem_of(table)]
+    orders = [[*t.columns] for t in declared if set(columns) & set(t.columns)]
     order: list[str] = max(orders, key=lambda each: len(set(each) & set(columns)), default=[])
     return sorted(columns, key=lambda name: order.index(name) if name in order else len(order))
 

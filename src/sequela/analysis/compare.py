@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from sequela.disclosure import HIDDEN, has_small, shown
 from sequela.errors import DataError, RunError, SettingError, SplitError
 from sequela.evaluation.comparison import (
     Difference,
@@ -18,13 +17,12 @@ from sequela.evaluation.comparison import (
     paired_difference,
 )
 from sequela.evaluation.metrics import Metric, compared, main_metric, named, statistic_of
+from sequela.evaluation.number import plural
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.recipe import Judged, difference_across_folds
 from sequela.integrity.openings import open_held_out, openings
 from sequela.runs.find import Run
 from sequela.runs.recipe import bootstrap_of, judged
-from sequela.runs.record import DataRecord
-from sequela.runs.released import smallest_shown
 
 _BINARY = 2  # classes for which DeLong's variance of AUROC holds
 Test = TypeVar("Test")
@@ -60,7 +58,6 @@ class Comparison:
     method: str
     examples: int
     groups: int
-    data: DataRecord
     opened: tuple[str, ...] = ()
 
     @property
@@ -72,8 +69,7 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the comparison for JSON."""
-        record = {**asdict(self), "best": self.best}
-        return {name: value for name, value in record.items() if name != "data"}
+        return {**asdict(self), "best": self.best}
 
 
 def compare(folders: Sequence[Run], metric: str | None = None) -> Comparison:
@@ -82,21 +78,6 @@ def compare(folders: Sequence[Run], metric: str | None = None) -> Comparison:
     for folder in folders:
         open_held_out(folder, "compare")  # after the comparison: a failed one opened nothing
     return replace(comparison, opened=openings(folders[0]).sentences)
-
-
-def released_comparison(comparison: Comparison, hide_below: int | None = None) -> Comparison:
-    """Return the comparison without small counts of people."""
-    smallest, runs = smallest_shown(comparison.data, hide_below), []
-    for run in comparison.runs:
-        test = run.mcnemar
-        few = test and has_small((test.only_one, test.only_other), smallest)
-        runs.append(replace(run, mcnemar=HIDDEN) if few else run)
-    return replace(
-        comparison,
-        runs=tuple(runs),
-        examples=shown(comparison.examples, smallest),
-        groups=shown(comparison.groups, smallest),
-    )
 
 
 def compare_opened(folders: Sequence[Run], metric: str | None = None) -> Comparison:
@@ -108,7 +89,7 @@ def compare_opened(folders: Sequence[Run], metric: str | None = None) -> Compari
     accuracy for more, concordance for times).
     """
     if len(folders) < 2:  # noqa: PLR2004
-        raise RunError(f"{len(folders)} run(s): expected two or more to compare")
+        raise RunError(f"{plural(len(folders), 'run')}: expected two or more to compare")
     first, *rest = folders
     check_distinct(folders)
     for run in rest:
@@ -136,7 +117,6 @@ def compare_opened(folders: Sequence[Run], metric: str | None = None) -> Compari
         method=difference.interval.method if difference else "",
         examples=predictions[0].n_examples,
         groups=len(np.unique(predictions[0].group_id)),
-        data=folders[0].data,
     )
 
 
@@ -169,7 +149,8 @@ def check_same_split(first: Run, second: Run) -> None:
 
 
 def _design(run: Run) -> str:
-    return f"{run.folds} folds, {run.repeats} repeat(s), {run.seeds} seed(s)"
+    counts = {"fold": run.folds, "repeat": run.repeats, "seed": run.seeds}
+    return ", ".join(plural(count, name) for name, count in counts.items())
 
 
 def _held_out(folder: Run) -> Predictions:

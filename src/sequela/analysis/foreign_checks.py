@@ -70,7 +70,7 @@ def units_in_two_parts(data: AuditInput, rows: Rows) -> Iterator[Found]:
             if _numbered_again(data, ids, *(rows[part] for part in finding.place)):
                 yield replace(finding, check="ids in two parts", severity="suspicion")
             else:
-                effect = effect or _effect_of_groups(data, ids)
+                effect = effect or _effect_of_groups(data, ids, rows)
                 yield finding, effect
 
 
@@ -86,7 +86,7 @@ def copies_across_parts(data: AuditInput, rows: Rows) -> Iterator[Found]:
     tables = {name: overlaps.Selection(data.table, part_rows) for name, part_rows in parts.items()}
     for finding in overlaps.identical_rows(tables):
         alike = np.unique(overlaps.hashed(data.table)[0], return_inverse=True)[1]
-        yield finding, _effect_of_groups(data, alike)
+        yield finding, _effect_of_groups(data, alike, parts)
     spaced = {name: rows[:: spacing(len(rows), _NEAR)] for name, rows in parts.items()}
     groups = {name: data.group[part_rows].astype(np.str_) for name, part_rows in spaced.items()}
     tables = {name: overlaps.Selection(data.table, part_rows) for name, part_rows in spaced.items()}
@@ -296,8 +296,8 @@ def _effect_of_columns(
     )
 
 
-def _effect_of_groups(data: AuditInput, group: Ints) -> Effect | None:
-    """Measure a baseline model with rows split at random, and with whole groups."""
+def _effect_of_groups(data: AuditInput, group: Ints, parts: Rows) -> Effect | None:
+    """Measure a baseline model with groups divided as in the parts, and with whole groups."""
     if data.label is None or not data.names:
         return None
     positive = 1 if data.two_classes else np.bincount(data.label).argmax()
@@ -310,8 +310,13 @@ def _effect_of_groups(data: AuditInput, group: Ints) -> Effect | None:
     if not rest or labels.few:
         return None
     table = data.table[rows][:, rest].astype(np.float64)
-    by_row = replace(labels, group=np.arange(len(rows)))  # a split that ignores the groups
-    folds = map(small_models.folds, (by_row, labels))
+    # Groups that are in several parts are divided by row. The others stay whole: if few groups are
+    # in several parts, a random split of all rows would show a larger effect than there is.
+    in_parts = np.concatenate([np.unique(group[part]) for part in parts.values()])
+    distinct, count = np.unique(in_parts, return_counts=True)
+    by_row = small_models.folds(replace(labels, group=np.arange(len(rows))))
+    whole = small_models.folds(labels)
+    folds = (np.where(np.isin(labels.group, distinct[count > 1]), by_row, whole), whole)
     return _effect(labels, [_baseline(table, labels.label, fold, memory=True) for fold in folds])
 
 

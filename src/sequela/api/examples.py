@@ -15,6 +15,7 @@ from sequela.cohort.split import PARTS, Split, draw
 from sequela.config import SignalSettings, SplitUnit
 from sequela.datasets import catalog
 from sequela.errors import SettingError
+from sequela.evaluation.number import plural
 from sequela.identity.pseudonyms import Ids
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ class SignalExamples(LabelledExamples):
         """Return their shape."""
         _, n_chans, n_times = self.segments.signal.shape
         rate = f"{self.segments.sfreq:g} Hz"
-        return {"each": f"{n_chans} channel(s), {n_times} samples at {rate}, in µV"}
+        return {"each": f"{plural(n_chans, 'channel')}, {n_times} samples at {rate}, in µV"}
 
 
 def load(

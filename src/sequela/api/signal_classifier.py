@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from sequela.api.network import NetworkClassifier
 from sequela.errors import DataError
+from sequela.evaluation.number import plural
 from sequela.formats.arrays import of_epochs
 from sequela.identity.fingerprint import Content, of_signals
 from sequela.models.defaults import AUTO
@@ -89,8 +90,9 @@ class SignalClassifier(NetworkClassifier[NDArray[np.float32]]):
             self.n_chans_, self.n_times_ = shape
         elif shape != (self.n_chans_, self.n_times_):
             raise DataError(
-                f"X has {shape[0]} channel(s) of {shape[1]} samples, but the classifier was fitted "
-                f"on {self.n_chans_} of {self.n_times_}: give (example, n_chans, n_times)"
+                f"X has {plural(shape[0], 'channel')} of {shape[1]} samples, but the classifier "
+                f"was fitted on {self.n_chans_} of {self.n_times_}: give (example, "
+                "n_chans, n_times)"
             )
         return np.asarray(array.reshape(-1, *shape))
 

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 from sequela.api.network import NetworkClassifier
 from sequela.config import SequenceSettings, TrainingSettings
 from sequela.errors import DataError, RunError
+from sequela.evaluation.number import plural
 from sequela.identity.fingerprint import Content, of_records, tokens
 from sequela.models.defaults import AUTO
 from sequela.sequences.visit_batches import VisitBatch, VisitDataset, visit_loader
@@ -88,8 +89,8 @@ class VisitLists:
         places = known(self.names, subjects, min_subjects)
         if not places:
             raise DataError(
-                f"no code occurs in training examples of {min_subjects} subject(s) or more: give "
-                "examples with codes, or lower min_subjects"
+                f"no code occurs in training examples of {plural(min_subjects, 'subject')} or "
+                "more: give examples with codes, or lower min_subjects"
             )
         return (UNKNOWN, *dict.fromkeys(self.names[i] for i in places))
 

@@ -103,9 +103,8 @@ class Split:
             for pair, n_shared in pairs.items():
                 if n_shared:
                     raise SplitError(
-                        f"the split is by {self.unit}, but {n_shared} {kind} id(s) are in both "
-                        f"{pair}: no number computed on this split can be trusted; split the data "
-                        "again"
+                        f"the split is by {self.unit}, but {kind} ids in both {pair}: {n_shared}; "
+                        "no number computed on this split can be trusted: split the data again"
                     )
         if self.times is not None:
             for earlier, later in pairwise(PARTS):
@@ -281,8 +280,8 @@ def draw(
         fewest = int(np.bincount(np.unique(stratum, return_inverse=True)[1]).min())
         if not 2 <= folds <= fewest:  # noqa: PLR2004
             raise SplitError(
-                f"{folds} fold(s) of {len(stratum)} {unit} id(s), {fewest} of them in the "
-                f"smallest class: expected 2 to {fewest} folds; choose fewer"
+                f"folds: {folds}, {unit} ids: {len(stratum)}, {fewest} of them in the smallest "
+                f"class; expected 2 to {fewest} folds: choose fewer"
             )
     tuning_share = fractions[1] / (fractions[0] + fractions[1])
     fractions = shares(fractions, folds)
@@ -296,10 +295,10 @@ def draw(
         members = _drawn(stratum.tobytes(), counts, of_parts, seed=seed, folds=folds, fold=fold)
     except ValueError as error:
         sizes = np.unique(stratum, return_counts=True)[1]
-        rarest = f", {sizes.min()} of them in the smallest class," if len(sizes) > 1 else ""
+        rarest = f", {sizes.min()} of them in the smallest class" if len(sizes) > 1 else ""
         raise SplitError(
-            f"{len(stratum)} {unit} id(s){rarest} are too few for a training, validation and test "
-            f"set with shares of {fractions} and each class in each: give more of them, or change "
+            f"{unit} ids: {len(stratum)}{rarest}; too few for a training, validation and test set "
+            f"with shares of {fractions} and each class in each: give more of them, or change "
             "the shares"
         ) from error
     part_of_unit = np.empty(len(stratum), dtype=np.int64)
@@ -500,7 +499,7 @@ def set_aside(
     lost = np.setdiff1d(label, label[~aside])
     if not aside.any() or len(lost):
         raise SplitError(
-            f"{len(stratum)} group(s) of {len(np.unique(label))} classes are too few to set "
+            f"groups: {len(stratum)}, classes: {len(np.unique(label))}; too few to set "
             f"{fraction:.0%} of them aside for tuning and keep each class in training: "
             "give more groups, or tune on none"
         )

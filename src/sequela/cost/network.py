@@ -37,9 +37,8 @@ class Network:
     """A model, and the way to make the arguments of its forward for sequences of some lengths.
 
     ``slots`` are the steps of a padded batch; a ``packed`` model does no work on the padding.
-    ``described`` is the input in words, where its shapes alone would be unclear. If ``sized``, a
-    batch of another size can be made. The cost of the features that a registered model ``reads``
-    precedes its own.
+    ``described`` is the input in words, where its shapes alone would be unclear. The cost of the
+    features that a registered model ``reads`` precedes its own.
     """
 
     name: str
@@ -49,7 +48,6 @@ class Network:
     slots: int
     described: str = ""
     packed: bool = False
-    sized: bool = True
     reads: tuple[str, ...] = ()
     sizes: Mapping[str, int] = field(default_factory=dict)
 
@@ -251,7 +249,7 @@ def loaded(
         steps = filled if tuple(lengths) == batch else max(lengths)
         return tuple(maker(lengths, steps) for maker in makers)
 
-    return Network(name, model, inputs, batch, filled, sized="B" in text)
+    return Network(name, model, inputs, batch, filled)
 
 
 DIMENSION = re.compile(r"([1-9]\d{0,49}|B|T)(x([1-9]\d{0,49}|B|T))*")

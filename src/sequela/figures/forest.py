@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import altair as alt
 
 from sequela.evaluation.intervals import Estimate
-from sequela.figures.figure import FIRST, INK, PAPER, Figure, Row, chart_of
+from sequela.figures.figure import FIRST, INK, Figure, Row, chart_of
 from sequela.figures.marks import haloed
 
 _WIDTH = 340  # least width of a picture in pixels, as are the other lengths
@@ -18,15 +18,11 @@ _LETTER = 5.7  # mean width of a letter: a picture is as wide as its longest tex
 
 @dataclass(frozen=True)
 class ForestLine:
-    """One line of the plot: words above the bar of a number, or alone, as a heading or not.
-
-    A ``hollow`` point shows an inconclusive difference.
-    """
+    """One line of the plot: words above the bar of a number, or alone, as a heading or not."""
 
     words: str
     estimate: Estimate | None = None
     heading: bool = False
-    hollow: bool = False
 
     @property
     def height(self) -> int:
@@ -63,7 +59,7 @@ def forest(
         x=alt.X("value:Q"),
         description=alt.Description("text:N"),
         color=colour,
-        fill=alt.Fill("fill:N", scale=None),
+        fill=alt.FillValue(FIRST),
     )
     layers = [
         *_reference(data, scale, y),
@@ -87,7 +83,6 @@ def _row(line: ForestLine, bottom: int) -> Row:
         "low": interval.low if interval else value,
         "high": interval.high if interval else value,
         "heading": line.heading,
-        "fill": PAPER if line.hollow else FIRST,
     }
 
 

@@ -163,10 +163,7 @@ def cross_fitted(
     counts = np.bincount(end, minlength=n_ends)
     if counts[times is not None :].min() < 2:  # noqa: PLR2004 # nobody need stay without an event
         return None
-    # Groups in random order within their class are dealt in turn: each part gets some of each.
-    order = np.lexsort((np.random.default_rng(seed).permutation(len(names)), end))  # (group,)
-    part = np.empty(len(names), np.int64)
-    part[order] = np.arange(len(names)) % parts
+    part = dealt(end, parts, seed)
     probabilities = np.zeros((len(examples.labels), examples.n_classes), np.float32)
     for index in range(parts):
         inside, outside = rows[part[group] == index], rows[part[group] != index]
@@ -174,6 +171,15 @@ def cross_fitted(
             arrays = fitted(entry, replace(examples, train=outside, tuning=inside), seed)
             probabilities[inside] = predicted(entry, arrays, examples.features[inside])
     return probabilities
+
+
+def dealt(end: NDArray[np.int64], parts: int, seed: int) -> NDArray[np.int64]:
+    """Return the part of each group, for the class of each: each part gets some of each class."""
+    # Groups in random order within their class are dealt in turn.
+    order = np.lexsort((np.random.default_rng(seed).permutation(len(end)), end))
+    part = np.empty(len(end), np.int64)
+    part[order] = np.arange(len(end)) % parts
+    return part
 
 
 def predicted(entry: ReferenceModel, arrays: Arrays, features: Table) -> Probabilities:

@@ -11,6 +11,7 @@ import numpy as np
 from sequela.config import SMALLEST_CELL
 from sequela.disclosure import Hidden, as_json
 from sequela.errors import OutputError, RunError, SettingError
+from sequela.evaluation.number import plural
 from sequela.files import scratch, writing
 from sequela.report.card import build_card
 from sequela.report.pages.build import build
@@ -111,8 +112,8 @@ def _add_model(run: Run, out: Path, smallest: int) -> Iterator[str]:
     least = least_named(run.data)
     if least is not None and least < smallest:
         yield (
-            f"{FILE}: its vocabulary may name codes of only {least} training subject(s), fewer "
-            f"than {smallest}: train it with --min-subjects {smallest} to share it"
+            f"{FILE}: its vocabulary may name codes of only {plural(least, 'training subject')}, "
+            f"fewer than {smallest}: train it with --min-subjects {smallest} to share it"
         )
         return
     shutil.copyfile(run.path / FILE, out / FILE)

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from sequela.config import RunSettings
 from sequela.errors import RunError
+from sequela.runs import manifest
 from sequela.runs.folder import CONFIG, RunFolder, refuse_links
 from sequela.runs.folds import FOLDS, FoldsFolder
 
 Run = RunFolder | FoldsFolder
-SIMPLE = "simple"
-"""The folder in a run of the simple model that its page compares with it."""
+SIMPLE = manifest.SIMPLE
 
 
 def open_run(path: Path) -> Run:

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
 
 from sequela.cohort.split import PARTS, WORDS, Split, shares
 from sequela.config import RunSettings
@@ -21,6 +22,7 @@ from sequela.cost import record
 from sequela.cost.ledger import Account
 from sequela.disclosure import INTERNAL
 from sequela.errors import RunError, SplitError
+from sequela.evaluation.planning.plan import Plan
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.recipe import Place
 from sequela.files import is_leftover, scratch_beside, whole
@@ -39,11 +41,13 @@ ATTRIBUTES = "attributes.parquet"
 TRACES = "traces.json"
 UNCHANGED = "predictions-of-parent.parquet"
 PLAN = "plan.json"  # written by `sequela plan RUN`
+_PLAN = TypeAdapter(Plan)
 NOTICE_TEXT = """# Internal: keep this folder where the data are
 
 It contains data of single people: their ids, times, attributes, predictions and pieces of signals
-(`*.parquet`, `traces.json`), exact counts (`metrics.json`, `folds.json`), fingerprints of their
-records (`split.json`), and a model that was fitted to them (`model.safetensors`, `checkpoint/`).
+(`*.parquet`, `traces.json`), exact counts (`metrics.json`, `folds.json`, `plan.json`), fingerprints
+of their records (`split.json`), and a model that was fitted to them (`model.safetensors`,
+`checkpoint/`).
 
 `sequela share RUN --out DIR` exports the parts that are safe to publish to another folder.
 """
@@ -187,6 +191,16 @@ class StoredRun(ABC):
         """The cost account of its models (``cost.json``); ``None`` if they are not counted."""
         path = self.first.path / COST
         return record.load(path) if path.exists() else None
+
+    @cached_property
+    def plan(self) -> Plan | None:
+        """The sample sizes and the learning curve (``plan.json``); ``None`` without."""
+        if not (self.path / PLAN).exists():
+            return None
+        try:
+            return _PLAN.validate_python(self.json(PLAN))
+        except ValidationError as error:
+            raise RunError(f"{self.path / PLAN}: damaged; run sequela plan again") from error
 
     def describe_split(self) -> SplitRecord:
         """Describe the split without ids and dates of patients; count ids in two of its sets."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sequela.config import RunSettings
 from sequela.errors import RunError, SettingError
 from sequela.evaluation.metrics import reported
+from sequela.evaluation.number import plural
 from sequela.evaluation.predictions import Predictions, joined
 from sequela.files import held, is_leftover
 from sequela.listeners import broadcast
@@ -130,7 +131,8 @@ def cross_validate(
     one_split = folds == 0 and repeats == 1 and seeds > 1
     if not one_split and (folds < 2 or repeats < 1):  # noqa: PLR2004
         raise SettingError(
-            f"{folds} fold(s) and {repeats} repeat(s): cross-validation needs 2 folds and 1 repeat"
+            f"{plural(folds, 'fold')} and {plural(repeats, 'repeat')}: cross-validation needs 2 "
+            "folds and 1 repeat"
         )
     fold_settings = fold_runs(settings, out, folds, repeats, seeds)
     check_free(out, fold_settings, resume=resume)

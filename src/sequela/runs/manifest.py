@@ -18,6 +18,7 @@ from sequela.files import held, whole, writing
 
 MANIFEST = "manifest.json"
 NOTICE = "INTERNAL.md"
+SIMPLE = "simple"  # the folder in a run of the simple model that its page compares with it
 GROWING = ("openings.jsonl",)
 """Files that grow after a folder is finished, and have their own checksums."""
 # Types of files that a run is read from: an added file of these is an error.
@@ -137,7 +138,8 @@ def changes(folder: Path) -> list[Change]:
         if path is None:
             differences.append(Change(folder / name, "missing", name in manifest.files))
         elif not _is_plain(path) or _digest(path) != digest:
-            differences.append(Change(path, "changed", name in manifest.files))
+            harmful = name in manifest.files or path.suffix in _DATA  # pages are not read
+            differences.append(Change(path, "changed", harmful))
     for name, listed in manifest.folders.items():
         path = present.pop(name, None)
         if path is None or path.is_symlink() or not path.is_dir():  # a link leads outside
@@ -147,7 +149,11 @@ def changes(folder: Path) -> list[Change]:
         if Manifest.read(path).seal != listed:
             differences.append(Change(path / MANIFEST, "changed"))
     # What is left is in no list.
-    for path in present.values():
+    for name, path in present.items():
+        # An interruption came after a simple model was moved there, and before it was listed.
+        if name == SIMPLE and path.is_dir() and not path.is_symlink():
+            differences += changes(path)
+            continue
         differences.append(Change(path, "added", not _is_plain(path) or path.suffix in _DATA))
     return differences
 

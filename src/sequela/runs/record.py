@@ -305,14 +305,13 @@ class UpdateRecord(Record):
     """The level of change of an updated model, the local patients it was chosen on, its effect.
 
     ``before``, ``after`` and ``everybody`` have a metric, observed over expected events and the
-    calibration slope with intervals: on the test set before and after the change, and for all new
-    patients before it. ``needed`` has the events that levels would need for which there were too
-    few, ``p_values`` those of the tests by level.
+    calibration slope: on the test set before and after the change, and before it for all new
+    patients. See also :class:`sequela.evaluation.recalibration.Choice`.
     """
 
     level: str
     patients: int
-    events: int  # patients of the rarest class
+    events: int
     needed: dict[str, int]
     p_values: dict[str, float]
     before: dict[str, Any]

@@ -28,6 +28,7 @@ from sequela.config import CohortSettings, RunSettings, SequenceSettings, Traini
 from sequela.datasets import catalog
 from sequela.datasets.catalog import DataSet
 from sequela.errors import DataError, RunError, SettingError
+from sequela.evaluation.number import plural
 from sequela.formats.columns import values_of
 from sequela.identity.fingerprint import Content
 from sequela.identity.pseudonyms import VARIABLE, Ids, own
@@ -407,10 +408,11 @@ def _read(settings: RunSettings, root: Path | None, work: Path) -> tuple[Divisio
     sequences = build_sequences(divided.cohort, divided.part, folder, cut)
     if len(sequences.vocabulary) == 1:  # the unknown code
         families = ", ".join(divided.cohort.task.inputs) or "any family"
+        fewest = sequences.header["settings"]["min_subjects"]
         raise DataError(
-            f"no code of {families} occurs in {sequences.header['settings']['min_subjects']} "
-            "training subject(s) by the time of prediction: give the model other codes (--inputs, "
-            "--demographics), or predict later (--hours)"
+            f"no code of {families} occurs in {plural(fewest, 'training subject')} by the time of "
+            "prediction: give the model other codes (--inputs, --demographics), or predict "
+            "later (--hours)"
         )
     return divided, sequences
 

@@ -19,6 +19,7 @@ from sequela.datasets import catalog
 from sequela.disclosure import HIDDEN, apply, has_small, hidden_cells, is_small, shown
 from sequela.evaluation.group_differences import FEWEST
 from sequela.evaluation.metrics import METRICS
+from sequela.evaluation.planning.plan import Plan
 from sequela.evaluation.predictions import Predictions
 from sequela.runs.audit import KINDS, sentences
 from sequela.runs.find import Run
@@ -63,6 +64,12 @@ class Released:
     def predictions(self) -> Predictions:
         """The predictions, which contain single people: show only what counts many."""
         return self.run.predictions
+
+    @property
+    def plan(self) -> Plan | None:
+        """The sample sizes; ``None`` also if they would reveal a small count."""
+        plan = self.run.plan
+        return None if plan and has_small(plan.cells, self.smallest) else plan
 
     @cached_property
     def data(self) -> DataRecord:

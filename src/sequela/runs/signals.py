@@ -16,6 +16,7 @@ from sequela.config import RunSettings, SegmentLength, SignalSettings, TrainingS
 from sequela.datasets import catalog
 from sequela.datasets.catalog import DataSet, Modality
 from sequela.errors import SettingError
+from sequela.evaluation.number import plural
 from sequela.identity.fingerprint import Content
 from sequela.identity.pseudonyms import Ids, own
 from sequela.models.defaults import DEFAULTS, Default
@@ -353,8 +354,8 @@ def load_other(
     segments = segments.where(np.isin(segments.recording_id, ids["recording"][new]), work)
     if segments.signal.shape[1] != header["n_chans"] or segments.sfreq != header["sfreq"]:
         raise SettingError(
-            f"{name} has {segments.signal.shape[1]} channel(s) at {segments.sfreq} Hz, but the "
-            f"model reads {header['n_chans']} at {header['sfreq']} Hz"
+            f"{name} has {plural(segments.signal.shape[1], 'channel')} at {segments.sfreq} Hz, but "
+            f"the model reads {header['n_chans']} at {header['sfreq']} Hz"
         )
     return Recordings(
         arrays=segments,

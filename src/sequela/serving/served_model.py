@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequela.errors import DataError, MissingExtraError, SettingError, extra
+from sequela.evaluation.number import plural
 from sequela.formats.arrays import Array
 from sequela.plugins import Registry
 from sequela.serving.model_facts import (
@@ -272,8 +273,8 @@ class ServedModel:
             )
         if n_chans != signal.n_chans:
             raise SettingError(
-                f"the signal has {n_chans} channel(s), but {self.name} reads {signal.n_chans}: "
-                "choose channels"
+                f"the signal has {plural(n_chans, 'channel')}, but {self.name} reads "
+                f"{signal.n_chans}: choose channels"
             )
         if channels and signal.channels and list(channels) != signal.channels:
             raise SettingError(

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from sequela.errors import SettingError, unknown_name
 from sequela.evaluation.metrics import example_loss, named, statistic_of
-from sequela.evaluation.number import number
+from sequela.evaluation.number import number, plural
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.statistic import Statistic, difference, ratio, share, stacked
 from sequela.runs.folder import RunFolder
@@ -73,8 +73,8 @@ def number_of(claim: Claim) -> Estimand:
     statistic = STATISTICS[claim.statistic]
     if len(claim.models) != statistic.models:
         raise SettingError(
-            f"claim '{claim.id}' names {len(claim.models)} model(s): '{claim.statistic}' is of "
-            f"{statistic.models}"
+            f"claim '{claim.id}' names {plural(len(claim.models), 'model')}: '{claim.statistic}' "
+            f"is of {statistic.models}"
         )
     return statistic
 

@@ -12,11 +12,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import BinaryIO, TypedDict
+from typing import BinaryIO
 
 from sequela.errors import DataError
 from sequela.formats.csv_files import PLAIN, Format, utf8
 from sequela.formats.opened import Sums, sha256
+from sequela.tables.declarations import Kind
 
 EXPECTED = "a table as it was published"
 AS_STATED = "SHA-256 as published"
@@ -27,11 +28,6 @@ LIKE_RELEASE = 0.5
 
 _CHUNK = 1 << 20
 _FILE = Path(__file__).with_name("published.toml")
-
-
-class _Facts(TypedDict, total=False):
-    columns: dict[str, str]  # table to the names of its columns, in their order
-    rows: dict[str, dict[str, int]]  # release to the number of rows of each table
 
 
 @dataclass(frozen=True)
@@ -95,25 +91,28 @@ class Publication:
             )
         return AS_STATED
 
-    def check_order(self, name: str, path: Path, names: Sequence[str]) -> None:
+    def check_order(
+        self, name: str, path: Path, names: Sequence[str], kinds: Mapping[str, Kind]
+    ) -> None:
         """Check that columns are in their published order: else the header may be misplaced."""
-        if name.lower() in self.changed:
+        if name.lower() in self.changed or not _releases(self.source):
             return
-        published = _facts(self.source).get("columns", {}).get(stem_of(name), "").split()
-        # Absent and additional columns are checked elsewhere; here only the order counts.
-        expected_order = [column for column in published if column in names]
-        order = [column for column in names if column in published]
-        for column, expected in zip(order, expected_order, strict=True):
-            if column != expected:
-                raise DataError(
-                    f"{path}, line 1: column '{column}' where '{expected}' is published, so names "
-                    "may be above other columns: fetch it again, or run with --changed "
-                    f"{name} if the columns were reordered on purpose"
-                )
+        # A declaration lists the columns of each kind in the published order. A name above a column
+        # of another kind is found when its values are read.
+        for kind in dict.fromkeys(kinds.values()):
+            published = [column for column, of_column in kinds.items() if of_column is kind]
+            order = sorted(published, key=names.index)
+            for column, expected in zip(order, published, strict=True):
+                if column != expected:
+                    raise DataError(
+                        f"{path}, line 1: column '{column}' where '{expected}' is published, so "
+                        "names may be above other columns: fetch it again, or run with --changed "
+                        f"{name} if the columns were reordered on purpose"
+                    )
 
     def check_rows(self, places: Mapping[str, str], rows: Mapping[str, int]) -> str:
         """Name the release that the tables are of, by their numbers of rows; empty if unknown."""
-        for release, published in _facts(self.source).get("rows", {}).items():
+        for release, published in _releases(self.source).items():
             counts = {n: published[stem_of(n)] for n in rows if stem_of(n) in published}
             alike = [name for name, number in counts.items() if rows[name] == number]
             # Tables of a release agree in nearly all numbers of rows, those of others in none.
@@ -134,8 +133,8 @@ def is_open(source: str, rows: Mapping[str, int]) -> bool:
     """Return ``True`` if all tables have the rows of a release under an open licence."""
     # One table of the full release makes the data restricted, so all must have the open counts.
     counts = {stem_of(name): count for name, count in rows.items()}.items()
-    published = _facts(source).get("rows", {})
-    return any(counts <= published.get(release, {}).items() for release in _facts("open"))
+    published = _releases(source)
+    return any(counts <= published.get(release, {}).items() for release in _releases("open"))
 
 
 def _stated(sums: Sums, path: Path) -> str:
@@ -162,6 +161,9 @@ def stem_of(table: str) -> str:
 
 
 @cache
-def _facts(name: str) -> _Facts:
-    facts: _Facts = tomllib.loads(_FILE.read_text(encoding="utf-8")).get(name, {})
-    return facts
+def _releases(name: str) -> Mapping[str, Mapping[str, int]]:
+    """Return the releases of a data set: the number of rows of each table."""
+    releases: Mapping[str, Mapping[str, int]] = tomllib.loads(_FILE.read_text("utf-8")).get(
+        name, {}
+    )
+    return releases

@@ -104,7 +104,7 @@ class CsvFiles:
         names = header(path, form)
 
         def scan(kinds: Mapping[str, Kind], engine: Engine) -> Frame:
-            self._publication.check_order(name, path, names)
+            self._publication.check_order(name, path, names, kinds)
             return engine.read_csv(path, names, kinds, form)
 
         return Stored(str(path.relative_to(self._root)), str(path), names, scan, [path])

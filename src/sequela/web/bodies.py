@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sequela.config import SignalSettings
 from sequela.datasets.catalog import Modality
 from sequela.errors import DataError, SequelaError, SettingError
+from sequela.evaluation.number import plural
 from sequela.files import temporary
 from sequela.formats.arrays import Array
 from sequela.formats.opened import json_value
@@ -323,15 +324,15 @@ def _numbers_of_csv(body: bytes) -> tuple[NDArray[np.float64], list[str]]:
             f"column {names.index('') + 1} has no name: leave it out if it counts the rows"
         )
     if not counted and any(map(is_number, names)):  # such as nan and 1_0, which are no names
-        raise DataError(f"line 1 is not {len(first)} number(s): expected numbers, or names")
+        raise DataError(f"line 1 is not {plural(len(first), 'number')}: expected numbers, or names")
     only(names, names, "column")
     rows = []
     for place, line in enumerate(lines[bool(names) :], 1 + bool(names)):
         cells = line.split(between)
         if len(cells) != len(first) or not all(map(_NUMBER.fullmatch, cells)):
             raise DataError(
-                f"line {place} is not {len(first)} number(s): expected a column of numbers for "
-                "each channel"
+                f"line {place} is not {plural(len(first), 'number')}: expected a column of numbers "
+                "for each channel"
             )
         rows.append([float(cell) for cell in cells])
     if not rows:

@@ -32,9 +32,6 @@ def cost(
     derive: bool = False,
     format_: Annotated[Literal["text", "mathml"], Parameter(name="--format")] = "text",
     json: bool = False,
-    measure: bool = False,
-    training: bool = False,
-    optimiser: str | None = None,
     allow_unknown: bool = False,
 ) -> None:
     """Count the parameters and operations of a model, with the derivation of each number.
@@ -69,16 +66,9 @@ def cost(
         derive: Print the derivation of each number, layer by layer.
         format_: Format of the output; mathml prints only the derivation, as an HTML fragment.
         json: Print everything as JSON.
-        measure: Also run the model on one thread at batch sizes 1 and 64, and print its time,
-            memory and speed, with the speed of a matrix product to compare with.
-        training: Also count one training step on the same input.
-        optimiser: Also count one training step with this optimiser: sgd, sgd-momentum, adam or
-            adamw (default: adam).
         allow_unknown: Leave out operations that have no counting rule: the result is a lower bound.
     """
     check_names(model, data)
-    from sequela.cost import measure as measuring
-    from sequela.cost import training as steps_of_training
     from sequela.cost.derivation import render
     from sequela.cost.record import to_json
     from sequela.cost.references import account_of_unfitted
@@ -88,15 +78,14 @@ def cost(
 
     if data is not None or root is not None:
         model = _default(model, data, root)
-    counted = None
     if ":" not in model and is_run(Path(model)):
         # The folder holds the account of the trained network, which has one input: another shape
         # would need the model.
         shape = (input_, steps, lengths, pad_to, codes)
-        changed = any(option is not None for option in shape) or kwargs != "{}" or measure
+        changed = any(option is not None for option in shape) or kwargs != "{}"
         account = _of_run(Path(model), changed=changed or convention != "exact")
     elif model in REFERENCE_MODELS:
-        _refuse(model, input_, lengths, pad_to, codes, measure, training, optimiser)
+        _refuse(model, input_, lengths, pad_to, codes)
         account = account_of_unfitted(model, parse_settings(kwargs), steps, convention)
     else:
         from sequela.cost.network import count, network, parse_lengths
@@ -111,23 +100,10 @@ def cost(
             codes=codes,
         )
         account = count(counted, convention=convention, allow_unknown=allow_unknown)
-    step = None
-    if training or optimiser is not None:
-        step = steps_of_training.training_step(account, optimiser or "adam")
-    measured = measuring.measure(counted) if measure and counted else None
     if json:
-        values = to_json(account)
-        if step is not None:
-            values["training"] = steps_of_training.to_json(step)
-        if measured is not None:
-            values["measured"] = [measuring.to_json(m) for m in measured]
-        print(json_format.dumps(values, indent=1))
-        return
-    print(render(account, format_, derivation=derive))
-    if step is not None:
-        print("\n" + steps_of_training.render_training(step))
-    if measured is not None:
-        print("\n" + measuring.render_measurements(measured))
+        print(json_format.dumps(to_json(account), indent=1))
+    else:
+        print(render(account, format_, derivation=derive))
 
 
 def _default(model: str, data: str | None, root: Path | None) -> str:
@@ -161,8 +137,8 @@ def _of_run(path: Path, *, changed: bool) -> "Account":
 
     if changed:
         raise SettingError(
-            f"{path} is a run, counted when it was made: leave out all but --derive, --format, "
-            "--json, --training and --optimiser, or name a model"
+            f"{path} is a run, counted when it was made: leave out all but --derive, --format and "
+            "--json, or name a model"
         )
     (run,) = named_runs([path])
     if run.account is None:

@@ -1,98 +1,149 @@
-"""``sequela plan``: how many patients a model and its evaluation need."""
+"""``sequela plan``: the patients that a model and its evaluation need."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-
-from sequela.cli.names import Json
-from sequela.cli.numbers import open_console
+from sequela.cli.names import Json, Root
+from sequela.cli.numbers import open_console, open_table, say_path
 from sequela.errors import SettingError
-from sequela.evaluation.number import plural
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from sequela.evaluation.sample_size import Need
+    from sequela.evaluation.planning.sample_size import Need
+
+_FEWEST = 2  # refits that show a difference
 
 
 def plan(
+    run: Path | None = None,
+    /,
     *,
-    parameters: int,
+    parameters: int | None = None,
     prevalence: float | None = None,
     auroc: float | None = None,
     rate: float | None = None,
     horizon: float | None = None,
     follow_up: float | None = None,
+    concordance: float | None = None,
     r2: float | None = None,
     shrinkage: float = 0.9,
     patients: int | None = None,
+    root: Root = None,
+    networks: bool = False,
+    refits: int = 200,
     json: Json = False,
 ) -> None:
     """Compute how many patients a model and its evaluation need.
 
-    Uses the criteria of Riley and others, which assume that patients are independent and that the
-    parameters were chosen without a look at the outcome. Reads no data. Examples:
+    Before any data, uses the numbers that are expected, by the criteria of Riley and others. They
+    assume that patients are independent and that the parameters were chosen without a look at the
+    outcome. Examples:
 
         sequela plan --prevalence 0.12 --auroc 0.8 --parameters 30
 
-        sequela plan --rate 0.065 --horizon 2 --follow-up 2.07 --r2 0.051 --parameters 30
+        sequela plan --rate 0.065 --horizon 2 --follow-up 2.07 --concordance 0.69 --parameters 30
+
+    For a finished run, uses its training and validation sets, and adds a learning curve and the
+    stability of the risks. Reads the data of the run again, evaluates nothing on the test set, and
+    writes plan.json into the run folder, for its page and card: `sequela plan runs/deaths`
 
     Args:
+        run: Run folder, or the folder of a cross-validation (default: before any data).
         parameters: Candidate parameters of the model: columns, and one less than the categories of
-            a column with categories.
+            a column with categories (default: the evaluation alone).
         prevalence: For two classes: the share of patients with the outcome.
         auroc: For two classes: the AUROC that is expected on new patients.
         rate: For times to an event: events for each unit of time of follow-up.
         horizon: For times to an event: time of the prediction, in the same unit.
         follow_up: For times to an event: mean follow-up of a patient, in the same unit.
-        r2: R² of Cox and Snell that is expected on new patients (default: the one that the AUROC
-            implies).
+        concordance: For times to an event: the concordance that is expected on new patients.
+        r2: R² of Cox and Snell that is expected on new patients (default: the one that the AUROC or
+            the concordance implies).
         shrinkage: Least mean calibration slope on new patients.
         patients: Also compute the widths of the intervals of an evaluation with so many patients.
+        networks: For a run of a network: train it again on parts of its training set.
+        refits: For a run of a baseline model: fit it again on so many resamples of its patients.
     """
+    two, times = (prevalence, auroc), (rate, horizon, follow_up)
+    others = (parameters, patients, r2, concordance)
+    if run is None:
+        _before_data(two, times, others, shrinkage, json=json)
+        return
+    if {*two, *times, *others} != {None}:
+        raise SettingError(f"a run has its own numbers: leave {run} or the numbers out")
+    if refits < _FEWEST:
+        raise SettingError(f"--refits is {refits}: expected {_FEWEST} or more")
+    from sequela.analysis.plan import plan_run
+
+    console = open_console()
+    tell = (lambda _: None) if json else console.print
+    planned, plan = plan_run(run, root=root, networks=networks, refits=refits, tell=tell)
+    path = planned.path / "plan.json"
+    if json:
+        print(path.read_text("utf-8"), end="")
+        return
+    for sentence in (f"Training and validation set: {plan.basis}.", *plan.sentences):
+        console.print(sentence)
+    say_path(console, "plan", path)
+
+
+def _before_data(
+    two: tuple[float | None, ...],
+    times: tuple[float | None, ...],
+    others: tuple[int | None, int | None, float | None, float | None],
+    shrinkage: float,
+    *,
+    json: bool,
+) -> None:
     from dataclasses import asdict
     from json import dumps
 
-    from sequela.evaluation import sample_size
+    from sequela.evaluation.planning import sample_size
 
-    evaluation: list[Need] = []
-    widths: dict[str, float] = {}
-    match (prevalence, auroc), (rate, horizon, follow_up):
-        case (float(share), float(area)), (None, None, None):
-            r2 = sample_size.cox_snell(area, share) if r2 is None else r2
-            training = sample_size.for_two_classes(parameters, share, r2, shrinkage)
+    (parameters, patients, r2, concordance), widths = others, dict[str, float]()
+    training, evaluation = list["Need"](), list["Need"]()
+    match two, times:
+        case (float(share), float(area)), (None, None, None) if concordance is None:
             evaluation = sample_size.for_evaluation(share, area)
             if patients is not None:
                 widths = sample_size.precision(patients, share, area)
-        case (None, None), (float(rate), float(horizon), float(follow_up)) if r2 is not None:
-            if patients is not None:
-                raise SettingError("--patients is for two classes: leave it out")
+            if parameters is not None:
+                r2 = sample_size.cox_snell(area, share) if r2 is None else r2
+                shares = 1 - share, share
+                training = sample_size.for_classes(parameters, shares, (r2,), r2, shrinkage)
+        case (None, None), (float(rate), float(horizon), float(follow_up)) if (
+            parameters is not None and patients is None and (r2 is None) != (concordance is None)
+        ):
+            r2 = r2 or sample_size.cox_snell_of_times(concordance or 0, rate * follow_up)
             training = sample_size.for_times(parameters, rate, horizon, follow_up, r2, shrinkage)
         case _:
             raise SettingError(
-                "expected --prevalence and --auroc for two classes, or --rate, --horizon, "
-                "--follow-up and --r2 for times to an event"
+                "expected a run; or --prevalence and --auroc for two classes; or --rate, "
+                "--horizon, --follow-up, --parameters and either --concordance or --r2 for times "
+                "to an event"
             )
+    needs = {"training": training, "evaluation": evaluation}
     if json:
-        needs = {"training": training, "evaluation": evaluation}
-        values: dict[str, object] = {k: [asdict(need) for need in v] for k, v in needs.items()}
-        print(dumps({"r2": r2, **values, "widths": widths}, indent=1))
+        lists = {name: [asdict(need) for need in of_name] for name, of_name in needs.items()}
+        print(dumps({"r2": r2, **lists, "widths": widths}, indent=1))
         return
     console = open_console()
-    console.print(f"R² of Cox and Snell: {r2:.3f}")
-    _print(console, f"to train a model with {plural(parameters, 'parameter')}", training)
-    if evaluation:
-        _print(console, "to evaluate it", evaluation)
+    for name, of_name in needs.items():
+        _print_needs(console, name, of_name)
+    if training:
+        console.print(f"R² of Cox and Snell: {r2:.3f}")
     for name, width in widths.items():
         console.print(f"{name}, {patients:,} patients: 95 % interval of width {width:.2f}")
 
 
-def _print(console: "Console", purpose: str, needs: "list[Need]") -> None:
-    deciding = max(needs, key=lambda need: need.patients)
-    table = Table(box=None)
-    for column in (purpose, "patients", "events", ""):
-        table.add_column(column, justify="right" if column in ("patients", "events") else "left")
+def _print_needs(console: "Console", name: str, needs: "list[Need]") -> None:
+    table = open_table(name, "patients", "events", "")
+    for column in table.columns[1:3]:
+        column.justify = "right"
+    most = max((need.patients for need in needs), default=0)
     for need in needs:
-        decides = "decides" if need is deciding else ""
+        decides = "decides" if need.patients == most else ""
         table.add_row(need.criterion, f"{need.patients:,}", f"{need.events:,}", decides)
-    console.print(table)
+    if needs:
+        console.print(table)

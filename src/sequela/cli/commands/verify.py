@@ -23,6 +23,7 @@ def verify(runs: list[Path], /) -> None:
     console = open_console()
     console.print("verifying; a run is printed once all of it is checked")
     from sequela.errors import RunError
+    from sequela.evaluation.number import plural
     from sequela.integrity.verify import verify_folder
 
     wrong = 0
@@ -35,4 +36,4 @@ def verify(runs: list[Path], /) -> None:
                 console.print(f"WRONG: {line}")
     # An error at the end gives the exit status 2, which a script or a continuous check can notice.
     if wrong:
-        raise RunError(f"{wrong} finding(s): the runs are not as they were when finished")
+        raise RunError(f"{plural(wrong, 'finding')}: the runs are not as they were when finished")

@@ -6,17 +6,19 @@ from importlib.metadata import metadata
 from itertools import chain
 from pathlib import Path
 
+from sequela.analysis.compare import Comparison
+from sequela.analysis.compare import compare as compare_runs
 from sequela.config import RunSettings
 from sequela.errors import RunError
 from sequela.files import require_file
-from sequela.integrity.openings import Opening, open_held_out
+from sequela.integrity.openings import Command, Opening, open_held_out
 from sequela.models.reference import REFERENCE_MODELS
 from sequela.models.registry import MODELS
 from sequela.report.page import write_page
 from sequela.report.sections.group import Group
 from sequela.report.sections.part import StudyPart
 from sequela.report.sections.section import BLOCKS, SECTIONS
-from sequela.runs.find import SIMPLE, Run, find_runs, is_run, open_run, paths_of
+from sequela.runs.find import SIMPLE, Run, find_runs, is_run, named_runs, open_run, paths_of
 from sequela.studies.registry import planned_leak, question_of
 from sequela.studies.results import by_study
 from sequela.studies.verdicts import tally
@@ -34,16 +36,37 @@ def report(
     return build(find_runs(paths_of(runs)), Path(out), hide_below).resolve()
 
 
+def compare(
+    *runs: Path | str | Run,
+    metric: str | None = None,
+    out: Path | str | None = None,
+    hide_below: int | None = None,
+) -> Comparison:
+    """Compare runs, or their folders, as ``sequela compare`` does: see its help.
+
+    Returns:
+        The comparison: each run's difference with its 95 % interval and corrected p-value.
+    """
+    if out is not None:
+        require_file(Path(out), ".html")
+    folders = named_runs(paths_of(runs))
+    comparison = compare_runs(folders, metric)
+    if out is not None:
+        build(folders, Path(out), hide_below, command="compare")
+    return comparison
+
+
 def build(
     folders: Sequence[Run],
     out: Path,
     hide_below: int | None = None,
     awaited: Sequence[RunSettings] = (),
+    command: Command = "report",
 ) -> Path:
     """Evaluate runs on their test sets and build their page.
 
     Runs of one question have the same split. While further runs are ``awaited``, the page states
-    this, and reloads itself.
+    this, and reloads itself. The evaluation is logged as of the ``command``.
     """
     if not folders:
         raise RunError("no run to report: name at least one run folder")
@@ -54,7 +77,7 @@ def build(
         _refuse_mixture(runs)
     # All are logged before any is counted: else a page of the same runs would differ the next time.
     for folder in chain.from_iterable(runs for _, runs in studies):
-        open_held_out(folder, "report")
+        open_held_out(folder, command)
     models = {settings.model for settings in awaited}
     parts = [StudyPart.of(study, runs, hide_below, models) for study, runs in studies]
     pictures = [

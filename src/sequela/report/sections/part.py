@@ -1,16 +1,18 @@
 """The part of a page on one study: the values of its sections."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from markupsafe import Markup
 
 from sequela.analysis.stability import in_words
 from sequela.cohort.flow import Flow
 from sequela.cost.derivation import render_mathml
+from sequela.evaluation.intervals import Estimate, Interval
 from sequela.evaluation.metrics import Metric
 from sequela.evaluation.number import number
 from sequela.figures.flow import SplitSet, cohort_flow
+from sequela.figures.forest import ForestLine, ForestScale, forest
 from sequela.figures.stability import instability
 from sequela.figures.traces import traces
 from sequela.report.commands import commands
@@ -218,6 +220,24 @@ class StudyPart:
             return ""
         (few, cheap), (more, dear) = costs
         return f"{dear} needs {number(more / few, ',.2g')} times the operations of {cheap}."
+
+    @property
+    def learning(self) -> Picture | None:
+        """The picture of the learning curve, if it was computed."""
+        plan = self.entry.plan
+        if plan is None or plan.curve is None:
+            return None
+        lines = []
+        for point in plan.curve.points:
+            interval = Interval(point.low, point.high, 0.95, "", 0, 0)
+            words = f"{point.events:,.0f} {plan.people} {plan.event}"
+            lines.append(ForestLine(words, Estimate(point.value, interval)))
+        scale = ForestScale([plan.curve.metric], ".2f")
+        rows = [asdict(point) for point in plan.curve.points]
+        figure = forest(lines, scale, text=plan.sentences[-1], rows=rows)
+        return picture(
+            figure, f"{self.study.name}-learning", "Models of parts of the training set."
+        )
 
     @property
     def bars(self) -> Standing:

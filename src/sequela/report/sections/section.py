@@ -32,7 +32,8 @@ class Section:
 
 _GROUPS, _STABILITY = "blocks/groups.html.j2", "blocks/stability.html.j2"
 BLOCKS: tuple[Section, ...] = (  # on sample size, groups and stability, always open
-    Section("update", attrgetter("entry.update"), "Update", "blocks/update.html.j2"),
+    Section("plan", lambda part: part, "Sample size", "blocks/plan.html.j2"),
+    Section("update", attrgetter("entry.metrics.update"), "Update", "blocks/update.html.j2"),
     Section("groups", attrgetter("entry.test.group_differences"), "Groups", _GROUPS),
     Section("stability", attrgetter("stability"), "Stability of a risk", _STABILITY),
 )

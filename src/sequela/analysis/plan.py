@@ -1,0 +1,261 @@
+"""The plan of a finished run: sample sizes, a learning curve, and the stability of its risks."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from functools import partial
+from itertools import chain, combinations
+from json import dumps
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+from threadpoolctl import threadpool_limits
+
+from sequela.analysis import stability
+from sequela.disclosure import INTERNAL
+from sequela.errors import SettingError
+from sequela.evaluation.external import person
+from sequela.evaluation.metrics import main_metric, statistic_of
+from sequela.evaluation.number import duration, plural
+from sequela.evaluation.planning import sample_size
+from sequela.evaluation.planning.learning import curve_of
+from sequela.evaluation.planning.plan import Plan, Purpose
+from sequela.evaluation.planning.sample_size import Need
+from sequela.evaluation.predictions import Predictions, joined
+from sequela.evaluation.resampling import class_strata, resampled_weights
+from sequela.models import reference, stored
+from sequela.models.reference import REFERENCE_MODELS, ReferenceModel
+from sequela.models.registry import MODELS
+from sequela.runs.data import Examples, load_again
+from sequela.runs.find import Run, named_runs
+from sequela.runs.fit import fit_baseline, learner_of
+from sequela.runs.folder import PLAN, RunFolder, work_beside
+from sequela.runs.manifest import adding
+from sequela.runs.model import FILE, entry_for
+
+_SIZES = ((8, 4, 2, 1), (4, 3, 2, 1))
+"""Numbers of equal parts of the training set, with a model each; the second for few patients."""
+_FEWEST = 2  # patients of each class in the smallest part
+_RESAMPLES = 1_000  # of the interval of a learning curve
+_TWO = 2  # classes
+_MOST = 0.998  # AUROC of classes that hardly overlap, whose own value no formula holds for
+_TINY = 1e-30  # a probability of 0 has no logarithm
+Needs = Callable[[], list[Need]]
+
+
+def plan_run(
+    path: Path,
+    *,
+    root: Path | None = None,
+    networks: bool = False,
+    refits: int = 200,
+    tell: Callable[[str], None] = lambda _: None,
+) -> tuple[Run, Plan]:
+    """Plan a run or folds, and write ``plan.json`` into the folder.
+
+    Reads the data again, from ``root`` or where they were. Baseline models are fitted again on
+    parts of the training set, and ``refits`` times on resampled patients; networks only on parts,
+    and only with ``networks``. Nothing is evaluated on the test set. ``tell`` is told of long work.
+    """
+    (run,) = named_runs([path])
+    plan, model, once = _sample_sizes(run), run.settings.model, len(run.once)
+    # Each of the sizes learns from the whole training set.
+    seconds = len(_SIZES[0]) * run.facts.train_seconds * once / len(run.runs)
+    fits = f"{once * sum(_SIZES[0])} networks on parts of the training set, in about "
+    fits += duration(seconds)
+    if model not in {**MODELS, **REFERENCE_MODELS}:
+        plan = replace(plan, no_curve="this command fits only models of the package again")
+    elif model in MODELS and not networks:
+        plan = replace(plan, no_curve=f"--networks would train {fits}")
+    else:
+        tell(f"trains {fits}" if model in MODELS else f"fits {model} again")
+        with work_beside(path) as work, threadpool_limits(limits=1):
+            plan = _refitted(run, plan, root, work, refits)
+    with adding(run.path / PLAN) as partial_file:
+        record = {"internal": INTERNAL, **asdict(plan)}
+        partial_file.write_text(dumps(record, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    return run, plan
+
+
+def _sample_sizes(run: Run) -> Plan:
+    """Compute the patients needed from the training and validation sets of the (first) run."""
+    predictions, data = run.first.predictions, run.first.data
+    train, tuning = predictions.part("train"), predictions.part("tuning")
+    test = joined([fold.predictions.part("held_out") for fold in run.once])
+    basis, to_train, to_evaluate = _criteria(
+        run, predictions.where(predictions.split != "held_out")
+    )
+    parameters = _parameters(run.first)
+    if not parameters:
+        to_train = _for_regression
+    inputs = f" with {plural(parameters, 'input')}" if parameters else ""
+    purposes = (
+        _purpose(f"To train it{inputs}", "training set", train, lambda: to_train(parameters)),
+        _purpose("To evaluate it", "test set", test, to_evaluate),
+    )
+    people = "patients" if data.sfreq is None else "people" if data.subjects else f"{data.unit}s"
+    several = len(data.classes) > _TWO and not data.horizons
+    event = "in the rarest class" if several else "with the event"
+    cells = chain.from_iterable(_people(part) for part in (train, tuning, test))
+    return Plan(people, event, basis, purposes, tuple(cells))
+
+
+def _purpose(name: str, title: str, part: Predictions, needs: Needs) -> Purpose:
+    of_class = _people(part)
+    events = of_class[1] if part.horizons or len(of_class) == _TWO else min(of_class)
+    purpose = Purpose(name, title, len(np.unique(person(part))), events, (), "")
+    try:
+        return replace(purpose, needs=tuple(needs()))
+    except SettingError as error:
+        return replace(purpose, why=str(error))
+
+
+def _outcome(predictions: Predictions) -> NDArray[np.int64]:
+    """Return the class of each example, or what ended its follow-up: int64 (example,)."""
+    return predictions.label if predictions.event is None else predictions.event
+
+
+def _people(part: Predictions) -> list[int]:
+    """Count the people with an example of each class."""
+    whose, outcome = person(part), _outcome(part)
+    n_outcomes = 1 + part.intervals.causes if part.horizons else len(part.classes)
+    return [len(np.unique(whose[outcome == index])) for index in range(n_outcomes)]
+
+
+def _criteria(run: Run, known: Predictions) -> tuple[str, Callable[[int], list[Need]], Needs]:
+    """Return numbers of training and validation set in words, and the needs of both purposes.
+
+    The needs of training are a function of the parameters of the model.
+    """
+    tuning, chance = run.tuning, sample_size.CHANCE
+    if known.time is not None:
+        rate, follow_up = float((known.event == 1).sum() / known.time.sum()), known.time.mean()
+        concordance = tuning.get("concordance") or chance
+
+        def for_times(parameters: int) -> list[Need]:
+            r2 = sample_size.cox_snell_of_times(concordance, rate * follow_up)
+            times = rate, known.horizons[-1], float(follow_up)
+            return sample_size.for_times(parameters, *times, r2)
+
+        words = f"{rate:.3g} events a day, mean follow-up {follow_up:.0f} days, concordance"
+        return f"{words} {concordance:.3f}", for_times, _no_formula
+    shares = (np.bincount(known.label, minlength=len(known.classes)) / known.n_examples).tolist()
+    if len(shares) == _TWO:
+        area = min(tuning.get("auroc") or chance, _MOST)
+
+        def for_two(parameters: int) -> list[Need]:
+            r2 = sample_size.cox_snell(area, shares[1])
+            return sample_size.for_classes(parameters, shares, (r2,), r2)
+
+        words = f"share with the event {shares[1]:.3f}, AUROC {area:.3f}"
+        return words, for_two, partial(sample_size.for_evaluation, shares[1], area)
+    r2_of_all = sample_size.r2_of_loss(tuning["loss"], *shares)
+
+    def for_several(parameters: int) -> list[Need]:
+        pairs = []
+        for a, b in combinations(range(len(shares)), 2):
+            area = np.mean([_area(fold.predictions.part("tuning"), a, b) for fold in run.once])
+            share = shares[b] / (shares[a] + shares[b])
+            pairs.append(sample_size.cox_snell(min(float(area), _MOST), share))
+        return sample_size.for_classes(parameters, shares, pairs, r2_of_all)
+
+    words = f"share of the rarest class {min(shares):.3f}, R² of Cox and Snell {r2_of_all:.3f}"
+    return words, for_several, _no_formula
+
+
+def _for_regression(_: int) -> list[Need]:
+    raise SettingError("the criteria are for regression, and count its inputs")
+
+
+def _no_formula() -> list[Need]:
+    raise SettingError("the published formulas are for two classes")
+
+
+def _area(tuning: Predictions, first: int, second: int) -> float:
+    """Return the AUROC of two of several classes."""
+    pair = tuning.where(np.isin(tuning.label, (first, second)))
+    score = np.log(pair.probabilities[:, second] + _TINY) - np.log(
+        pair.probabilities[:, first] + _TINY
+    )
+    return float(roc_auc_score(pair.label == second, score))
+
+
+def _parameters(folder: RunFolder) -> int:
+    """Return the number of inputs of a regression, or 0 for other models."""
+    _, tensors = stored.read(folder.path / FILE)
+    if folder.settings.model not in REFERENCE_MODELS or "weight" not in tensors:
+        return 0
+    # A model by interval has a column for each interval.
+    return int(tensors["weight"].shape[1] - tensors.get("intervals", [0])[0])
+
+
+def _refitted(run: Run, plan: Plan, root: Path | None, work: Path, refits: int) -> Plan:
+    """Add the learning curve, and for baseline models the stability of risks."""
+    folders, seed = run.once, run.settings.seed
+    tunings = [folder.predictions.part("tuning") for folder in folders]
+    trains = [folder.predictions.part("train") for folder in folders]
+    parts: list[list[NDArray[np.int64]]] = []
+    for sizes in _SIZES:
+        if not parts or min(map(_fewest, trains, parts[0])) < _FEWEST:
+            parts = [[_dealt(train, size, seed) for train in trains] for size in sizes]
+    fewest = min(map(_fewest, trains, parts[0]))
+    # Folds share people: a resample has the same in all of them.
+    everybody = np.unique(np.concatenate([tuning.group_id for tuning in tunings]))
+    stratum, rng = np.zeros(len(everybody), np.int64), np.random.default_rng(seed)
+    weights = np.concatenate(
+        [np.ones((1, len(everybody))), *resampled_weights(stratum, _RESAMPLES, rng)]
+    )
+    metric = main_metric(tunings[0])
+    tables: list[list[NDArray[np.float64]]] = [[] for _ in parts]
+    for place, folder in enumerate(folders):
+        if place and fewest < _FEWEST:
+            break
+        data = load_again(folder, root, work, stored.read(folder.path / FILE)[0])
+        if not place and (stable := stability.of_refits(folder, data, refits=refits)):
+            plan = replace(plan, stability=stable.model_dump())
+        if fewest < _FEWEST:
+            break
+        of_groups = weights[:, np.searchsorted(everybody, np.unique(tunings[place].group_id))]
+        for table, of_size in zip(tables, parts, strict=True):
+            predictions = _fits(folder, data, of_size[place])
+            values = np.array([statistic_of(metric.name, p)(of_groups) for p in predictions])
+            table.append(np.where(np.isnan(values), values[:, :1], values))
+    if fewest < _FEWEST:
+        few = f"a quarter of the training set has {fewest} of a class, and {_FEWEST} are needed"
+        return replace(plan, no_curve=few)
+    stacked = [np.stack(table) for table in tables]
+    return replace(plan, curve=curve_of(metric.title, plan.purposes[0].events, stacked, seed))
+
+
+def _dealt(train: Predictions, size: int, seed: int) -> NDArray[np.int64]:
+    """Divide the people into parts: int64 (example,)."""
+    whose = np.unique(person(train), return_inverse=True)[1]
+    return reference.dealt(class_strata(_outcome(train), whose), size, seed)[whose]
+
+
+def _fewest(train: Predictions, part: NDArray[np.int64]) -> int:
+    """Return the people of a class in a part, where they are fewest."""
+    counts = [_people(train.where(part == index)) for index in range(part.max() + 1)]
+    return int(np.array(counts)[:, bool(train.horizons) :].min())  # all may have an event
+
+
+def _fits(folder: RunFolder, data: Examples, part: NDArray[np.int64]) -> Iterator[Predictions]:
+    """Fit the model on each part of the training set, and predict for the validation set."""
+    settings, train, tuning = folder.settings, data.rows("train"), data.rows("tuning")
+    entry, reads = entry_for(settings)
+    for index in range(part.max() + 1):
+        of_set = data.part.copy()
+        of_set[train[part != index]] = -1  # in no set
+        data_of_part = replace(data, part=of_set)
+        inputs = data_of_part.inputs(reads, standardise=not isinstance(entry, ReferenceModel))
+        if isinstance(entry, ReferenceModel):
+            table = inputs.features
+            arrays = fit_baseline(settings, data_of_part, table, train[part == index], tuning)
+            chances = reference.predicted(entry, arrays, table[tuning])
+        else:
+            learner = learner_of(settings, entry, data_of_part, inputs)
+            network = learner.built()
+            learner.learn(network, settings.training)
+            chances = inputs.probabilities(network)[tuning]
+        yield replace(folder.predictions.part("tuning"), probabilities=chances)

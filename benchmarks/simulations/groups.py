@@ -121,14 +121,11 @@ def real(folders: list[str]) -> list[Row]:
     return rows
 
 
-SIMULATED = """## Differences between groups
-
-{studies} simulated studies a row, of {patients:,} test patients each; the true difference of the
-two groups that a study names is known. Coverage is the share of 95 % intervals that contain it, and
-the last column the share of studies with a significant difference (p < 0.05) after correction for
-three attributes; without a true difference, in any of the three. Each cell has AUROC, observed /
-expected, calibration slope and alarm rate. `python benchmarks/simulations/groups.py --write`
-computes them.
+SIMULATED = """{studies} simulated studies a row, of {patients:,} test patients each. Coverage is the
+share of 95 % intervals that contain the true difference of the two groups that the study names. The
+last column is the share of studies with a significant difference (p < 0.05, corrected for three
+attributes): where none is true, in any of the three. Each cell has AUROC, observed / expected,
+calibration slope and alarm rate. `python benchmarks/simulations/groups.py --write` computes them.
 
 | groups | truth | coverage, % | significant, % |
 |---|---|---|---|
@@ -146,10 +143,10 @@ are left out: ethnicity and unit of the eICU demo.
 def page(results: dict[str, Any]) -> str:
     """Return the section of the page."""
     simulated, of_runs = [], []
-    for row in results["simulated"]:
+    for row in results.get("simulated", []):
         cells = [row["groups"], row["truth"]]
-        for numbers in (row["coverage"], row["significant"]):
-            cells.append(", ".join(f"{100 * numbers[name]:.1f}" for name in NAMES))
+        pair = (row["coverage"], row["significant"])
+        cells += [", ".join(f"{100 * numbers[name]:.1f}" for name in NAMES) for numbers in pair]
         simulated.append(f"| {' | '.join(cells)} |")
     for row in results.get("real", []):
         cells = [row["data"], row["attribute"], NAMES[row["metric"]]]
@@ -157,7 +154,7 @@ def page(results: dict[str, Any]) -> str:
         low, high = row["difference_ci"]
         cells += [f"{row['difference']:+.2f} ({low:+.2f} to {high:+.2f})"]
         of_runs.append(f"| {' | '.join([*cells, format(row['corrected_p'], '.3f')])} |")
-    head = SIMULATED.format(studies=results["studies"], patients=PATIENTS)
+    head = SIMULATED.format(studies=results.get("studies", STUDIES), patients=PATIENTS)
     return head + "\n".join(simulated) + "\n" + REAL + "\n".join(of_runs)
 
 

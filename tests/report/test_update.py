@@ -16,6 +16,8 @@ from tests.report.hospitals import hospital
 from tests.runs.folders import edit
 
 from sequela.analysis.evaluate import evaluate_run
+from sequela.analysis.update import update_run
+from sequela.evaluation import recalibration
 from sequela.evaluation.predictions import Predictions
 from sequela.integrity.openings import LEDGER
 from sequela.integrity.verify import verify, verify_run
@@ -89,6 +91,12 @@ def test_page_card_and_ledger_name_the_parent(
     card = build_card(updated, tmp_path / "card.md", 10).read_text("utf-8")
     assert words in card
     assert entry.members[0].sha256 in card
+    assert re.search(
+        r"Results of updating \| Observed / expected on the test set: 1\.\d\d before", card
+    )
+    assert "was not updated" not in card + page
+    assert "built from the parent's training set only" in card + page.replace("&#39;", "'")
+    assert "--seeds 5" not in page
     assert re.search(r"AUROC has a width of 0\.\d{3} in place of 0\.\d{3}", card)
     log = [json.loads(line) for line in (updated.path.parent / LEDGER).read_text().splitlines()]
     assert log[0]["command"] == "update"
@@ -122,6 +130,24 @@ def test_a_changed_number_is_detected(updated: RunFolder, tmp_path: Path) -> Non
     seal(copy)
     (wrong,) = verify_run(RunFolder(copy)).wrong
     assert "before o_e" in wrong
+
+
+def test_a_refit_replaces_the_model(
+    run: Path, places: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recalibration, "EVENTS_PER_PARAMETER", 1)
+    monkeypatch.setattr(recalibration, "ALPHA", 1.0)  # so that a refit is always taken
+    made = update_run(run, tmp_path / "here", root=places["away"])
+    record = made.metrics.update
+    assert record is not None
+    assert record.level == "refit"
+    (old,), (new,) = (open_model(folder).leaves for folder in (RunFolder(run), made))
+    assert old.tensors["weight"].shape == new.tensors["weight"].shape
+    assert not np.allclose(old.tensors["weight"], new.tensors["weight"])
+    numbers = evaluate_run(made.path, data="meds", root=places["away"])
+    assert numbers["auroc"] == pytest.approx(record.after["auroc"])
+    assert numbers["auroc"] != pytest.approx(record.before["auroc"])
+    verify(made, intervals=True)
 
 
 def test_an_update_of_an_update_changes_nothing_more(

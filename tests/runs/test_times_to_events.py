@@ -21,6 +21,7 @@ from sequela.analysis.compare import compare
 from sequela.analysis.ensemble import make_ensemble
 from sequela.analysis.evaluate import evaluate_run
 from sequela.analysis.explain import explain
+from sequela.analysis.stability import of_models, of_refits
 from sequela.config import Options
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.survival import at_horizons
@@ -161,6 +162,23 @@ def test_one_horizon_has_no_operating_points(
     found = compare([open_run(run), open_run(runs / "one-visits-improved")]).runs[1]
     assert found.delong is None
     assert found.mcnemar is None
+
+
+def test_the_risk_by_the_last_horizon_is_refitted(runs: Path, people: Path, tmp_path: Path) -> None:
+    for model in ("cox", "logistic-regression", "prevalence"):
+        folder = RunFolder(runs / model)
+        found = of_refits(folder, loaded(model, people, tmp_path), refits=2)
+        assert found is not None
+        assert (found.changed, len(found.bins) > 0) == (0, True)
+        (sentence,) = found.sentences(folder.data)
+        assert sentence.startswith(f"The risk by day {DAYS[-1]:g} of one patient differs by 0.")
+        assert "alarm" not in sentence
+    seeds = of_models(open_run(runs / "seeds"))
+    assert seeds is not None
+    first, second = (run.predictions.part("held_out") for run in open_run(runs / "seeds").runs)
+    apart = abs(first.risk[:, -1] - second.risk[:, -1]).mean()
+    assert seeds.difference == pytest.approx(apart)
+    assert "on average between two of 2 seeds." in seeds.sentences(open_run(runs / "seeds").data)[0]
 
 
 @pytest.mark.parametrize("model", [*MODELS, "stroke-cox", "stroke-logistic-regression"])

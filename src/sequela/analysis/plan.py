@@ -69,7 +69,8 @@ def plan_run(
     elif model in MODELS and not networks:
         plan = replace(plan, no_curve=f"--networks would train {fits}")
     else:
-        tell(f"trains {fits}" if model in MODELS else f"fits {model} again")
+        again = f"fits {model} again, in about {duration(refits * run.first.facts.train_seconds)}"
+        tell(f"trains {fits}" if model in MODELS else again)
         with work_beside(path) as work, threadpool_limits(limits=1):
             plan = _refitted(run, plan, root, work, refits)
     with adding(run.path / PLAN) as partial_file:

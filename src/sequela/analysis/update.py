@@ -131,20 +131,20 @@ class _Refit:
         self.entry, self.local, self.tuning, self.seed = model.entry, local, tuning, seed
         self.inputs = local.inputs(model.reads, standardise=False)
 
-    def _examples(self, train: str, tuning: str) -> reference.Examples:
+    @property
+    def _examples(self) -> reference.Examples:
         data, table = self.local, self.inputs.features
-        sets = data.labels, data.rows(train), data.rows(tuning), len(data.classes)
+        sets = data.labels, data.rows("train"), data.rows("tuning"), len(data.classes)
         return reference.Examples(table, *sets, times=data.times)
 
     def of_others(self) -> Predictions | None:
         """Predict each local patient by a model that was fitted on the others."""
-        examples, groups = self._examples("train+tuning", ""), self.local.marked
+        rows, groups = self.local.rows("train+tuning"), self.local.marked
+        examples = replace(self._examples, train=rows, tuning=rows[:0])
         crossed = reference.cross_fitted(self.entry, examples, groups, self.seed)
-        if crossed is None:
-            return None
-        return replace(self.tuning, probabilities=crossed[examples.train])
+        return None if crossed is None else replace(self.tuning, probabilities=crossed[rows])
 
     def tensors(self) -> stored.Tensors:
         """Fit the model on the training set, with its penalty chosen on the validation set."""
-        arrays = reference.fitted(self.entry, self._examples("train", "tuning"), self.seed)
+        arrays = reference.fitted(self.entry, self._examples, self.seed)
         return {**arrays, **self.inputs.state}

@@ -14,7 +14,7 @@ from sequela.runs.released import released_numbers
 
 def of_sex(p_value: float = 0.01, **counts: dict[str, int]) -> AttributeDifferences:
     """Women and men, who differ in AUROC, and other groups."""
-    of_two = {"units": 300, "events": 100, "others": 200, "alarms": 90}
+    of_two = {"units": 300, "events": 100, "others": 200, "alarms": 90, "silent": 210}
     pair = {"worst": "women", "best": "men", "difference_ci": [-0.2, -0.05]}
     numbers = {"worst_value": 0.7, "best_value": 0.8, "difference": -0.1, "corrected_p": p_value}
     metrics = ("auroc", "o_e", "calibration_slope", "alarm_rate")
@@ -29,7 +29,7 @@ def of_sex(p_value: float = 0.01, **counts: dict[str, int]) -> AttributeDifferen
 
 
 def of_nobody() -> AttributeDifferences:
-    counts = {"units": 40, "events": 14, "others": 26, "alarms": 12}
+    counts = {"units": 40, "events": 14, "others": 26, "alarms": 12, "silent": 28}
     record = {"attribute": "unit", "counts": {"MICU": counts}, "compared": [], "differences": {}}
     return AttributeDifferences.model_validate(record)
 
@@ -94,7 +94,7 @@ def test_large_groups_are_shared_with_all_their_differences(run: Run) -> None:
 
 
 def test_a_small_group_has_no_name_and_cannot_be_worked_out(run: Run) -> None:
-    few = {"units": 8, "events": 3, "others": 5, "alarms": 2}
+    few = {"units": 8, "events": 3, "others": 5, "alarms": 2, "silent": 6}
     released = shared(run, of_sex(other=few))
     # The total minus women is men and others together: one more group is without a count.
     assert set(released["counts"]) == {"men"}
@@ -104,7 +104,7 @@ def test_a_small_group_has_no_name_and_cannot_be_worked_out(run: Run) -> None:
 
 
 def test_few_alarms_of_a_large_group_are_not_shared(run: Run) -> None:
-    quiet = {"units": 100, "events": 15, "others": 85, "alarms": 4}
+    quiet = {"units": 100, "events": 15, "others": 85, "alarms": 4, "silent": 96}
     released = shared(run, of_sex(other=quiet))
     assert "alarm_rate" not in released["differences"]
     assert "other" not in released["counts"]

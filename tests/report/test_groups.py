@@ -95,19 +95,19 @@ def test_large_groups_are_shared_with_all_their_differences(run: Run) -> None:
 
 def test_a_small_group_has_no_name_and_cannot_be_worked_out(run: Run) -> None:
     few = {"units": 8, "events": 3, "others": 5, "alarms": 2, "silent": 6}
-    released = shared(run, of_sex(other=few))
+    released = shared(run, of_sex(intersex=few))
     # The total minus women is men and others together: one more group is without a count.
     assert set(released["counts"]) == {"men"}
     # These and the numbers by subgroup give counts of two groups, and so that of the third.
     assert set(released["differences"]) == {"auroc", "calibration_slope"}
-    assert "other" not in str(released)
+    assert "intersex" not in str(released)
 
 
 def test_few_alarms_of_a_large_group_are_not_shared(run: Run) -> None:
     quiet = {"units": 100, "events": 15, "others": 85, "alarms": 4, "silent": 96}
-    released = shared(run, of_sex(other=quiet))
+    released = shared(run, of_sex(intersex=quiet))
     assert "alarm_rate" not in released["differences"]
-    assert "other" not in released["counts"]
+    assert "intersex" not in released["counts"]
 
 
 def test_a_limit_above_the_size_of_a_group_hides_all_differences(run: Run) -> None:

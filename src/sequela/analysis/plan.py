@@ -54,7 +54,8 @@ def plan_run(
 
     Reads the data again, from ``root`` or where they were. Baseline models are fitted again on
     parts of the training set, and ``refits`` times on resampled patients; networks only on parts,
-    and only with ``networks``. Nothing is evaluated on the test set. ``tell`` gets a line before long work.
+    and only with ``networks``. Nothing is evaluated on the test set. ``tell`` gets a line before
+    long work.
     """
     (run,) = named_runs([path])
     plan, model, once = _sample_sizes(run), run.settings.model, len(run.once)
@@ -94,11 +95,11 @@ def _sample_sizes(run: Run) -> Plan:
 
 
 def _purpose(name: str, title: str, run: Run, part: Predictions, needs_of: Needs) -> Purpose:
-    development, of_class = run.first.predictions, _people(part)
+    predictions, of_class = run.first.predictions, _people(part)
     events = of_class[1] if part.horizons or len(of_class) == _BINARY else min(of_class)
     purpose = Purpose(name, title, len(np.unique(person(part))), events, (), "")
     try:
-        needs = needs_of(run, development.where(development.split != "held_out"))
+        needs = needs_of(run, predictions.where(predictions.split != "held_out"))
     except SettingError as error:
         return replace(purpose, why=str(error))
     return replace(purpose, needs=tuple(needs))

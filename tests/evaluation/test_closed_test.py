@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.special
 
-from sequela.evaluation import metrics, recalibration
+from sequela.evaluation import metrics
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.recalibration import (
     INTERCEPT,
@@ -78,7 +78,7 @@ def test_several_classes_have_weights_of_their_own() -> None:
     rng = np.random.default_rng(0)
     chances = rng.dirichlet(np.ones(3), 20_000)
     truth = LogitScaling((0.5, 1.0, 1.5), (0.0, 0.4, -0.4))
-    true_chances = recalibration.rescaled(chances, np.array(truth.weight), np.exp(truth.bias))
+    true_chances = truth.scaled(chances)
     label = (rng.random((20_000, 1)) > np.cumsum(true_chances, axis=1)).sum(axis=1)
     made = predictions(label, chances)
     choice = choose(made)
@@ -107,8 +107,8 @@ def test_times_have_a_baseline_risk() -> None:
     hazard = scipy.special.expit(rng.normal(-2.2, 0.6, n))[:, None, None]
     shares = np.concatenate([1 - hazard, hazard], axis=2).repeat(3, axis=1)
     doubled = np.log(2)
-    true_shares = recalibration.rescaled(shares, np.ones(2), np.exp([0, doubled]))
-    chances, true_chances = days.from_hazards(shares), days.from_hazards(true_shares)
+    chances = days.from_hazards(shares)
+    true_chances = LogitScaling((1.0, 1.0), (0.0, doubled), days.horizons).scaled(chances)
     label = (rng.random((n, 1)) > np.cumsum(true_chances, axis=1)).sum(axis=1)
     time = np.where(label > 0, label - rng.random(n), 3.5)
     followed = rng.uniform(0.5, 4, n)
@@ -129,14 +129,8 @@ def test_times_have_a_baseline_risk() -> None:
     assert choose(replace(made, probabilities=true_chances)).level == "none"
 
 
-class Refit:
-    """A refit whose predictions are those of the truth, or noise."""
-
-    def __init__(self, chances: np.ndarray, parameters: int = 3) -> None:
-        self.chances, self.parameters = chances, parameters
-
-    def of_others(self, tuning: Predictions) -> Predictions:
-        return replace(tuning, probabilities=np.stack([1 - self.chances, self.chances], 1))
+def risk(made: Predictions, chance: np.ndarray) -> Predictions:
+    return replace(made, probabilities=np.stack([1 - chance, chance], 1))
 
 
 def test_a_refit_must_be_better_for_patients_that_it_has_not_seen() -> None:
@@ -144,9 +138,9 @@ def test_a_refit_must_be_better_for_patients_that_it_has_not_seen() -> None:
     made = hospital(2000, 5)
     better = scipy.special.expit(rng.normal(-1.5, 1.5, 2000))
     other = replace(made, label=(rng.random(2000) < better).astype(np.int64))
-    assert choose(other, Refit(better)).level == "refit"
-    assert "refit" in choose(other, Refit(better, 900)).needed
+    assert choose(other, lambda: risk(other, better), 3).level == "refit"
+    assert "refit" in choose(other, lambda: risk(other, better), 900).needed
     noisy = scipy.special.expit(
         scipy.special.logit(made.score.astype(float)) + rng.normal(0, 0.2, 2000)
     )
-    assert choose(made, Refit(noisy)).level == "none"
+    assert choose(made, lambda: risk(made, noisy), 3).level == "none"

@@ -16,6 +16,8 @@ from tests.report.hospitals import hospital
 from tests.runs.folders import edit
 
 from sequela.analysis.evaluate import evaluate_run
+from sequela.analysis.update import update_run
+from sequela.evaluation import recalibration
 from sequela.evaluation.predictions import Predictions
 from sequela.integrity.openings import LEDGER
 from sequela.integrity.verify import verify, verify_run
@@ -28,6 +30,10 @@ from sequela.runs.folder import UNCHANGED, RunFolder
 from sequela.runs.manifest import seal
 from sequela.runs.model import open_model
 from sequela.serving import load
+from sequela.serving.export import write_export
+
+FORM = "--id name --subject subject --label label --samples X* --rate 64 --unit uV"
+SAMPLES = ",".join(f"X{n}" for n in range(64))
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +91,12 @@ def test_page_card_and_ledger_name_the_parent(
     card = build_card(updated, tmp_path / "card.md", 10).read_text("utf-8")
     assert words in card
     assert entry.members[0].sha256 in card
+    assert re.search(
+        r"Results of updating \| Observed / expected on the test set: 1\.\d\d before", card
+    )
+    assert "was not updated" not in card + page
+    assert "built from the parent's training set only" in card + page.replace("&#39;", "'")
+    assert "--seeds 5" not in page
     assert re.search(r"AUROC has a width of 0\.\d{3} in place of 0\.\d{3}", card)
     log = [json.loads(line) for line in (updated.path.parent / LEDGER).read_text().splitlines()]
     assert log[0]["command"] == "update"
@@ -98,7 +110,7 @@ def test_page_card_and_ledger_name_the_parent(
 
 def test_few_local_events_are_hidden(updated: RunFolder) -> None:
     most = max(sum(row) for row in updated.metrics.parts.held_out.confusion)
-    hidden = Entry(updated, hide_below=most + 1).update
+    hidden = Entry(updated, hide_below=most + 1).metrics.update
     assert hidden is not None
     assert (str(hidden.events), hidden.before, hidden.after, hidden.everybody) == (
         "hidden",
@@ -106,7 +118,7 @@ def test_few_local_events_are_hidden(updated: RunFolder) -> None:
         {},
         {},
     )
-    shown = Entry(updated, hide_below=10).update
+    shown = Entry(updated, hide_below=10).metrics.update
     assert shown is not None
     assert shown.before
 
@@ -118,6 +130,24 @@ def test_a_changed_number_is_detected(updated: RunFolder, tmp_path: Path) -> Non
     seal(copy)
     (wrong,) = verify_run(RunFolder(copy)).wrong
     assert "before o_e" in wrong
+
+
+def test_a_refit_replaces_the_model(
+    run: Path, places: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recalibration, "EVENTS_PER_PARAMETER", 1)
+    monkeypatch.setattr(recalibration, "ALPHA", 1.0)  # so that a refit is always taken
+    made = update_run(run, tmp_path / "here", root=places["away"])
+    record = made.metrics.update
+    assert record is not None
+    assert record.level == "refit"
+    (old,), (new,) = (open_model(folder).leaves for folder in (RunFolder(run), made))
+    assert old.tensors["weight"].shape == new.tensors["weight"].shape
+    assert not np.allclose(old.tensors["weight"], new.tensors["weight"])
+    numbers = evaluate_run(made.path, data="meds", root=places["away"])
+    assert numbers["auroc"] == pytest.approx(record.after["auroc"])
+    assert numbers["auroc"] != pytest.approx(record.before["auroc"])
+    verify(made, intervals=True)
 
 
 def test_an_update_of_an_update_changes_nothing_more(
@@ -132,6 +162,35 @@ def test_an_update_of_an_update_changes_nothing_more(
     assert len(open_model(again).leaves) == 1
     assert again.split.parent is not None
     assert again.split.parent.parent is not None
+
+
+def segments(path: Path, first: int, people: int) -> Path:
+    """Segments of EEG of three classes: rhythms of three frequencies, two of each person."""
+    rng, lines = np.random.default_rng(first), [f"name,subject,label,{SAMPLES}"]
+    for person in range(first, first + people):
+        for row in range(2):
+            rhythm = 15 * np.sin(np.arange(64) * (3 + 3 * (person % 3)) / 10)
+            samples = ",".join(f"{x:.1f}" for x in rhythm + rng.normal(0, 20, 64))
+            lines.append(f"r{person}-{row},s{person},{'abc'[person % 3]},{samples}")
+    path.write_text("\n".join(lines))
+    return path
+
+
+def test_a_network_of_eeg_is_updated_and_exported(tmp_path: Path) -> None:
+    home, away = segments(tmp_path / "a.csv", 0, 60), segments(tmp_path / "b.csv", 500, 72)
+    data = ("--data", "signals", "--root")
+    at = (home, *FORM.split(), "--epochs", "4", "--out", tmp_path / "net")
+    ran("train", "mlp-baseline", *data, *at)
+    ran("update", tmp_path / "net", *data, away, "--out", tmp_path / "here")
+    made = RunFolder(tmp_path / "here")
+    record = made.metrics.update
+    assert record is not None
+    assert (record.patients, record.events, record.needed) == (36, 12, {"vector scaling": 50})
+    assert not made.metrics.leaks
+    # The file has the same probabilities as the run.
+    assert "differ by" in write_export(made.path, tmp_path / "here.onnx")[0]
+    numbers = evaluate_run(made.path, data="signals", root=home)
+    assert numbers["subjects_set_aside_as_trained_or_tuned_on"] == 48
 
 
 def only_seen(run: Path, root: Path, out: Path) -> Path:
@@ -157,7 +216,7 @@ def test_mistakes_get_one_line(
     for words, message in (
         ((tmp_path / "none",), "expected a run folder"),
         ((damaged, "--root", places["away"]), "model.safetensors"),
-        ((run, "--root", places["few"]), "4 new subjects of the rarest class, of whom 2 would be"),
+        ((run, "--root", places["few"]), "4 new subjects of the rarest class, of which 2 would be"),
         ((run, "--root", alive), "labels of one class only"),
         ((run, "--root", seen), "in the training or validation set of this model"),
         ((run, "--root", tmp_path / "nowhere"), "does not exist"),

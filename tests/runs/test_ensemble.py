@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 from tests.cli.calls import ran, status
 from tests.runs.folders import edit
 
@@ -17,6 +18,7 @@ from sequela.cost import record
 from sequela.errors import RunError, SettingError
 from sequela.integrity.openings import LEDGER
 from sequela.integrity.verify import verify
+from sequela.models.registry import UPDATED
 from sequela.report.card import build_card
 from sequela.report.commands import commands
 from sequela.report.entry import Entry
@@ -25,7 +27,17 @@ from sequela.runs.find import find_runs, open_run
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import FoldsFolder, cross_validate
 from sequela.runs.manifest import seal
-from sequela.runs.model import averaged, has_network, members_of, title
+from sequela.runs.model import (
+    MeanModel,
+    averaged,
+    has_network,
+    in_one_file,
+    members_of,
+    model_of,
+    title,
+)
+from sequela.serving.onnx_graph import graph_of
+from sequela.serving.served_model import OnnxModel
 
 SHORT = TrainingSettings(epochs=2, learning_rate=1e-2)
 
@@ -63,6 +75,21 @@ def test_probabilities_are_averaged(runs: Path, ensemble: RunFolder) -> None:
         ensemble.path / "split.json"
     ).read_bytes()  # with the proof and the fingerprints of the data
     verify(ensemble, intervals=True)
+
+
+def test_scaled_logits_are_the_same_in_a_file(runs: Path) -> None:
+    rng = np.random.default_rng(0)
+    weight, bias = rng.uniform(0.5, 1.5, 5), rng.normal(0, 1, 5)
+    tensors, header = in_one_file([RunFolder(runs / "small")], "arithmetic")
+    plain = model_of(header, tensors)
+    logits = {"weight": weight.tolist(), "bias": bias.tolist(), "horizons": []}
+    scaled = model_of({**header, "model": UPDATED, "logits": logits}, tensors)
+    assert isinstance(scaled, MeanModel)
+    inputs = {"signal": rng.normal(0, 80, (7, 1, 178)).astype(np.float32)}
+    expected = softmax(weight * np.log(plain.probabilities(inputs)) + bias, axis=1)
+    np.testing.assert_allclose(scaled.probabilities(inputs), expected, atol=1e-6)
+    file = OnnxModel("file", graph_of(scaled).SerializeToString())
+    np.testing.assert_allclose(file.probabilities(inputs), expected, atol=1e-6)
 
 
 def test_geometric_mean(runs: Path, tmp_path: Path) -> None:
@@ -165,7 +192,9 @@ def test_what_is_said_of_it(runs: Path, ensemble: RunFolder, tmp_path: Path) -> 
     assert "the arithmetic mean of their probabilities." in card
     assert f"{ensemble.metrics['operations']:,} (all arithmetic operations)" in card
     assert compare([RunFolder(runs / "small"), ensemble]).runs[1].model == "ensemble"
-    with pytest.raises(SettingError, match="is an ensemble of 3 models, but one model is needed"):
+    with pytest.raises(
+        SettingError, match="is an ensemble of 3 models, small, large, floor, but a trained model"
+    ):
         explain(ensemble.path)
 
 

@@ -19,12 +19,15 @@ from tests.serving.web.conftest import client
 
 from sequela.analysis.compare import compare
 from sequela.analysis.ensemble import make_ensemble
+from sequela.analysis.evaluate import evaluate_run
 from sequela.analysis.explain import explain
+from sequela.analysis.stability import of_models, of_refits
 from sequela.config import Options
 from sequela.evaluation.predictions import Predictions
+from sequela.evaluation.survival import at_horizons
 from sequela.runs.data import Examples, load
 from sequela.runs.find import named_runs, open_run
-from sequela.runs.folder import RunFolder
+from sequela.runs.folder import UNCHANGED, RunFolder
 from sequela.runs.manifest import seal
 from sequela.serving import load as served
 from sequela.serving.export import write_export
@@ -159,6 +162,23 @@ def test_one_horizon_has_no_operating_points(
     found = compare([open_run(run), open_run(runs / "one-visits-improved")]).runs[1]
     assert found.delong is None
     assert found.mcnemar is None
+
+
+def test_the_risk_by_the_last_horizon_is_refitted(runs: Path, people: Path, tmp_path: Path) -> None:
+    for model in ("cox", "logistic-regression", "prevalence"):
+        folder = RunFolder(runs / model)
+        found = of_refits(folder, loaded(model, people, tmp_path), refits=2)
+        assert found is not None
+        assert (found.changed, len(found.bins) > 0) == (0, True)
+        (sentence,) = found.sentences(folder.data)
+        assert sentence.startswith(f"The risk by day {DAYS[-1]:g} of one patient differs by 0.")
+        assert "alarm" not in sentence
+    seeds = of_models(open_run(runs / "seeds"))
+    assert seeds is not None
+    first, second = (run.predictions.part("held_out") for run in open_run(runs / "seeds").runs)
+    apart = abs(first.risk[:, -1] - second.risk[:, -1]).mean()
+    assert seeds.difference == pytest.approx(apart)
+    assert "on average between two of 2 seeds." in seeds.sentences(open_run(runs / "seeds").data)[0]
 
 
 @pytest.mark.parametrize("model", [*MODELS, "stroke-cox", "stroke-logistic-regression"])
@@ -354,3 +374,25 @@ def test_who_is_followed_to_a_horizon_had_no_event_by_it(
     assert test["horizons"][1]["observed"] == pytest.approx(1 - free.mean())
     expected = np.mean((predictions.risk[:, 1] - ~free) ** 2)
     assert test["horizons"][1]["brier"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", ["visits-improved", "stroke-cox"])
+def test_a_baseline_risk_is_updated(
+    name: str, runs: Path, strangers: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = tmp_path / "here"
+    ran("update", runs / name, "--root", strangers, "--out", here)
+    made = RunFolder(here)
+    record = made.metrics.update
+    assert record is not None
+    assert set(record.before) == {"concordance", "concordance_ci", "o_e", "o_e_ci"}
+    before = Predictions.read(here / UNCHANGED).part("held_out")
+    expected = at_horizons(*before.over_time)[-4:-2]
+    observed, predicted = (float(np.ravel(number.estimate)[0]) for number in expected)
+    assert record.before["o_e"] == pytest.approx(observed / predicted)
+    if name == "visits-improved":
+        assert "differ by" in write_export(here, tmp_path / "here.onnx")[0]
+    numbers = evaluate_run(here, data="meds", root=strangers)
+    assert numbers["concordance"] == pytest.approx(made.test["concordance"])
+    line = refusal(capsys, "update", runs / "folds", "--root", strangers, "--out", tmp_path / "no")
+    assert "has 2 models, one per fold or seed: name one of them" in line

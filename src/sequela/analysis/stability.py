@@ -3,7 +3,7 @@
 Riley and Collins, Biometrical Journal 2023, 65:2200302, doi:10.1002/bimj.202200302.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import combinations
 from typing import Literal
@@ -17,6 +17,7 @@ from sequela.config import SMALLEST_CELL
 from sequela.disclosure import has_small
 from sequela.errors import RunError
 from sequela.evaluation.decision import choose_threshold
+from sequela.evaluation.external import person
 from sequela.evaluation.predictions import Predictions, joined
 from sequela.evaluation.resampling import class_strata
 from sequela.models.reference import REFERENCE_MODELS, predicted
@@ -31,7 +32,7 @@ from sequela.sequences.featurisers import Features
 
 _MIDDLE = (0.025, 0.5, 0.975)  # quantiles of one example's risks over the refits
 _BINS = 20  # bins of the picture, if none is merged
-_PROCESSES = 2  # each has its own table in memory
+_THREADS = 2  # refits at once: each has its own table in memory
 Values = NDArray[np.float64]
 Index = NDArray[np.int64]
 
@@ -78,8 +79,10 @@ def in_words(data: DataRecord) -> tuple[str, str]:
 
 def of_run(run: Run, smallest: int) -> list[Stability]:
     """Return the stability of a run from refits, if they were computed, and from its models."""
-    plan = run.json(PLAN) if (run.path / PLAN).exists() else {}
-    refits = [Stability.of(run.path / PLAN, plan["stability"])] if plan.get("stability") else []
+    plan = run.plan and run.plan.stability
+    if plan and smallest > SMALLEST_CELL:  # its bins have as many people
+        plan = {**plan, "difference": None, "bins": []}
+    refits = [Stability.of(run.path / PLAN, plan)] if plan else []
     models = of_models(run, smallest)
     return refits if models is None else [*refits, models]
 
@@ -109,17 +112,11 @@ def of_models(run: Run, smallest: int = 1) -> Stability | None:
     for value, fold, part, own in zip(values, run.runs, parts, rows, strict=True):
         value[:, own] = _read(part, _threshold(fold), total[own].argmax(axis=1))
     pairs = combinations(range(len(parts)), 2)
-    people = np.concatenate([*map(_people, parts)])[first]
+    people = np.concatenate([*map(person, parts)])[first]
     return _stability("folds" if run.folds else "seeds", values, pairs, people, smallest)
 
 
-def of_refits(
-    folder: RunFolder,
-    data: Examples,
-    *,
-    refits: int = 200,
-    on_refit: Callable[[int], None] = lambda _: None,
-) -> Stability | None:
+def of_refits(folder: RunFolder, data: Examples, *, refits: int = 200) -> Stability | None:
     """Fit a baseline model again on resampled training and validation sets; ``None`` for others.
 
     The units that the split keeps together are drawn with replacement within each set. Features,
@@ -130,13 +127,11 @@ def of_refits(
         return None
     test, smallest = folder.predictions.part("held_out"), smallest_shown(folder.data, SMALLEST_CELL)
     inputs = data.inputs(entry_for(folder.settings)[1], standardise=False)
-    values = np.empty((1 + refits, 2, test.n_examples))
-    values[0] = _read(test, _threshold(folder), test.predicted)
     jobs = (joblib.delayed(_refit)(folder, data, inputs, number) for number in range(refits))
-    pool = joblib.Parallel(_PROCESSES, return_as="generator")
-    for number, values[1 + number] in enumerate(pool(jobs)):
-        on_refit(number + 1)
-    people, pairs = _people(test), ((0, 1 + number) for number in range(refits))
+    with threadpool_limits(limits=1):
+        refitted = joblib.Parallel(_THREADS, backend="threading")(jobs)
+    values = np.stack([_read(test, _threshold(folder), test.predicted), *refitted])
+    people, pairs = person(test), ((0, 1 + number) for number in range(refits))
     stability = _stability("refits", values, pairs, people, smallest)
     if stability is None or stability.difference is None:
         return stability
@@ -160,7 +155,7 @@ def _refit(folder: RunFolder, data: Examples, inputs: Inputs, number: int) -> Va
     rng = np.random.default_rng([settings.seed, number])
     train, tuning = (_drawn(data, part, rng) for part in ("train", "tuning"))
     reads, entry = inputs.reads, REFERENCE_MODELS[settings.model]
-    with threadpool_limits(limits=1):
+    with threadpool_limits(limits=1, user_api="openmp"):  # which each thread sets for itself
         learnt = Features.of(reads, data.arrays, train, standardise=False) if inputs.state else None
         table = learnt.table if learnt else inputs.features
         arrays = fit_baseline(settings, data, table, train, tuning)
@@ -190,11 +185,6 @@ def _drawn(data: Examples, part: str, rng: np.random.Generator) -> Index:
 def _threshold(folder: RunFolder) -> float | None:
     points = folder.test.operating_points
     return points[-1].threshold if points else None
-
-
-def _people(predictions: Predictions) -> NDArray[np.str_]:
-    unknown = predictions.subject_id == ""
-    return np.where(unknown, predictions.group_id, predictions.subject_id)
 
 
 def _read(predictions: Predictions, threshold: float | None, of_class: Index) -> Values:

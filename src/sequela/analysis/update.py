@@ -6,28 +6,26 @@ training and validation set, and the test set is the rest.
 """
 
 import shutil
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 
-from sequela.config import RunSettings, TrainingSettings
+from sequela.config import TrainingSettings
 from sequela.errors import DataError, SettingError
+from sequela.evaluation.intervals import Bootstrap
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.recalibration import EVENTS_PER_PARAMETER, REFIT, choose, events_of
-from sequela.evaluation.summary import summarise_parts
 from sequela.files import writing
 from sequela.integrity.openings import open_held_out
 from sequela.integrity.verify import verify
 from sequela.models import reference, stored
 from sequela.models.registry import UPDATED
-from sequela.runs.data import Examples, Inputs, load_local
+from sequela.runs.data import Examples, load_local
 from sequela.runs.environment import environment
 from sequela.runs.find import single_run
-from sequela.runs.fit import audit_record
-from sequela.runs.folder import COST, METRICS, UNCHANGED, RunFolder, work_beside
-from sequela.runs.manifest import seal
+from sequela.runs.fit import write_results
+from sequela.runs.folder import COST, UNCHANGED, RunFolder, work_beside
 from sequela.runs.model import FILE, BaselineModel, Member, in_one_file, model_of, open_model
 from sequela.runs.recipe import effect_of_update
 from sequela.runs.record import Facts
@@ -55,61 +53,55 @@ def update_run(
     parent = single_run(path)
     RunFolder(out).check_free(parent.settings, resume=False)
     verify(parent)
-    model = open_model(parent, trust_code=trust_code)
-    settings = _settings(parent, data, labels, share, seed)
+    model, cohort = open_model(parent, trust_code=trust_code), parent.settings.cohort
+    changes = {
+        "model": UPDATED,
+        "data": data or parent.settings.data,
+        "cohort": cohort and cohort.model_copy(update={"labels": labels and str(labels)}),
+        "seed": seed,
+        "split_seed": None,
+        "fractions": (share / 2, share / 2, 1 - share),
+        "folds": 0,
+        "fold": 0,
+        "model_settings": {"members": [asdict(Member.of(parent, path.resolve().name))]},
+        "training": TrainingSettings(),
+    }
+    settings = parent.settings.model_copy(update=changes)
     with work_beside(out) as work:
+        (work / "data").mkdir()
         local = load_local(parent, settings, parent.split, model.header, root, work / "data")
         settings = settings.model_copy(update={"split": local.split.unit})
         before = local.predictions(model.probabilities_of(local))
         _refuse_few(before, local, share)
         tuning = before.where(before.split != "held_out")
         tuning = replace(tuning, split=np.full(tuning.n_examples, "tuning"))  # which fits may read
-        again = _Refit(model, local, seed) if isinstance(model, BaselineModel) else None
-        choice = choose(tuning, again)
+        again, choice = None, None
+        if isinstance(model, BaselineModel):
+            again = _Refit(model, local, tuning, seed)
+            choice = choose(tuning, again.of_others, model.entry.parameters(model.arrays))
+        choice = choice or choose(tuning)
+        settings.model_settings["level"] = choice.level
         tensors, header = in_one_file([parent], "arithmetic")
-        scaling = {**asdict(choice.scaling), "horizons": before.horizons}
-        header |= {"model": UPDATED, "scaling": scaling}
+        header |= {"model": UPDATED, "logits": asdict(choice.scaling)}
         after = choice.scaling.apply(before)
         if again and choice.level == REFIT:
             tensors = {f"0/{name}": tensor for name, tensor in again.tensors().items()}
-            fitted = model_of(header, tensors).probabilities_of(local)
-            after = replace(before, probabilities=fitted)
-        settings.model_settings["level"] = choice.level
-        folder = RunFolder(work / out.name)
+            probabilities = model_of(header, tensors).probabilities_of(local)
+            after = replace(before, probabilities=probabilities)
+        folder = RunFolder(work / "run")
         folder.open(settings, resume=False)
         folder.begin({**local.split.to_json(), "data_sha256": local.digest})
         folder.write("environment.json", environment())
         stored.write(folder.path / FILE, tensors, header)
         before.write(folder.path / UNCHANGED)
-        after.write(folder.path / "predictions.parquet")
-        if of_people := local.attributes():
-            folder.write_attributes(of_people)
         if (parent.path / COST).exists():
             shutil.copyfile(parent.path / COST, folder.path / COST)
-        fixed, attributes = local.classes_fixed, folder.attributes
-        parts = summarise_parts(after, settings, recordings=fixed, attributes=attributes)
+        how = Bootstrap(classes_fixed=local.classes_fixed, resamples=settings.resamples)
+        effect = effect_of_update(before, after, seed, how)
+        record = {"patients": len(np.unique(tuning.group_id)), **asdict(choice), **effect}
         facts = {name: parent.metrics.get(name) for name in Facts.model_fields}
-        numbers = {
-            "model": UPDATED,
-            "data": local.describe(),
-            "split": {"unit": settings.split, "leaks": local.split.leaks},
-            **audit_record(local),
-            **facts,
-            "epochs": 0,
-            "best_epoch": 0,
-            "parts": parts,
-        }
-        folder.write(METRICS, numbers)
-        update = {
-            "level": choice.level,
-            "patients": len(np.unique(tuning.group_id)),
-            "events": choice.events,
-            "needed": choice.needed,
-            "p_values": choice.p_values,
-            **effect_of_update(folder),
-        }
-        folder.write(METRICS, {**numbers, "update": update})
-        seal(folder.path)
+        facts |= {"epochs": 0, "best_epoch": 0, "update": record}
+        write_results(settings, local, folder, after, facts)
         with writing(out):
             folder.path.replace(out)
     ids = before.subject_id if parent.split.whose == "subject" else before.group_id
@@ -118,70 +110,41 @@ def update_run(
     return RunFolder(out)
 
 
-def _settings(
-    parent: RunFolder, data: str | None, labels: Path | None, share: float, seed: int
-) -> RunSettings:
-    cohort = parent.settings.cohort
-    return parent.settings.model_copy(
-        update={
-            "model": UPDATED,
-            "data": data or parent.settings.data,
-            "cohort": cohort and cohort.model_copy(update={"labels": labels and str(labels)}),
-            "seed": seed,
-            "split_seed": None,
-            "fractions": (share / 2, share / 2, 1 - share),
-            "folds": 0,
-            "fold": 0,
-            "model_settings": {"members": [asdict(Member.of(parent, parent.path.resolve().name))]},
-            "training": TrainingSettings(),
-        }
-    )
-
-
 def _refuse_few(predictions: Predictions, local: Examples, share: float) -> None:
     """Refuse an evaluation on fewer patients of a class than may be shown."""
     held_out = events_of(predictions.part("held_out"))
     if held_out < EVENTS_PER_PARAMETER:
+        rarest = "with the rarest event" if predictions.horizons else "of the rarest class"
         raise DataError(
-            f"{local.data_set.name} has {events_of(predictions)} new {local.unit}s of the rarest "
-            f"class, of whom {held_out} would be left to evaluate the update on: expected at least "
+            f"{local.data_set.name} has {events_of(predictions)} new {local.unit}s {rarest}, of "
+            f"which {held_out} would be left to evaluate the update on: expected at least "
             f"{EVENTS_PER_PARAMETER}; give more data, or a smaller --share than {share:g}"
         )
 
 
-@dataclass(frozen=True)
 class _Refit:
-    """A baseline model that is fitted again, on local patients."""
+    """A baseline model that is fitted again on local patients, and so is its preprocessing."""
 
-    model: BaselineModel
-    local: Examples
-    seed: int
-
-    @cached_property
-    def inputs(self) -> Inputs:
-        """The inputs of the model, with a preprocessing that is fitted again."""
-        return self.local.inputs(self.model.reads, standardise=False)
+    def __init__(
+        self, model: BaselineModel, local: Examples, tuning: Predictions, seed: int
+    ) -> None:
+        self.entry, self.local, self.tuning, self.seed = model.entry, local, tuning, seed
+        self.inputs = local.inputs(model.reads, standardise=False)
 
     @property
-    def parameters(self) -> int:
-        """The number of learnt numbers of the parent."""
-        return self.model.entry.parameters(self.model.arrays)
-
-    def _examples(self, train: str, tuning: str) -> reference.Examples:
+    def _examples(self) -> reference.Examples:
         data, table = self.local, self.inputs.features
-        sets = data.labels, data.rows(train), data.rows(tuning), len(data.classes)
+        sets = data.labels, data.rows("train"), data.rows("tuning"), len(data.classes)
         return reference.Examples(table, *sets, times=data.times)
 
-    def of_others(self, tuning: Predictions) -> Predictions | None:
+    def of_others(self) -> Predictions | None:
         """Predict each local patient by a model that was fitted on the others."""
-        examples = self._examples("train+tuning", "")
-        groups, entry = self.local.marked, self.model.entry
-        probabilities = reference.cross_fitted(entry, examples, groups, self.seed)
-        if probabilities is None:
-            return None
-        return replace(tuning, probabilities=probabilities[examples.train])
+        rows, groups = self.local.rows("train+tuning"), self.local.marked
+        examples = replace(self._examples, train=rows, tuning=rows[:0])
+        crossed = reference.cross_fitted(self.entry, examples, groups, self.seed)
+        return None if crossed is None else replace(self.tuning, probabilities=crossed[rows])
 
     def tensors(self) -> stored.Tensors:
         """Fit the model on the training set, with its penalty chosen on the validation set."""
-        arrays = reference.fitted(self.model.entry, self._examples("train", "tuning"), self.seed)
+        arrays = reference.fitted(self.entry, self._examples, self.seed)
         return {**arrays, **self.inputs.state}

@@ -208,26 +208,18 @@ def slope_statistic(predictions: Predictions) -> Statistic:
 
 
 def observed_over_expected(judged: Event) -> tuple[float, float, float]:
-    """Return the ratio of observed to expected events with the bounds of its 95 % interval.
-
-    It is normal for the logarithm, with the variance of the residuals over groups.
-    """
+    """Return observed over expected events with the bounds of the 95 % interval."""
     residuals = np.bincount(judged.group, weights=judged.happened - judged.chance)
     observed, expected = float(judged.happened.sum()), float(judged.chance.sum())
     # The ratio is skewed and above 0, so its interval is symmetric on the logarithm. Residuals are
     # summed by group first, as stays of one patient are alike.
-    ratio, reach = (
-        observed / expected,
-        float(np.exp(_NORMAL * np.linalg.norm(residuals) / observed)),
-    )
+    ratio = observed / expected
+    reach = float(np.exp(_NORMAL * np.linalg.norm(residuals) / observed))
     return ratio, ratio / reach, ratio * reach
 
 
 def slope_within(predictions: Predictions) -> tuple[float, float, float]:
-    """Return the calibration slope with the bounds of its 95 % interval.
-
-    Its variance is that of the score over groups (White 1982).
-    """
+    """Return the calibration slope with the bounds of its 95 % interval (White 1982)."""
     judged, line = event(predictions), calibration_line(predictions)
     logits = logit(judged.chance.clip(_EPSILON, 1 - _EPSILON))
     columns = np.stack([np.ones_like(logits), logits], axis=1)

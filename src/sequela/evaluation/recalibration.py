@@ -5,8 +5,9 @@ times to an event, the logits are those of each interval among the patients with
 it: the baseline risk and its slope are recalibrated (Cox 1972, with a logit for each interval).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +34,7 @@ ALPHA = 0.05
 
 @dataclass(frozen=True)
 class LogitScaling:
-    """A weight and a bias of the logit of each class.
+    """A weight and a bias of the logit of each class; of times to an event, at each horizon.
 
     With two classes it is a line for the logit of class 1 (Cox 1958). With a bias above 0 the event
     is more frequent than predicted; with a weight below 1 the probabilities were too extreme. One
@@ -42,31 +43,24 @@ class LogitScaling:
 
     weight: tuple[float, ...]
     bias: tuple[float, ...]
+    horizons: tuple[float, ...] = ()
 
     def apply(self, predictions: Predictions) -> Predictions:
         """Return the predictions with recalibrated probabilities."""
-        intervals = predictions.intervals if predictions.horizons else None
-        return replace(predictions, probabilities=self.scaled(predictions.probabilities, intervals))
+        wide = predictions.probabilities.astype(np.float64)
+        return replace(predictions, probabilities=self.scaled(wide))
 
-    def scaled(
-        self, chances: NDArray[np.float32], intervals: Intervals | None
-    ) -> NDArray[np.float32]:
-        """Return recalibrated probabilities: float32 (example, class)."""
-        wide = chances.astype(np.float64)
-        scaled = rescaled(wide, np.array(self.weight), np.exp(self.bias), intervals)
-        return np.asarray(scaled.astype(np.float32))
-
-
-def rescaled(chances: Any, weight: Any, factor: Any, intervals: Intervals | None = None) -> Any:
-    """Multiply logits by weights, and add the logarithms of the factors, (class,) each.
-
-    Returns probabilities (example, class). It works on arrays of numpy and of torch.
-    """
-    shares = chances if intervals is None else intervals.hazards(chances)
-    # The exponential of a weighted sum of logarithms, so that one formula serves both libraries.
-    odds = shares.clip(min=_EPSILON) ** weight * factor
-    scaled = odds / odds.sum(-1)[..., None]
-    return scaled if intervals is None else intervals.from_hazards(scaled)
+    def scaled(self, chances: Any) -> Any:
+        """Return recalibrated probabilities (example, class), of numpy or torch."""
+        weight, factor = np.array(self.weight), np.exp(self.bias)
+        if not isinstance(chances, np.ndarray):
+            weight, factor = chances.new_tensor(weight), chances.new_tensor(factor)
+        intervals = Intervals(self.horizons, len(self.weight) - 1)  # each cause has a weight
+        shares = intervals.hazards(chances) if self.horizons else chances
+        # Its logarithm is multiplied and added to, so that one formula serves both libraries.
+        odds = shares.clip(min=_EPSILON) ** weight * factor
+        scaled = odds / odds.sum(-1)[..., None]
+        return intervals.from_hazards(scaled) if self.horizons else scaled
 
 
 @dataclass(frozen=True)
@@ -183,7 +177,8 @@ def fit(tuning: Predictions, level: Level) -> LogitScaling:
     if not level.biases:
         change = np.concatenate([np.zeros(n_biases), change])
     weight = np.ones(1 + n_biases) + (change[n_biases:] if len(change) > n_biases else 0)
-    return LogitScaling(tuple(weight.tolist()), (0.0, *change[:n_biases].tolist()))
+    biases = (0.0, *change[:n_biases].tolist())
+    return LogitScaling(tuple(weight.tolist()), biases, tuning.horizons)
 
 
 def p_value(tuning: Predictions, level: Level, largest: Level) -> float:
@@ -227,18 +222,9 @@ class Choice:
     p_values: dict[str, float]
 
 
-class Refit(Protocol):
-    """A model that can be fitted again."""
-
-    @property
-    def parameters(self) -> int:
-        """The number of its learnt numbers."""
-
-    def of_others(self, tuning: Predictions) -> Predictions | None:
-        """Predict each patient by a model that was fitted on others; ``None`` if they are few."""
-
-
-def choose(tuning: Predictions, refit: Refit | None = None) -> Choice:
+def choose(
+    tuning: Predictions, refit: Callable[[], Predictions | None] | None = None, parameters: int = 0
+) -> Choice:
     """Choose the level of change by a closed test (Vergouwe and others 2017, doi:10.1002/sim.7179).
 
     From no change on, each level is tested against the largest, and the first that is not rejected
@@ -246,17 +232,20 @@ def choose(tuning: Predictions, refit: Refit | None = None) -> Choice:
     estimates many numbers, or has a penalty, so it is not tested by its likelihood. As by Davis and
     others (2019, doi:10.1093/jamia/ocz127), it must predict patients that it was not fitted on
     significantly better than the largest level, here with a smaller log loss.
+
+    ``refit`` predicts the same patients by models with so many ``parameters`` that were fitted on
+    others of them.
     """
     levels, events = levels_of(tuning), events_of(tuning)
     n_classes = 1 + tuning.intervals.causes if tuning.horizons else len(tuning.classes)
     sizes = {level.name: level.columns(np.zeros((1, n_classes))).shape[2] for level in levels}
     if refit:
-        sizes[REFIT] = refit.parameters
+        sizes[REFIT] = parameters
     least = {name: size * EVENTS_PER_PARAMETER for name, size in sizes.items()}
     needed = {name: count for name, count in least.items() if count > events}
     *smaller, largest = (level for level in levels if level.name not in needed)
     p_values: dict[str, float] = {}
-    if refit and REFIT not in needed and (refitted := refit.of_others(tuning)):
+    if refit and REFIT not in needed and (refitted := refit()):
         gain = example_loss(fit(tuning, largest).apply(tuning)) - example_loss(refitted)
         by_person = np.bincount(tuning.group_index, weights=gain)
         p_values[REFIT] = float(norm.sf(by_person.sum() / np.linalg.norm(by_person)))

@@ -13,13 +13,14 @@ from pathlib import Path
 from sequela.errors import RunError, SequelaError
 from sequela.evaluation import metrics
 from sequela.evaluation.metrics import OURS, reported
+from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.summary import summarise_parts
 from sequela.runs.find import SIMPLE, Run, find_runs, is_run, open_run
-from sequela.runs.folder import COST, METRICS, RunFolder
+from sequela.runs.folder import COST, METRICS, UNCHANGED, RunFolder
 from sequela.runs.folds import FOLDS, FoldsFolder
 from sequela.runs.manifest import MANIFEST, changes
 from sequela.runs.model import members_of
-from sequela.runs.recipe import effect_of_update, summarise_runs
+from sequela.runs.recipe import bootstrap_of, effect_of_update, summarise_runs
 from sequela.training.history import kept_epoch
 from sequela.version import __version__
 
@@ -53,7 +54,9 @@ def verify(run: Run, *, intervals: bool = False) -> None:
             stated = {name: folder.metrics.get(name) for name in facts}
             _refuse_differences(path, stated, facts, file, words=words)
         if folder.metrics.update:
-            effect = effect_of_update(folder, intervals=intervals)
+            before, seed = Predictions.read(folder.path / UNCHANGED), folder.settings.seed
+            sides, how = (before, folder.predictions), bootstrap_of(folder)
+            effect = effect_of_update(*sides, seed if intervals else None, how)
             _refuse_differences(path, folder.metrics.update, effect, "predictions", words=words)
     if isinstance(run, FoldsFolder):
         summary = summarise_runs(run.runs, intervals=intervals)

@@ -13,7 +13,6 @@ from sequela.report.picture import picture
 from sequela.runs.audit import findings_of
 from sequela.runs.model import Member, has_network, members_of, title
 from sequela.runs.recipe import update_in_words
-from sequela.runs.record import UpdateRecord
 from sequela.runs.released import Released, of_people
 from sequela.studies.registry import planned_leak
 from sequela.studies.study import Study
@@ -58,14 +57,9 @@ class Entry(Released):
         return members_of(self.run.settings)
 
     @property
-    def update(self) -> UpdateRecord | None:
-        """The change of an updated model; ``None`` for any other run."""
-        return self.metrics.update
-
-    @property
     def update_in_words(self) -> str:
-        """The change, its parent, the local patients and the loss of precision."""
-        return update_in_words(self.run, self.update) if self.update else ""
+        """The change of an updated model, its parent and the local patients; empty for others."""
+        return update_in_words(self.run, self.metrics.update) if self.metrics.update else ""
 
     @property
     def key(self) -> str:

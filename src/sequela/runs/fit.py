@@ -19,6 +19,7 @@ from sequela.cost.references import ExampleInputs, account_of_reference, with_fe
 from sequela.datasets.catalog import Modality
 from sequela.disclosure import INTERNAL
 from sequela.errors import SettingError
+from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.summary import summarise_parts
 from sequela.files import held
 from sequela.listeners import broadcast, current_listeners
@@ -146,12 +147,23 @@ def _finish(run: _Run, *, resume: bool) -> None:
             rows = data.rows("tuning")
             probabilities[rows] = trained.tuning[rows]
     stored.write(folder.path / FILE, tensors, header)
-    data.predictions(probabilities).write(folder.path / "predictions.parquet")
+    write_results(settings, data, folder, data.predictions(probabilities), trained.facts)
+
+
+def write_results(
+    settings: RunSettings,
+    data: Examples,
+    folder: RunFolder,
+    predictions: Predictions,
+    facts: Mapping[str, object],
+) -> None:
+    """Write the predictions of a run and all that follows from them, and seal its folder."""
+    predictions.write(folder.path / "predictions.parquet")
     if attributes := data.attributes():
         folder.write_attributes(attributes)
     if traces := data.traces():
         folder.write(TRACES, traces)
-    folder.write(METRICS, _metrics(settings, data, folder, trained.facts))
+    folder.write(METRICS, _metrics(settings, data, folder, facts))
     seal(folder.path)
 
 

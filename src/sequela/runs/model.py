@@ -27,7 +27,6 @@ from sequela.models.reference import REFERENCE_MODELS, Arrays, ReferenceModel, l
 from sequela.models.registry import ENSEMBLE, UPDATED, Entry, ModelEntry, lookup, title_of
 from sequela.runs.folder import RunFolder
 from sequela.sequences.featurisers import Features, Table
-from sequela.sequences.intervals import Intervals
 
 if TYPE_CHECKING:
     from torch import nn
@@ -41,8 +40,7 @@ Shape = tuple[int | str, ...]
 FILE = "model.safetensors"
 Pooling = Literal["arithmetic", "geometric"]
 # Keys of a header on the model itself; all others describe the data, the same for all members.
-_OF_MODEL = ("model", "reads", "config", "mean", "members", "scaling")
-_SCALING = ("weight", "bias", "horizons")
+_OF_MODEL = ("model", "reads", "config", "mean", "members", "logits")
 _OF_RUNS = (ENSEMBLE, UPDATED)
 """The models that are made of finished runs."""
 LEAST = 1e-7
@@ -312,8 +310,7 @@ class BaselineModel(SingleModel):
 class MeanModel:
     """An ensemble: the mean of its members; or an update: its one member, whose logits are scaled.
 
-    The arguments of the scaling (:class:`sequela.evaluation.recalibration.LogitScaling`), and the
-    horizons of times to an event, are in the header.
+    The header has the arguments of :class:`sequela.evaluation.recalibration.LogitScaling`.
     """
 
     header: stored.Header
@@ -325,18 +322,16 @@ class MeanModel:
         return cast("Pooling", self.header["mean"])
 
     @property
-    def scaling(self) -> "tuple[LogitScaling | None, Intervals | None]":
-        """The change of the logits of an update, and the intervals of times to an event."""
+    def scaling(self) -> "LogitScaling | None":
+        """The change of the logits of an update."""
         from sequela.evaluation.recalibration import LogitScaling  # ensembles do without
 
-        numbers = self.header.get("scaling")
-        weight, bias, days = (tuple(numbers[n]) for n in _SCALING) if numbers else ((), (), ())
-        intervals = Intervals(days, len(weight) - 1) if days else None  # a weight for each cause
-        return LogitScaling(weight, bias) if weight else None, intervals
+        numbers = self.header.get("logits") or {}
+        return LogitScaling(**{n: tuple(v) for n, v in numbers.items()}) if numbers else None
 
     def _pooled(self, probabilities: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-        pooled, (scaling, intervals) = averaged(probabilities, self.pooling), self.scaling
-        return scaling.scaled(pooled, intervals) if scaling else pooled
+        pooled, scaling = averaged(probabilities, self.pooling), self.scaling
+        return scaling.scaled(pooled.astype(np.float64)).astype(np.float32) if scaling else pooled
 
     @property
     def leaves(self) -> list[NetworkModel | BaselineModel]:
@@ -366,7 +361,7 @@ class MeanModel:
         for member in self.members:
             assert not isinstance(member, BaselineModel)  # noqa: S101 - export refuses these
             networks.append(member.padded(names))
-        return PaddedMean(networks, LEAST if self.pooling == "geometric" else None, *self.scaling)
+        return PaddedMean(networks, LEAST if self.pooling == "geometric" else None, self.scaling)
 
     def probabilities_of(self, data: "runs_data.Examples") -> NDArray[np.float32]:
         """Predict for all examples of any data: float32 (example, class)."""

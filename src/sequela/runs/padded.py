@@ -10,11 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from sequela.errors import ModelError
-from sequela.evaluation.recalibration import LogitScaling, rescaled
+from sequela.evaluation.recalibration import LogitScaling
 from sequela.models.reference import Arrays
 from sequela.models.stored import Header
 from sequela.sequences.featurisers import CLIP, FEATURES
-from sequela.sequences.intervals import Intervals
 from sequela.sequences.scaling import Scaling, knots
 
 
@@ -25,23 +24,15 @@ class PaddedMean(nn.Module):
     """
 
     def __init__(
-        self,
-        members: Iterable[nn.Module],
-        least: float | None,
-        scaling: LogitScaling | None,
-        intervals: Intervals | None,
+        self, members: Iterable[nn.Module], least: float | None, scaling: LogitScaling | None
     ) -> None:
         super().__init__()
-        self.members, self.least = nn.ModuleList(members), least
-        self.scaling, self.intervals = scaling, intervals
+        self.members, self.least, self.scaling = nn.ModuleList(members), least, scaling
 
     def forward(self, *tensors: Tensor) -> Tensor:
         """Compute probabilities (example, class)."""
         mean = self._mean(torch.stack([member(*tensors) for member in self.members]))
-        if self.scaling is None:
-            return mean
-        weight, bias = torch.tensor(self.scaling.weight), torch.tensor(self.scaling.bias)
-        scaled: Tensor = rescaled(mean, weight, bias.exp(), self.intervals)
+        scaled: Tensor = self.scaling.scaled(mean) if self.scaling else mean
         return scaled
 
     def _mean(self, probabilities: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.recipe import Design, Judged, Place, RecipeNumber, across_folds, over_models
 from sequela.evaluation.statistic import Statistic, stacked
 from sequela.evaluation.summary import AT_HORIZON, by_horizon, calibration_numbers
-from sequela.runs.folder import UNCHANGED, RunFolder, StoredRun, places
+from sequela.runs.folder import RunFolder, StoredRun, places
 from sequela.runs.model import members_of
 from sequela.runs.record import Numbers, UpdateRecord
 
@@ -63,24 +63,22 @@ def over_runs(
     return across_folds(held_out, np.random.default_rng(runs[0].settings.seed), how, design, tuning)
 
 
-def effect_of_update(run: RunFolder, *, intervals: bool = True) -> dict[str, Any]:
+def effect_of_update(
+    before: Predictions, after: Predictions, seed: int | None, how: Bootstrap
+) -> dict[str, Mapping[str, object]]:
     """Return the numbers of an update before and after the change, as in ``metrics.json``."""
-    before, how = Predictions.read(run.path / UNCHANGED), bootstrap_of(run)
-    seed = run.settings.seed if intervals else None
-    judged = {"before": before.part("held_out"), "after": run.predictions.part("held_out")}
-    return {
-        name: calibration_numbers(predictions, seed, how)
-        for name, predictions in {**judged, "everybody": before}.items()
-    }
+    sides = {"before": before.part("held_out"), "after": after.part("held_out")}
+    return {n: calibration_numbers(p, seed, how) for n, p in {**sides, "everybody": before}.items()}
 
 
 def update_in_words(run: StoredRun, update: UpdateRecord) -> str:
     """Describe an update: its level, its parent, the local patients, and the loss of precision."""
     (parent,), name = members_of(run.settings), next(iter(update.before), "")
-    what = "no change" if update.level == "none" else f"change of {update.level}"
+    what = {"none": "no change", "refit": "refit"}.get(update.level, f"change of {update.level}")
+    rarest = "with the rarest event" if run.data.horizons else "of the rarest class"
     sentence = (
         f"{what}, from {parent.run} (SHA-256 of its model {parent.sha256[:12]}), chosen on "
-        f"{plural(update.patients, run.data.unit)}, {update.events} of them of the rarest class"
+        f"{plural(update.patients, run.data.unit)}, {update.events} of them {rarest}"
     )
     bounds = [side.get(f"{name}_ci") for side in (update.before, update.everybody)]
     widths = [f"{high - low:.3f}" for low, high in filter(None, bounds)]

@@ -140,7 +140,7 @@ class Horizon(_MetricsRecord):
 
 
 class GroupDifference(Record):
-    """A metric of the worst group minus that of the best, and p-values of no difference."""
+    """A metric of the worst group minus that of the best."""
 
     worst: str
     best: str
@@ -305,19 +305,18 @@ class UpdateRecord(Record):
     """The level of change of an updated model, the local patients it was chosen on, its effect.
 
     ``before``, ``after`` and ``everybody`` have a metric, observed over expected events and the
-    calibration slope with intervals: on the test set before and after the change, and for all new
-    patients before it. ``needed`` has the events that levels would need for which there were too
-    few, ``p_values`` those of the tests by level.
+    calibration slope: on the test set before and after the change, and before it for all new
+    patients. See also :class:`sequela.evaluation.recalibration.Choice`.
     """
 
     level: str
     patients: int
-    events: int  # patients of the rarest class
+    events: int
     needed: dict[str, int]
     p_values: dict[str, float]
-    before: dict[str, Any]
-    after: dict[str, Any]
-    everybody: dict[str, Any]
+    before: _MetricsRecord
+    after: _MetricsRecord
+    everybody: _MetricsRecord
 
 
 class RunRecord(Facts):

@@ -1,5 +1,6 @@
 """``sequela plan``: the patients that a model and its evaluation need."""
 
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,6 +76,7 @@ def plan(
     if refits < _FEWEST:
         raise SettingError(f"--refits is {refits}: expected {_FEWEST} or more")
     from sequela.analysis.plan import plan_run
+    from sequela.analysis.stability import of_run
 
     console = open_console()
     tell = (lambda _: None) if json else console.print
@@ -83,7 +85,8 @@ def plan(
     if json:
         print(path.read_text("utf-8"), end="")
         return
-    for sentence in (f"Training and validation set: {plan.basis}.", *plan.sentences):
+    stable = chain.from_iterable(s.sentences(planned.data) for s in of_run(planned, 1))
+    for sentence in (*plan.sentences, *stable):
         console.print(sentence)
     say_path(console, "plan", path)
 

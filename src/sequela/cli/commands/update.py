@@ -43,6 +43,7 @@ def update(
     check_names(data=data)
     from sequela.analysis.update import update_run
     from sequela.cli.numbers import open_console, open_table, say_numbers, say_path, within
+    from sequela.evaluation.metrics import named
     from sequela.evaluation.recalibration import ALPHA
     from sequela.integrity.openings import open_held_out
     from sequela.runs.recipe import update_in_words
@@ -60,9 +61,10 @@ def update(
     )
     change = folder.metrics.update
     assert change is not None  # noqa: S101 - the run was updated
+    rarest = "with the rarest event" if folder.data.horizons else "of the rarest class"
+    few = f"not considered, {change.events} local {folder.data.unit}s {rarest}, expected"
     for level, count in change.needed.items():
-        few = f"{change.events} local {folder.data.unit}s of the rarest class, expected {count:,}"
-        console.print(f"{level}: not considered, {few}")
+        console.print(f"{level}: {few} {count:,}")
     for level, p in change.p_values.items():
         # The null hypothesis of a refit is that it is not better.
         rejected = (p < ALPHA) != (level == "refit")
@@ -70,7 +72,8 @@ def update(
     console.print(update_in_words(folder, change), style="bold")
     table = open_table("test set", "before", "after")
     for name in [key for key in change.before if not key.endswith("_ci")]:
-        title = {"o_e": "observed / expected", "slope": "calibration slope"}.get(name, name)
+        titles = {"o_e": "observed / expected", "slope": "calibration slope"}
+        title = titles.get(name) or named(name).title
         table.add_row(title, within(change.before, name), within(change.after, name))
     console.print(table)
     openings = open_held_out(folder, "update").to_dict()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sequela.evaluation.planning.learning import Curve
+from sequela.evaluation.planning.learning import LearningCurve
 from sequela.evaluation.planning.sample_size import Need
 
 
@@ -29,16 +29,15 @@ class Plan:
     """The plan of a run (``plan.json``).
 
     People are independent: patients, sessions or recordings, with the event or ``in the rarest
-    class``. The ``basis`` are numbers of training and validation set, ``cells`` the people of each
-    class in each set, some of which may be too few to be shown. ``no_curve`` is why there is none.
+    class``. The ``cells`` are the people of each class in each set, some of which may be too few
+    to be shown; ``no_curve`` is why there is no curve.
     """
 
     people: str
     event: str
-    basis: str
     purposes: tuple[Purpose, ...]
     cells: tuple[int, ...]
-    curve: Curve | None = None
+    curve: LearningCurve | None = None
     no_curve: str = ""
     stability: Mapping[str, object] | None = None
 

@@ -86,8 +86,10 @@ class StudyPart:
 
     @property
     def stability(self) -> dict[str, list[Picture]]:
-        """The pictures of the refits of the concluded model, if they were computed."""
+        """The picture of the refits of the concluded model, if it was trained and refitted."""
         entry, caption = self.entry, "Refits on resampled data: median and middle 95 %."
+        if entry.members:  # of an ensemble, or an updated model
+            return {}
         figures = [instability(s.bins, in_words(entry.data)[0]) for s in entry.stability if s.bins]
         return {"pictures": [picture(f, f"{self.study.name}-stability", caption) for f in figures]}
 
@@ -236,7 +238,9 @@ class StudyPart:
         rows = [asdict(point) for point in plan.curve.points]
         figure = forest(lines, scale, text=plan.sentences[-1], rows=rows)
         return picture(
-            figure, f"{self.study.name}-learning", "Models of parts of the training set."
+            figure,
+            f"{self.study.name}-learning",
+            "Parts of the training set; validation set.",
         )
 
     @property

@@ -93,24 +93,24 @@ def of_models(run: Run, smallest: int = 1) -> Stability | None:
     In one cross-validation, an example is in the test set of one model, and in the validation sets
     of others. Returns ``None`` if no example has two models. Outcomes are not read.
     """
-    at, names = places(run.runs), ["held_out"]
-    if len({(place.repeat, place.seed) for place in at}) == 1:
+    splits, names = places(run.runs), ["held_out"]
+    if len({(split.repeat, split.seed) for split in splits}) == 1:
         names.append("tuning")
     parts = [joined([fold.predictions.part(name) for name in names]) for fold in run.runs]
     ids, first = np.unique(np.concatenate([p.example_id for p in parts]), return_index=True)
     rows = [np.searchsorted(ids, part.example_id) for part in parts]
     total = np.zeros((len(ids), len(parts[0].classes)))
     of_split: dict[tuple[int, int], Index] = {}
-    for fold, place, part, own in zip(run.runs, at, parts, rows, strict=True):
-        if not np.array_equal(of_split.setdefault((place.repeat, place.fold), own), own):
+    for fold, split, part, place in zip(run.runs, splits, parts, rows, strict=True):
+        if not np.array_equal(of_split.setdefault((split.repeat, split.fold), place), place):
             raise RunError(
                 f"{fold.path}: has another test set than other seeds of its split: train all "
                 "together with --seeds"
             )
-        total[own] += part.probabilities
+        total[place] += part.probabilities
     values = np.full((len(parts), 2, len(ids)), np.nan)
-    for value, fold, part, own in zip(values, run.runs, parts, rows, strict=True):
-        value[:, own] = _read(part, _threshold(fold), total[own].argmax(axis=1))
+    for value, fold, part, place in zip(values, run.runs, parts, rows, strict=True):
+        value[:, place] = _read(part, _threshold(fold), total[place].argmax(axis=1))
     pairs = combinations(range(len(parts)), 2)
     people = np.concatenate([*map(person, parts)])[first]
     return _stability("folds" if run.folds else "seeds", values, pairs, people, smallest)
@@ -162,8 +162,8 @@ def _refit(folder: RunFolder, data: Examples, inputs: Inputs, number: int) -> Va
         sets = data.rows("held_out"), tuning
         chances, of_tuning = (predicted(entry, arrays, table[rows]) for rows in sets)
     if _threshold(folder) is not None:
-        drawn = predictions.drawn(tuning, of_tuning)
-        threshold = choose_threshold(drawn, settings.aim, settings.aim_target).value
+        resample = predictions.drawn(tuning, of_tuning)
+        threshold = choose_threshold(resample, settings.aim, settings.aim_target).value
     return _read(replace(test, probabilities=chances), threshold, test.predicted)
 
 
@@ -174,12 +174,12 @@ def _drawn(data: Examples, part: str, rng: np.random.Generator) -> Index:
     unit = np.unique(data.groups[rows], return_inverse=True)[1]
     stratum = class_strata(end[rows] * data.classes_fixed, unit)
     members = np.split(rows[np.argsort(unit, kind="stable")], np.cumsum(np.bincount(unit))[:-1])
-    drawn = rows[:0]
-    while set(end[drawn]) != set(end[rows]):
+    resample = rows[:0]
+    while set(end[resample]) != set(end[rows]):
         strata = (np.flatnonzero(stratum == index) for index in np.unique(stratum))
         units = np.concatenate([rng.choice(among, len(among)) for among in strata])
-        drawn = np.concatenate([members[index] for index in units])
-    return drawn
+        resample = np.concatenate([members[index] for index in units])
+    return resample
 
 
 def _threshold(folder: RunFolder) -> float | None:

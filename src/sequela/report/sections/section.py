@@ -30,7 +30,8 @@ class Section:
     template: str = "section.html.j2"
 
 
-_GROUPS, _STABILITY = "blocks/groups.html.j2", "blocks/stability.html.j2"
+_GROUPS = "blocks/groups.html.j2"
+_STABILITY = "blocks/stability.html.j2"
 BLOCKS: tuple[Section, ...] = (  # on sample size, groups and stability, always open
     Section("plan", lambda part: part, "Sample size", "blocks/plan.html.j2"),
     Section("update", attrgetter("entry.metrics.update"), "Update", "blocks/update.html.j2"),

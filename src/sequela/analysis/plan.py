@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
-from functools import partial
 from itertools import chain, combinations
 from json import dumps
 from pathlib import Path
@@ -17,7 +16,7 @@ from sequela.disclosure import INTERNAL
 from sequela.errors import SettingError
 from sequela.evaluation.external import person
 from sequela.evaluation.metrics import main_metric, statistic_of
-from sequela.evaluation.number import duration, plural
+from sequela.evaluation.number import duration
 from sequela.evaluation.planning import sample_size
 from sequela.evaluation.planning.learning import curve_of
 from sequela.evaluation.planning.plan import Plan, Purpose
@@ -34,14 +33,13 @@ from sequela.runs.folder import PLAN, RunFolder, work_beside
 from sequela.runs.manifest import adding
 from sequela.runs.model import FILE, entry_for
 
-_SIZES = ((8, 4, 2, 1), (4, 3, 2, 1))
-"""Numbers of equal parts of the training set, with a model each; the second for few patients."""
+_SIZES = (6, 3, 2, 1)  # numbers of equal parts of the training set, each with a model
 _FEWEST = 2  # patients of each class in the smallest part
 _RESAMPLES = 1_000  # of the interval of a learning curve
 _TWO = 2  # classes
 _MOST = 0.998  # AUROC of classes that hardly overlap, whose own value no formula holds for
-_TINY = 1e-30  # a probability of 0 has no logarithm
-Needs = Callable[[], list[Need]]
+_TINY = 1e-30  # a probability may be 0
+Needs = Callable[[Run, Predictions], list[Need]]
 
 
 def plan_run(
@@ -61,8 +59,8 @@ def plan_run(
     (run,) = named_runs([path])
     plan, model, once = _sample_sizes(run), run.settings.model, len(run.once)
     # Each of the sizes learns from the whole training set.
-    seconds = len(_SIZES[0]) * run.facts.train_seconds * once / len(run.runs)
-    fits = f"{once * sum(_SIZES[0])} networks on parts of the training set, in about "
+    seconds = len(_SIZES) * run.facts.train_seconds * once / len(run.runs)
+    fits = f"{once * sum(_SIZES)} networks on parts of the training set, in about "
     fits += duration(seconds)
     if model not in {**MODELS, **REFERENCE_MODELS}:
         plan = replace(plan, no_curve="this command fits only models of the package again")
@@ -84,32 +82,26 @@ def _sample_sizes(run: Run) -> Plan:
     predictions, data = run.first.predictions, run.first.data
     train, tuning = predictions.part("train"), predictions.part("tuning")
     test = joined([fold.predictions.part("held_out") for fold in run.once])
-    basis, to_train, to_evaluate = _criteria(
-        run, predictions.where(predictions.split != "held_out")
-    )
-    parameters = _parameters(run.first)
-    if not parameters:
-        to_train = _for_regression
-    inputs = f" with {plural(parameters, 'input')}" if parameters else ""
     purposes = (
-        _purpose(f"To train it{inputs}", "training set", train, lambda: to_train(parameters)),
-        _purpose("To evaluate it", "test set", test, to_evaluate),
+        _purpose("To train it", "training set", run, train, _to_train),
+        _purpose("To evaluate it", "test set", run, test, _to_evaluate),
     )
     people = "patients" if data.sfreq is None else "people" if data.subjects else f"{data.unit}s"
     several = len(data.classes) > _TWO and not data.horizons
     event = "in the rarest class" if several else "with the event"
     cells = chain.from_iterable(_people(part) for part in (train, tuning, test))
-    return Plan(people, event, basis, purposes, tuple(cells))
+    return Plan(people, event, purposes, tuple(cells))
 
 
-def _purpose(name: str, title: str, part: Predictions, needs: Needs) -> Purpose:
-    of_class = _people(part)
+def _purpose(name: str, title: str, run: Run, part: Predictions, needs_of: Needs) -> Purpose:
+    known, of_class = run.first.predictions, _people(part)
     events = of_class[1] if part.horizons or len(of_class) == _TWO else min(of_class)
     purpose = Purpose(name, title, len(np.unique(person(part))), events, (), "")
     try:
-        return replace(purpose, needs=tuple(needs()))
+        needs = needs_of(run, known.where(known.split != "held_out"))
     except SettingError as error:
         return replace(purpose, why=str(error))
+    return replace(purpose, needs=tuple(needs))
 
 
 def _outcome(predictions: Predictions) -> NDArray[np.int64]:
@@ -124,69 +116,56 @@ def _people(part: Predictions) -> list[int]:
     return [len(np.unique(whose[outcome == index])) for index in range(n_outcomes)]
 
 
-def _criteria(run: Run, known: Predictions) -> tuple[str, Callable[[int], list[Need]], Needs]:
-    """Return numbers of training and validation set in words, and the needs of both purposes.
-
-    The needs of training are a function of the parameters of the model.
-    """
-    tuning, chance = run.tuning, sample_size.CHANCE
+def _to_train(run: Run, known: Predictions) -> list[Need]:
+    """Return the needs of training from the training and validation sets."""
+    tuning, parameters = run.tuning, _parameters(run.first)
     if known.time is not None:
         rate, follow_up = float((known.event == 1).sum() / known.time.sum()), known.time.mean()
-        concordance = tuning.get("concordance") or chance
-
-        def for_times(parameters: int) -> list[Need]:
-            r2 = sample_size.cox_snell_of_times(concordance, rate * follow_up)
-            times = rate, known.horizons[-1], float(follow_up)
-            return sample_size.for_times(parameters, *times, r2)
-
-        words = f"{rate:.3g} events a day, mean follow-up {follow_up:.0f} days, concordance"
-        return f"{words} {concordance:.3f}", for_times, _no_formula
-    shares = (np.bincount(known.label, minlength=len(known.classes)) / known.n_examples).tolist()
+        concordance = tuning.get("concordance") or sample_size.CHANCE
+        r2 = sample_size.cox_snell_of_times(concordance, rate * follow_up)
+        times = rate, known.horizons[-1], float(follow_up)
+        return sample_size.for_times(parameters, *times, r2)
+    shares = _shares(known)
     if len(shares) == _TWO:
-        area = min(tuning.get("auroc") or chance, _MOST)
-
-        def for_two(parameters: int) -> list[Need]:
-            r2 = sample_size.cox_snell(area, shares[1])
-            return sample_size.for_classes(parameters, shares, (r2,), r2)
-
-        words = f"share with the event {shares[1]:.3f}, AUROC {area:.3f}"
-        return words, for_two, partial(sample_size.for_evaluation, shares[1], area)
-    r2_of_all = sample_size.r2_of_loss(tuning["loss"], *shares)
-
-    def for_several(parameters: int) -> list[Need]:
-        pairs = []
-        for a, b in combinations(range(len(shares)), 2):
-            area = np.mean([_area(fold.predictions.part("tuning"), a, b) for fold in run.once])
-            share = shares[b] / (shares[a] + shares[b])
-            pairs.append(sample_size.cox_snell(min(float(area), _MOST), share))
-        return sample_size.for_classes(parameters, shares, pairs, r2_of_all)
-
-    words = f"share of the rarest class {min(shares):.3f}, R² of Cox and Snell {r2_of_all:.3f}"
-    return words, for_several, _no_formula
+        r2 = sample_size.cox_snell(_auroc(run), shares[1])
+        return sample_size.for_classes(parameters, shares, (r2,), r2)
+    pairs = []
+    for first, second in combinations(range(len(shares)), 2):
+        areas = [_area(fold.predictions.part("tuning"), first, second) for fold in run.once]
+        share = shares[second] / (shares[first] + shares[second])
+        pairs.append(sample_size.cox_snell(min(float(np.mean(areas)), _MOST), share))
+    r2 = sample_size.r2_of_loss(tuning["loss"], *shares)
+    return sample_size.for_classes(parameters, shares, pairs, r2)
 
 
-def _for_regression(_: int) -> list[Need]:
-    raise SettingError("the criteria are for regression, and count its inputs")
+def _to_evaluate(run: Run, known: Predictions) -> list[Need]:
+    if known.horizons or len(known.classes) > _TWO:
+        raise SettingError("the published formulas are for two classes")
+    return sample_size.for_evaluation(_shares(known)[1], _auroc(run))
 
 
-def _no_formula() -> list[Need]:
-    raise SettingError("the published formulas are for two classes")
+def _shares(known: Predictions) -> list[float]:
+    counts = np.bincount(known.label, minlength=len(known.classes))
+    shares: list[float] = (counts / known.n_examples).tolist()
+    return shares
+
+
+def _auroc(run: Run) -> float:
+    return min(run.tuning.get("auroc") or sample_size.CHANCE, _MOST)
 
 
 def _area(tuning: Predictions, first: int, second: int) -> float:
     """Return the AUROC of two of several classes."""
     pair = tuning.where(np.isin(tuning.label, (first, second)))
-    score = np.log(pair.probabilities[:, second] + _TINY) - np.log(
-        pair.probabilities[:, first] + _TINY
-    )
-    return float(roc_auc_score(pair.label == second, score))
+    chances = pair.probabilities[:, [first, second]].astype(np.float64) + _TINY
+    return float(roc_auc_score(pair.label == second, chances[:, 1] / chances[:, 0]))
 
 
 def _parameters(folder: RunFolder) -> int:
-    """Return the number of inputs of a regression, or 0 for other models."""
+    """Return the number of inputs of a regression."""
     _, tensors = stored.read(folder.path / FILE)
     if folder.settings.model not in REFERENCE_MODELS or "weight" not in tensors:
-        return 0
+        raise SettingError("the criteria are for regression, and count its inputs")
     # A model by interval has a column for each interval.
     return int(tensors["weight"].shape[1] - tensors.get("intervals", [0])[0])
 
@@ -196,10 +175,7 @@ def _refitted(run: Run, plan: Plan, root: Path | None, work: Path, refits: int) 
     folders, seed = run.once, run.settings.seed
     tunings = [folder.predictions.part("tuning") for folder in folders]
     trains = [folder.predictions.part("train") for folder in folders]
-    parts: list[list[NDArray[np.int64]]] = []
-    for sizes in _SIZES:
-        if not parts or min(map(_fewest, trains, parts[0])) < _FEWEST:
-            parts = [[_dealt(train, size, seed) for train in trains] for size in sizes]
+    parts = [[_dealt(train, size, seed) for train in trains] for size in _SIZES]
     fewest = min(map(_fewest, trains, parts[0]))
     # Folds share people: a resample has the same in all of them.
     everybody = np.unique(np.concatenate([tuning.group_id for tuning in tunings]))
@@ -223,7 +199,7 @@ def _refitted(run: Run, plan: Plan, root: Path | None, work: Path, refits: int) 
             values = np.array([statistic_of(metric.name, p)(of_groups) for p in predictions])
             table.append(np.where(np.isnan(values), values[:, :1], values))
     if fewest < _FEWEST:
-        few = f"a quarter of the training set has {fewest} of a class, and {_FEWEST} are needed"
+        few = f"a sixth of the training set has {fewest} of a class, and {_FEWEST} are needed"
         return replace(plan, no_curve=few)
     stacked = [np.stack(table) for table in tables]
     return replace(plan, curve=curve_of(metric.title, plan.purposes[0].events, stacked, seed))

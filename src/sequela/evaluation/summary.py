@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from sequela.cohort.split import PARTS
 from sequela.config import Aim, RunSettings
 from sequela.evaluation import metrics
-from sequela.evaluation.calibration import observed_over_expected, slope_within
 from sequela.evaluation.decision import RATES, Threshold, choose_threshold, operation
 from sequela.evaluation.group_differences import group_differences
 from sequela.evaluation.intervals import DEFAULT, Bootstrap, Estimate, Interval, estimates
@@ -129,6 +128,9 @@ def calibration_numbers(predictions: Predictions, seed: int | None, how: Bootstr
     is that the most probable class is right. Times to an event have the ratio at the last horizon,
     and no slope.
     """
+    # Only updates need it.
+    from sequela.evaluation.calibration import observed_over_expected, slope_within
+
     metric = metrics.main_metric(predictions).name
     statistics = {metric: metrics.statistic_of(metric, predictions)}
     if predictions.horizons:

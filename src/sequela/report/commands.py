@@ -79,7 +79,8 @@ def _lines(folder: Run) -> list[str]:
         member_settings = RunSettings.of(**member.settings)
         outs.append(f"runs/{number + 1}-{member.run}")
         if members_of(member_settings):  # the members of a member are not listed
-            lines.append(f"# {outs[-1]}: made of other runs; its own card lists its commands")
+            what = "an update" if member_settings.model == UPDATED else "an ensemble"
+            lines.append(f"# {outs[-1]}: {what}; its own card lists its commands")
             continue
         # A model of several seeds starts from the first seed.
         lines.append(

@@ -65,7 +65,7 @@ def over_runs(
 
 def effect_of_update(
     before: Predictions, after: Predictions, seed: int | None, how: Bootstrap
-) -> dict[str, Any]:
+) -> dict[str, Mapping[str, object]]:
     """Return the numbers of an update before and after the change, as in ``metrics.json``."""
     sides = {"before": before.part("held_out"), "after": after.part("held_out")}
     return {n: calibration_numbers(p, seed, how) for n, p in {**sides, "everybody": before}.items()}

@@ -314,9 +314,9 @@ class UpdateRecord(Record):
     events: int
     needed: dict[str, int]
     p_values: dict[str, float]
-    before: dict[str, Any]
-    after: dict[str, Any]
-    everybody: dict[str, Any]
+    before: _MetricsRecord
+    after: _MetricsRecord
+    everybody: _MetricsRecord
 
 
 class RunRecord(Facts):

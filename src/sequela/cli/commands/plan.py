@@ -86,7 +86,7 @@ def plan(
         print(path.read_text("utf-8"), end="")
         return
     stable = chain.from_iterable(s.sentences(planned.data) for s in of_run(planned, 1))
-    for sentence in (f"Training and validation set: {plan.basis}.", *plan.sentences, *stable):
+    for sentence in (*plan.sentences, *stable):
         console.print(sentence)
     say_path(console, "plan", path)
 

@@ -29,13 +29,12 @@ class Plan:
     """The plan of a run (``plan.json``).
 
     People are independent: patients, sessions or recordings, with the event or ``in the rarest
-    class``. The ``basis`` are numbers of training and validation set, ``cells`` the people of each
-    class in each set, some of which may be too few to be shown. ``no_curve`` is why there is none.
+    class``. The ``cells`` are the people of each class in each set, some of which may be too few
+    to be shown; ``no_curve`` is why there is no curve.
     """
 
     people: str
     event: str
-    basis: str
     purposes: tuple[Purpose, ...]
     cells: tuple[int, ...]
     curve: Curve | None = None

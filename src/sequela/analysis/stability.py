@@ -62,8 +62,9 @@ class Stability(Record):
         if self.source == "refits":
             others = f"the model and {self.models} refits on resampled {data.unit}s"
             return [f"{sentence}{changed} between {others}."]
-        others = f"two of {self.models} {'seeds' if self.source == 'seeds' else 'models of folds'}"
         bound = f"This is a lower bound as far as they share training {data.unit}s."
+        models = "seeds" if self.source == "seeds" else "models of folds"
+        others = f"two of {self.models} {models}"
         return [f"{sentence}{changed} between {others}.", bound]
 
 

@@ -1,13 +1,13 @@
 """Differences between groups of patients: the worst and the best group of each attribute.
 
 The data choose the two groups, so the interval for two fixed groups would be too narrow. Here each
-resample chooses its own two, around the groups' values, which are first shrunk towards their mean
-because they differ by chance too (DerSimonian and Laird 1986). The interval is for the true
-difference of the two groups that are named. The p-value is the probability of a difference as
-large, in standard errors, if all groups of the attribute had the same true value.
+resample chooses its own two, around the groups' values, which are first pulled together where they
+may differ by chance. The interval is for the true difference of the two groups that are named. The
+p-value is the probability of a difference as large, in standard errors, if all groups of the
+attribute had the same true value.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 
 import numpy as np
@@ -30,20 +30,6 @@ Values = NDArray[np.float64]
 Numbers = dict[str, object]
 
 
-def _distance_from_1(values: Values) -> Values:
-    return np.asarray(np.abs(np.log(values.clip(1e-6))))  # slopes below 0 are the farthest
-
-
-WORST: Mapping[str, Callable[[Values], Values]] = {
-    "auroc": np.negative,
-    "concordance": np.negative,
-    "o_e": _distance_from_1,
-    "calibration_slope": _distance_from_1,
-    "alarm_rate": np.positive,
-}
-"""What is highest for the worst group, by metric; for alarms, the highest rate counts as worst."""
-
-
 def group_differences(
     runs: Sequence[tuple[Predictions, Mapping[str, NDArray[np.str_]], float | None]],
     seed: int,
@@ -52,7 +38,7 @@ def group_differences(
     """Compare the groups of each attribute by each metric that is defined, on the same resamples.
 
     Args:
-        runs: Of each model (fold): its predictions, of two classes or of times to an event; the
+        runs: For each model (fold), its predictions, of two classes or of times to an event; the
             attributes, str (example,) by name, empty where unknown; the threshold of its alarms.
             Test sets are pooled; the ranking metric is the mean over the models.
         seed: Seed of the resamples.
@@ -67,29 +53,29 @@ def group_differences(
     model = np.repeat(np.arange(len(tests)), [test.n_examples for test, _ in tests])[order]
     over = [test.score >= threshold for test, threshold in tests if threshold is not None]
     alarms = np.concatenate(over)[order] if over else None
-    n_units, happened = int(predictions.group_index.max()) + 1, predictions.label == 1
-    if predictions.horizons:
-        ends = predictions.outcomes
-        happened = (ends.event == 1) & (ends.time <= predictions.horizons[-1])
+    # The classes of times to an event are one of no event, then those of the event by interval.
+    happened = np.isin(predictions.label, np.arange(max(1, len(predictions.horizons))) + 1)
     records, by_attribute = list[Numbers](), list[dict[str, Numbers]]()
     for attribute in runs[0][1]:
         columns = [of[attribute][of_run.split == "held_out"] for of_run, of, _ in runs]
         column = np.concatenate(columns)[order]
         values = np.where(column == "", UNKNOWN, column)
-        counts, compared = {}, {}
+        counts, groups = {}, {}
         for name in np.unique(values).tolist():
             rows = np.flatnonzero(values == name)
             units, events = np.unique(predictions.group_index[rows]), int(happened[rows].sum())
             counts[name] = {"units": len(units), "events": events, "others": len(rows) - events}
+            of_group = None if alarms is None else alarms[rows]
             if name != UNKNOWN and min(counts[name].values()) >= FEWEST:
-                of_group = None if alarms is None else alarms[rows]
-                compared[name] = units, _metrics(predictions.where(rows), model[rows], of_group)
-            if alarms is not None:
-                counts[name]["alarms"] = int(alarms[rows].sum())
-        by_attribute.append(_compare(compared, n_units, seed, how) if len(compared) > 1 else {})
-        record = {"attribute": attribute, "counts": counts, "compared": [*compared]}
+                groups[name] = units, _metrics(predictions.where(rows), model[rows], of_group)
+            if of_group is not None:
+                silent = int((~of_group).sum())
+                counts[name] |= {"alarms": len(rows) - silent, "silent": silent}
+        n_units = len(np.unique(predictions.group_index))
+        by_attribute.append(_compare(groups, n_units, seed, how) if len(groups) > 1 else {})
+        record = {"attribute": attribute, "counts": counts, "compared": [*groups]}
         records.append({**record, "differences": by_attribute[-1]})
-    for metric in WORST:
+    for metric in set[str]().union(*by_attribute):
         differences = [numbers[metric] for numbers in by_attribute if metric in numbers]
         p_values = np.array([numbers["p_value"] for numbers in differences], np.float64)
         for numbers, corrected in zip(differences, holm(p_values).tolist(), strict=True):
@@ -112,7 +98,7 @@ def _metrics(
         values = np.stack([number(weights[:, units]) for units, number in parts])
         return np.asarray(np.ma.masked_invalid(values).mean(axis=0).filled(np.nan))
 
-    metrics = {ranking: Statistic(over_models, int(group.group_index.max()) + 1)}
+    metrics = {ranking: Statistic(over_models, len(np.unique(group.group_index)))}
     if group.horizons:
         from sequela.evaluation.survival import at_horizons  # runs of classes do without
 
@@ -133,60 +119,48 @@ def _compare(
     how: Bootstrap,
 ) -> dict[str, Numbers]:
     """Compare the groups by each metric that is defined for two of them or more."""
-    rng, names = np.random.default_rng(seed), [*groups]
+    rng, differences = np.random.default_rng(seed), {}
     columns = [(units, stacked([*metrics.values()])) for units, metrics in groups.values()]
     draws = resampled_weights(np.zeros(n_units, np.int64), how.resamples, rng)
-    values = [
+    chunks = [
         np.stack([number(weights[:, units]) for units, number in columns], axis=1)
         for weights in chain([np.ones((1, n_units))], draws)
     ]
-    numbers = np.concatenate(values)  # (1 + resample, group, metric)
+    numbers = np.concatenate(chunks)  # (1 + resample, group, metric)
     # Resamples do not show that a share of 0 or 1 may be another.
     spread = np.array([_AT_BOUND / len(units) for units, _ in columns])[:, None]
     is_fixed = (np.ptp(numbers, axis=0) < _ROUNDING) & np.isin(numbers[0], (0, 1))
     numbers[1:] += rng.standard_normal(numbers[1:].shape) * is_fixed * spread
-    defined = np.isfinite(numbers[0]) & (np.isfinite(numbers).mean(axis=0) > 1 / 2)
-    differences = {}
     for place, metric in enumerate(next(iter(groups.values()))[1]):
-        usable = np.flatnonzero(defined[:, place])
-        if len(usable) > 1:
-            of_metric = numbers[:, usable, place]
-            of_metric = of_metric[np.isfinite(of_metric).all(axis=1)]
-            usable_names = [names[n] for n in usable]
-            differences[metric] = _difference(usable_names, of_metric, WORST[metric], how.level)
+        defined = np.isfinite(numbers[:, :, place]).all(axis=0)
+        if defined.sum() > 1:
+            names = np.array([*groups])[defined].tolist()
+            differences[metric] = _difference(metric, names, numbers[:, defined, place], how.level)
     return differences
 
 
-def _difference(
-    names: Sequence[str],
-    numbers: Values,
-    badness: Callable[[Values], Values],
-    level: float,
-) -> Numbers:
+def _difference(metric: str, names: Sequence[str], numbers: Values, level: float) -> Numbers:
     """Compare the worst group with the best; numbers are (1 + resample, group)."""
     values, errors = numbers[0], numbers[1:] - numbers[0]
     covariance = errors.T @ errors / len(errors)
     variance = covariance.diagonal() + _ROUNDING**2
     of_pairs = np.sqrt((variance[:, None] + variance - 2 * covariance).clip(_ROUNDING**2))
-    weight = 1 / variance
-    mean = values @ weight / weight.sum()
-    # Cochran's Q gives the variance between groups beyond chance.
-    beyond = max(0.0, (values - mean) ** 2 @ weight - len(names) + 1)
-    between = beyond / (weight.sum() - weight @ weight / weight.sum())
-    shrunk = mean + np.sqrt(between / (between + variance)) * (values - mean)
+    # Values within two standard errors of each other may be equal: they are pulled together.
+    near = np.exp(-(((values[:, None] - values) / of_pairs / 2) ** 2) / 2) / variance
+    mean = np.full_like(values, values @ (1 / variance) / (1 / variance).sum())
 
     def distances(true_values: Values) -> Values:
         """Return the error of the pair that each resample chooses, in standard errors."""
-        order, resample = badness(true_values + errors), np.arange(len(errors))
-        pairs = order.argmax(axis=1), order.argmin(axis=1)
+        badness, resample = _badness(metric, true_values + errors), np.arange(len(errors))
+        pairs = badness.argmax(axis=1), badness.argmin(axis=1)
         moved = errors[resample, pairs[0]] - errors[resample, pairs[1]]
         return np.asarray(np.abs(moved) / of_pairs[pairs])
 
-    order = badness(values.round(9))
-    pair = int(order.argmax()), len(order) - 1 - int(order[::-1].argmin())
+    order = np.argsort(_badness(metric, values.round(9)), kind="stable")
+    pair = int(order[-1]), int(order[0])
     worst, best = values[[*pair]].tolist()
-    reach = float(np.quantile(distances(shrunk), level) * of_pairs[pair])
-    by_chance = distances(np.full_like(values, mean)) >= abs(worst - best) / of_pairs[pair]
+    reach = float(np.quantile(distances(near @ values / near.sum(axis=1)), level) * of_pairs[pair])
+    by_chance = distances(mean) >= abs(worst - best) / of_pairs[pair]
     return {
         "worst": names[pair[0]],
         "best": names[pair[1]],
@@ -196,3 +170,11 @@ def _difference(
         "difference_ci": [worst - best - reach, worst - best + reach],
         "p_value": (1 + int(by_chance.sum())) / (1 + len(errors)),
     }
+
+
+def _badness(metric: str, values: Values) -> Values:
+    """Return what is highest for the worst group; for alarms, the highest rate is called so."""
+    if metric in ("auroc", "concordance"):
+        return -values
+    # Ratios and slopes are as bad as their logarithm is far from 0, and the worst below 0.
+    return values if metric == "alarm_rate" else np.abs(np.log(values.clip(1e-6)))

@@ -140,7 +140,7 @@ class Horizon(_MetricsRecord):
 
 
 class GroupDifference(Record):
-    """A metric of the worst group minus that of the best, and p-values of no difference."""
+    """A metric of the worst group minus that of the best."""
 
     worst: str
     best: str

@@ -264,18 +264,15 @@ def released_numbers(numbers: Numbers, smallest: int) -> Numbers:
 
 def _released_groups(record: AttributeDifferences, smallest: int) -> AttributeDifferences:
     """Remove hidden groups, and differences of numbers that would reveal a count of theirs."""
-    counts = np.array([[c.get("alarms", 0), *c.values()] for c in record.counts.values()])
-    counts[:, 0] = counts[:, 2] + counts[:, 3] - counts[:, 0]  # examples without an alarm
+    counts = np.array([[*count.values()] for count in record.counts.values()])
     hidden = set(compress(record.counts, hidden_cells(counts, smallest)))
-    metrics = {*record.differences} - ({"o_e", "alarm_rate"} if hidden else set())
+    removed = {"o_e", "alarm_rate"} if hidden else set()
+    if smallest > FEWEST:  # as groups that were compared may be small
+        removed = {*record.differences}
     return record.replace(
         counts={name: count for name, count in record.counts.items() if name not in hidden},
         compared=[name for name in record.compared if name not in hidden],
-        differences={
-            metric: numbers
-            for metric, numbers in record.differences.items()
-            if metric in metrics and smallest <= FEWEST
-        },
+        differences={n: d for n, d in record.differences.items() if n not in removed},
     )
 
 

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from importlib.metadata import metadata
-from itertools import chain
+from itertools import chain, product
 from pathlib import Path
 
 from sequela.analysis.compare import Comparison
@@ -83,7 +83,7 @@ def build(
     pictures = [
         part.standing.against_operations(f"{part.study.name}-models-picture") for part in parts
     ]
-    blocks = [(block, part, block.show(part)) for block in BLOCKS for part in parts]
+    blocks = [(block, part, block.show(part)) for block, part in product(BLOCKS, parts)]
     judged = list(chain.from_iterable(part.judged for part in parts))
     reports = dict.fromkeys(part.study.report for part in parts if part.testable)
     follow = not models.isdisjoint(MODELS)

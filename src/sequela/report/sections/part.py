@@ -238,7 +238,9 @@ class StudyPart:
         rows = [asdict(point) for point in plan.curve.points]
         figure = forest(lines, scale, text=plan.sentences[-1], rows=rows)
         return picture(
-            figure, f"{self.study.name}-learning", "Models of parts of the training set."
+            figure,
+            f"{self.study.name}-learning",
+            "Parts of the training set; validation set.",
         )
 
     @property

@@ -30,13 +30,11 @@ class Section:
     template: str = "section.html.j2"
 
 
-_GROUPS = "blocks/groups.html.j2"
-_STABILITY = "blocks/stability.html.j2"
-BLOCKS: tuple[Section, ...] = (  # on sample size, groups and stability, always open
-    Section("plan", lambda part: part, "Sample size", "blocks/plan.html.j2"),
-    Section("update", attrgetter("entry.metrics.update"), "Update", "blocks/update.html.j2"),
-    Section("groups", attrgetter("entry.test.group_differences"), "Groups", _GROUPS),
-    Section("stability", attrgetter("stability"), "Stability of a risk", _STABILITY),
+BLOCKS = (  # on sample size, groups and stability, always open: see templates/blocks
+    Section("plan", lambda part: part, "Sample size"),
+    Section("update", attrgetter("entry.metrics.update"), "Update"),
+    Section("groups", attrgetter("entry.test.group_differences"), "Groups"),
+    Section("stability", attrgetter("stability"), "Stability of a risk"),
 )
 SECTIONS = Registry("section", Section)  # the sections of a page by name
 CARD_ITEMS = Registry("card item", Section)  # the items of a model card by name

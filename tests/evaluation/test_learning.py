@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sequela.evaluation.planning.learning import Curve, curve_of, gains_of_doubling
+from sequela.evaluation.planning.learning import LearningCurve, curve_of, gains_of_doubling
 
 PARTS = (8, 4, 2, 1)
 EVENTS = 400 / np.array(PARTS)
@@ -13,7 +13,7 @@ def true(events: np.ndarray) -> np.ndarray:
     return 0.85 - 1.5 * events**-0.7
 
 
-def simulated(rng: np.random.Generator, curve: np.ndarray, training: float) -> Curve:
+def simulated(rng: np.random.Generator, curve: np.ndarray, training: float) -> LearningCurve:
     """A curve from models that vary by their patients, of one validation set that varies too."""
     shared = np.append(rng.normal(0, 0.01), np.zeros(200))  # is the same at each size
     tables = []

@@ -1,5 +1,11 @@
 """TRIPOD+AI filled from runs: what they say, and that nothing is invented."""
 
+from dataclasses import replace
+
+import pytest
+
+from sequela.evaluation.planning.plan import Plan, Purpose
+from sequela.evaluation.planning.sample_size import Need
 from sequela.report.entry import Entry
 from sequela.report.tripod import ITEMS, Checklist, checklist
 from sequela.runs.find import Run
@@ -57,3 +63,25 @@ def test_a_leak_and_weights_and_folds_are_said(record_runs: list[Run]) -> None:
     folded = checklist(Entry(record_runs[-1]))
     assert said(folded, "12a").startswith("2 folds by subject")
     assert "(first fold)" in said(folded, "21")
+
+
+def test_sample_sizes_come_from_the_plan(
+    record_runs: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = record_runs[0]
+    assert "is not computed (sequela plan RUN)" in said(checklist(Entry(run)), "10")
+    needs = (Need("shrinkage of 0.9 or more", 1951, 235), Need("overall risk within 0.05", 163, 20))
+    training = Purpose("To train it", "training set", 900, 80, needs, "")
+    evaluation = Purpose("To evaluate it", "test set", 300, 20, (), "the reason")
+    plan = Plan("patients", "with the event", (training, evaluation), (80, 820), no_curve="why")
+    monkeypatch.setitem(vars(run), "plan", plan)
+    (answer,) = (a for a in checklist(Entry(run)).answers if a.item.number == "10")
+    assert "1,951 patients are needed (235 with the event; shrinkage of 0.9 or more decides)" in (
+        answer.text
+    )
+    assert answer.open == "whether the sample size is sufficient"  # of the evaluation
+    complete = replace(plan, purposes=(training, replace(training, part="test set")))
+    monkeypatch.setitem(vars(run), "plan", complete)
+    (answer,) = (a for a in checklist(Entry(run)).answers if a.item.number == "10")
+    assert answer.open == ""
+    assert "is hidden" in said(checklist(Entry(run, 100)), "10")

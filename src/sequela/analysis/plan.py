@@ -36,7 +36,7 @@ from sequela.runs.model import FILE, entry_for
 _SIZES = (6, 3, 2, 1)  # numbers of equal parts of the training set, each with a model
 _FEWEST = 2  # patients of each class in the smallest part
 _RESAMPLES = 1_000  # of the interval of a learning curve
-_TWO = 2  # classes
+_BINARY = 2  # classes that have one AUROC
 _MOST = 0.998  # AUROC of classes that hardly overlap, whose own value no formula holds for
 _TINY = 1e-30  # a probability may be 0
 Needs = Callable[[Run, Predictions], list[Need]]
@@ -54,7 +54,8 @@ def plan_run(
 
     Reads the data again, from ``root`` or where they were. Baseline models are fitted again on
     parts of the training set, and ``refits`` times on resampled patients; networks only on parts,
-    and only with ``networks``. Nothing is evaluated on the test set. ``tell`` is told of long work.
+    and only with ``networks``. Nothing is evaluated on the test set. ``tell`` gets a line before
+    long work.
     """
     (run,) = named_runs([path])
     plan, model, once = _sample_sizes(run), run.settings.model, len(run.once)
@@ -87,18 +88,18 @@ def _sample_sizes(run: Run) -> Plan:
         _purpose("To evaluate it", "test set", run, test, _to_evaluate),
     )
     people = "patients" if data.sfreq is None else "people" if data.subjects else f"{data.unit}s"
-    several = len(data.classes) > _TWO and not data.horizons
+    several = len(data.classes) > _BINARY and not data.horizons
     event = "in the rarest class" if several else "with the event"
     cells = chain.from_iterable(_people(part) for part in (train, tuning, test))
     return Plan(people, event, purposes, tuple(cells))
 
 
 def _purpose(name: str, title: str, run: Run, part: Predictions, needs_of: Needs) -> Purpose:
-    known, of_class = run.first.predictions, _people(part)
-    events = of_class[1] if part.horizons or len(of_class) == _TWO else min(of_class)
+    predictions, of_class = run.first.predictions, _people(part)
+    events = of_class[1] if part.horizons or len(of_class) == _BINARY else min(of_class)
     purpose = Purpose(name, title, len(np.unique(person(part))), events, (), "")
     try:
-        needs = needs_of(run, known.where(known.split != "held_out"))
+        needs = needs_of(run, predictions.where(predictions.split != "held_out"))
     except SettingError as error:
         return replace(purpose, why=str(error))
     return replace(purpose, needs=tuple(needs))
@@ -116,17 +117,20 @@ def _people(part: Predictions) -> list[int]:
     return [len(np.unique(whose[outcome == index])) for index in range(n_outcomes)]
 
 
-def _to_train(run: Run, known: Predictions) -> list[Need]:
+def _to_train(run: Run, development: Predictions) -> list[Need]:
     """Return the needs of training from the training and validation sets."""
     tuning, parameters = run.tuning, _parameters(run.first)
-    if known.time is not None:
-        rate, follow_up = float((known.event == 1).sum() / known.time.sum()), known.time.mean()
+    if development.time is not None:
+        rate, follow_up = (
+            float((development.event == 1).sum() / development.time.sum()),
+            development.time.mean(),
+        )
         concordance = tuning.get("concordance") or sample_size.CHANCE
         r2 = sample_size.cox_snell_of_times(concordance, rate * follow_up)
-        times = rate, known.horizons[-1], float(follow_up)
+        times = rate, development.horizons[-1], float(follow_up)
         return sample_size.for_times(parameters, *times, r2)
-    shares = _shares(known)
-    if len(shares) == _TWO:
+    shares = _shares(development)
+    if len(shares) == _BINARY:
         r2 = sample_size.cox_snell(_auroc(run), shares[1])
         return sample_size.for_classes(parameters, shares, (r2,), r2)
     pairs = []
@@ -138,15 +142,15 @@ def _to_train(run: Run, known: Predictions) -> list[Need]:
     return sample_size.for_classes(parameters, shares, pairs, r2)
 
 
-def _to_evaluate(run: Run, known: Predictions) -> list[Need]:
-    if known.horizons or len(known.classes) > _TWO:
+def _to_evaluate(run: Run, development: Predictions) -> list[Need]:
+    if development.horizons or len(development.classes) > _BINARY:
         raise SettingError("the published formulas are for two classes")
-    return sample_size.for_evaluation(_shares(known)[1], _auroc(run))
+    return sample_size.for_evaluation(_shares(development)[1], _auroc(run))
 
 
-def _shares(known: Predictions) -> list[float]:
-    counts = np.bincount(known.label, minlength=len(known.classes))
-    shares: list[float] = (counts / known.n_examples).tolist()
+def _shares(development: Predictions) -> list[float]:
+    counts = np.bincount(development.label, minlength=len(development.classes))
+    shares: list[float] = (counts / development.n_examples).tolist()
     return shares
 
 

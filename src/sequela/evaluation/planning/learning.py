@@ -15,7 +15,7 @@ _ENDS = (0.025, 0.975)  # of a 95 % interval
 
 
 @dataclass(frozen=True)
-class Point:
+class CurvePoint:
     """The mean metric of models fitted on so many events, with its 95 % interval."""
 
     models: int
@@ -26,11 +26,11 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Curve:
+class LearningCurve:
     """A learning curve, and the change of the metric with twice the patients, with its interval."""
 
     metric: str
-    points: tuple[Point, ...]
+    points: tuple[CurvePoint, ...]
     gain: float
     low: float
     high: float
@@ -51,7 +51,9 @@ class Curve:
         )
 
 
-def curve_of(metric: str, events: float, tables: Sequence[NDArray[np.float64]], seed: int) -> Curve:
+def curve_of(
+    metric: str, events: float, tables: Sequence[NDArray[np.float64]], seed: int
+) -> LearningCurve:
     """Return the learning curve of models that were fitted on parts of the training set.
 
     Args:
@@ -75,10 +77,10 @@ def curve_of(metric: str, events: float, tables: Sequence[NDArray[np.float64]], 
     low, high = np.quantile(gains[1:], _ENDS).tolist()
     values = np.stack([means[0], *np.quantile(means[1:], _ENDS, axis=0)], axis=1)  # (size, 3)
     points = [
-        Point(int(n), float(events / n), *row)
+        CurvePoint(int(n), float(events / n), *row)
         for n, row in zip(parts, values.tolist(), strict=True)
     ]
-    return Curve(metric, tuple(points), float(gains[0]), low, high)
+    return LearningCurve(metric, tuple(points), float(gains[0]), low, high)
 
 
 def gains_of_doubling(

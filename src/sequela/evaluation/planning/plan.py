@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sequela.evaluation.planning.learning import Curve
+from sequela.evaluation.planning.learning import LearningCurve
 from sequela.evaluation.planning.sample_size import Need
 
 
@@ -37,7 +37,7 @@ class Plan:
     event: str
     purposes: tuple[Purpose, ...]
     cells: tuple[int, ...]
-    curve: Curve | None = None
+    curve: LearningCurve | None = None
     no_curve: str = ""
     stability: Mapping[str, object] | None = None
 

@@ -100,7 +100,7 @@ def test_a_group_is_set_aside_whole(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_too_few_groups_are_refused() -> None:
-    with pytest.raises(SplitError, match="2 group"):
+    with pytest.raises(SplitError, match="groups: 2, classes: 2"):
         quick().fit(X, Y, groups=Y)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         quick().fit(X, Y, groups=GROUPS[:-1])

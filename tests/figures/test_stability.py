@@ -15,11 +15,11 @@ BINS = [
 def test_the_picture_holds_its_bins(
     bins: list[dict[str, float]], checked: Callable[[Figure], list[str]]
 ) -> None:
-    figure = instability(bins, "risk by day 365")
+    figure = instability(bins)
     assert figure.rows == bins
     texts = checked(figure)
-    assert {"no change", "risk by day 365: model", "risk by day 365: refits"} <= set(texts)
+    assert {"no change", "risk: model", "risk: refits"} <= set(texts)
     assert figure.alt.startswith(
-        "Risk by day 365, with the middle 95 % of the refits: 5.0% by the model, 6.0% (2.0% to"
+        "Risk, with the middle 95 % of refits: 5.0% by the model, 6.0% (2.0% to"
     )
     assert f"{100 * (0.5 if len(bins) > 1 and bins[1]['risk'] > 0.2 else 0.2):.0f}%" in texts

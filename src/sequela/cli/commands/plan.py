@@ -107,8 +107,8 @@ def _before_data(
     (parameters, patients, r2, concordance), widths = others, dict[str, float]()
     training, evaluation = list["Need"](), list["Need"]()
     match two, times:
-        case (float(share), float(area)), (None, None, None) if (
-            concordance is None and (r2 is None or parameters is not None)
+        case (float(share), float(area)), (None, None, None) if concordance is None and (
+            r2 is None or parameters is not None
         ):
             evaluation = sample_size.for_evaluation(share, area)
             if patients is not None:

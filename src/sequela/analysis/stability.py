@@ -60,12 +60,11 @@ class Stability(Record):
         changed = f", and its {decision} in {share} of cases," if decision else ""
         sentence = f"The {risk} of one {data.example} differs by {self.difference:.3f} on average"
         if self.source == "refits":
-            others = f"the model and {self.models} refits on resampled {data.unit}s"
-            return [f"{sentence}{changed} between {others}."]
-        bound = f"This is a lower bound as far as they share training {data.unit}s."
+            models = f"the model and {self.models} refits on resampled {data.unit}s"
+            return [f"{sentence}{changed} between {models}."]
         models = "seeds" if self.source == "seeds" else "models of folds"
-        others = f"two of {self.models} {models}"
-        return [f"{sentence}{changed} between {others}.", bound]
+        bound = f"This is a lower bound as far as they share training {data.unit}s."
+        return [f"{sentence}{changed} between two of {self.models} {models}.", bound]
 
 
 def of_run(run: Run, smallest: int) -> list[Stability]:
@@ -165,11 +164,11 @@ def _compared(
             risks[number, place] = part.probabilities[np.arange(len(place)), of_class]
             decisions[number, place] = part.predicted
     apart, changes, counts = np.zeros((3, len(ids)))
-    for model, other in pairs:
-        difference = abs(risks[model] - risks[other])
+    for earlier, later in pairs:
+        difference = abs(risks[earlier] - risks[later])
         counts += ~np.isnan(difference)
         apart += np.nan_to_num(difference)
-        changes += abs(decisions[model] - decisions[other]) > 0
+        changes += abs(decisions[earlier] - decisions[later]) > 0
     compared = counts > 0
     if not compared.any():
         return None

@@ -302,7 +302,7 @@ def test_the_plan_of_a_run_is_read(
     folder = RunFolder(tmp_path)
     for name in ("settings", "predictions", "metrics"):
         vars(folder)[name] = getattr(plain[0], name)
-    plan = Plan("patients", "with the event", "", (), (), stability=refits.model_dump())
+    plan = Plan("patients", "with the event", (), (), stability=refits.model_dump())
     vars(folder)["plan"] = plan
     assert of_run(folder, 1) == of_run(folder, 10) == [refits]
     (hidden,) = of_run(folder, 11)

@@ -106,7 +106,8 @@ def simulated(studies: int, refits: int) -> list[dict[str, float]]:
         numbers = np.array([study(patients, predictors, seed, refits) for seed in range(studies)])
         difference, changed = truth(patients, predictors)
         means, spreads = numbers.mean(axis=0).tolist(), numbers.std(axis=0, ddof=1).tolist()
-        row = {"patients": patients, "predictors": predictors, "studies": studies, "refits": refits}
+        row: dict[str, float] = {"patients": patients, "predictors": predictors}
+        row |= {"studies": studies, "refits": refits}
         row |= {"difference": means[0], "difference_sd": spreads[0], "true_difference": difference}
         row |= {"changed": means[1], "changed_sd": spreads[1], "true_changed": changed}
         rows.append(row)
@@ -161,8 +162,8 @@ def page(results: dict[str, Any]) -> str:
     for name, of_run in results["runs"].items():
         cells = {"refits": [""] * 3, "folds": [""] * 3}
         for row in of_run:
-            numbers = f"{row['difference']:.3f}", f"{100 * row['changed']:.0f} %"
-            cells[row["source"]] = [f"{row['models']}", *numbers]
+            shares = f"{row['difference']:.3f}", f"{100 * row['changed']:.0f} %"
+            cells[row["source"]] = [f"{row['models']}", *shares]
         runs.append(f"| {name} | {' | '.join(cells['refits'] + cells['folds'])} |\n")
     return "".join([SIMULATED, *designs, REAL, *runs])
 

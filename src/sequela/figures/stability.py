@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import altair as alt
 import numpy as np
 
-from sequela.figures.figure import FIRST, Figure, chart_of
+from sequela.figures.figure import FIRST, Channels, Figure, chart_of
 from sequela.figures.marks import named_line
 
 _SIDE = 220  # width and height of the picture in pixels
@@ -20,7 +20,7 @@ def instability(bins: Sequence[Mapping[str, float]]) -> Figure:
     rows = [{**row, "hover": words.format(**row)} for row in bins]
     end = float(np.ceil(10 * max(max(row.values()) for row in bins) - 1e-9)) / 10
     scale, axis = alt.Scale(domain=[0, end], nice=False), alt.Axis(format=".0%", tickCount=5)
-    look = {"scale": scale, "axis": axis}
+    look: Channels = {"scale": scale, "axis": axis}
     base = chart_of(rows).encode(
         x=alt.X("risk:Q", title="risk: model", **look), description=alt.Description("hover:N")
     )

@@ -122,8 +122,8 @@ def real(folders: list[str]) -> list[Row]:
 
 
 SIMULATED = """{studies} simulated studies a row, of {patients:,} test patients each. Coverage is
-the share of 95 % intervals that contain the true difference of the two groups that the study names. The
-last column is the share of studies with a significant difference (p < 0.05, corrected for three
+the share of 95 % intervals that contain the true difference of the two groups that a study names.
+The last column is the share of studies with a significant difference (p < 0.05, corrected for three
 attributes): where none is true, in any of the three. Each cell has AUROC, observed / expected,
 calibration slope and alarm rate. `python benchmarks/simulations/groups.py --write` computes them.
 

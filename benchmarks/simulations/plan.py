@@ -157,7 +157,7 @@ def widths(prevalence: float, auroc: float, studies: int) -> dict[str, Any]:
                 group = np.arange(len(logit))
                 values.append(float(statistic.auroc(outcome == 1, logit, group).estimate))
             else:
-                values.append(fitted(logit[:, None], outcome)[1])
+                values.append(fitted(np.array(logit, float)[:, None], outcome)[1])
         half = 1.96 * float(np.std(values))
         by_name[name] = 2 * float(np.sinh(half)) if name == "O:E" else 2 * half
     return {"prevalence": prevalence, "auroc": auroc, "widths": by_name}

@@ -106,7 +106,8 @@ def simulated(studies: int, refits: int) -> list[dict[str, float]]:
         numbers = np.array([study(patients, predictors, seed, refits) for seed in range(studies)])
         difference, changed = truth(patients, predictors)
         means, spreads = numbers.mean(axis=0).tolist(), numbers.std(axis=0, ddof=1).tolist()
-        row = {"patients": patients, "predictors": predictors, "studies": studies, "refits": refits}
+        row: dict[str, float] = {"patients": patients, "predictors": predictors}
+        row |= {"studies": studies, "refits": refits}
         row |= {"difference": means[0], "difference_sd": spreads[0], "true_difference": difference}
         row |= {"changed": means[1], "changed_sd": spreads[1], "true_changed": changed}
         rows.append(row)
@@ -123,17 +124,25 @@ def of_runs(paths: list[Path], refits: int) -> dict[str, list[dict[str, object]]
             if run.settings.model in REFERENCE_MODELS:
                 data = load_again(run.first, None, Path(work))
                 found.append(of_refits(run.first, data, refits=refits))
-        name = f"{run.settings.model}, {run.path.relative_to(run.path.parents[1])}"
+        name = f"{run.path.parent.name}/{run.path.name}"
         rows[name] = [s.model_dump(exclude={"bins"}) for s in found if s]
         print(name, json.dumps(rows[name]), flush=True)
     return rows
 
 
 SIMULATED = """\
-| patients | predictors | difference of the risk | truth | alarms that change | truth |
+Simulated tables, by `python benchmarks/simulations/stability.py --write`: the mean over studies of
+what `sequela plan` prints for a logistic regression, and the truth: models of fresh patients
+against the model of 100,000. The difference halves with four times the patients. The share of
+changed alarms depends on thresholds from few patients, so it varies between studies.
+
+| patients | inputs | difference of the risk | truth | alarms that change | truth |
 |---:|---:|---|---:|---|---:|
 """
 REAL = """
+Runs of `sequela reproduce`, `--runs ... --write`: refits of the first fold of baseline models, and
+pairs of models of the five folds. The demos have few events, so alarms change often.
+
 | run | refits | difference | alarms that change | folds | difference | alarms that change |
 |---|---:|---:|---:|---:|---:|---:|
 """
@@ -146,15 +155,15 @@ def page(results: dict[str, Any]) -> str:
         numbers = (
             f"{row['difference']:.4f} (SD {row['difference_sd']:.4f})",
             f"{row['true_difference']:.4f}",
-            f"{row['changed']:.0%} (SD {row['changed_sd']:.0%})",
-            f"{row['true_changed']:.0%}",
+            f"{100 * row['changed']:.0f} % (SD {100 * row['changed_sd']:.0f})",
+            f"{100 * row['true_changed']:.0f} %",
         )
         designs.append(f"| {row['patients']:,} | {row['predictors']} | {' | '.join(numbers)} |\n")
     for name, of_run in results["runs"].items():
         cells = {"refits": [""] * 3, "folds": [""] * 3}
         for row in of_run:
-            numbers = f"{row['difference']:.3f}", f"{row['changed']:.0%}"
-            cells[row["source"]] = [f"{row['models']}", *numbers]
+            shares = f"{row['difference']:.3f}", f"{100 * row['changed']:.0f} %"
+            cells[row["source"]] = [f"{row['models']}", *shares]
         runs.append(f"| {name} | {' | '.join(cells['refits'] + cells['folds'])} |\n")
     return "".join([SIMULATED, *designs, REAL, *runs])
 
@@ -177,7 +186,7 @@ def main() -> None:
         file.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
         before, begin, rest = PAGE.read_text("utf-8").partition("<!-- stability -->")
         after = rest.partition("<!-- end of stability -->")[2]
-        text = f"{before}{begin}\n\n{page(results)}\n\n<!-- end of stability -->{after}"
+        text = f"{before}{begin}\n\n{page(results)}\n<!-- end of stability -->{after}"
         PAGE.write_text(text, "utf-8")
 
 

@@ -210,4 +210,4 @@ def test_times_to_an_event_are_compared_by_concordance_and_the_last_horizon() ->
     (record,) = compared(predictions, None, place=np.repeat(["a", "b"], n // 2))
     assert set(record["differences"]) == {"concordance", "o_e"}
     assert record["differences"]["o_e"]["worst_value"] == pytest.approx(1, abs=0.3)
-    assert "alarms" not in record["counts"]["a"]
+    assert record["counts"]["a"]["alarms"] == 0  # there is no threshold

@@ -72,7 +72,7 @@ def test_the_stored_model_gives_its_predictions(
     assert here["auroc"] == pytest.approx(updated.test["auroc"])
     assert here["loss"] == pytest.approx(updated.test["loss"])
     served = load(updated.path)
-    table = np.zeros((1, served.inputs["features:presence"][1]), np.float32)
+    table = np.zeros((1, int(served.inputs["features:presence"][1])), np.float32)
     assert served.probabilities({"features:presence": table}).sum() == pytest.approx(1)
     assert sum(served.facts.fingerprint.seen) > 0
     assert len(served.facts.fingerprint.seen) == 400 + 130
@@ -112,12 +112,8 @@ def test_few_local_events_are_hidden(updated: RunFolder) -> None:
     most = max(sum(row) for row in updated.metrics.parts.held_out.confusion)
     hidden = Entry(updated, hide_below=most + 1).metrics.update
     assert hidden is not None
-    assert (str(hidden.events), hidden.before, hidden.after, hidden.everybody) == (
-        "hidden",
-        {},
-        {},
-        {},
-    )
+    assert str(hidden.events) == "hidden"
+    assert not any((hidden.before, hidden.after, hidden.everybody))
     shown = Entry(updated, hide_below=10).metrics.update
     assert shown is not None
     assert shown.before
@@ -178,10 +174,9 @@ def segments(path: Path, first: int, people: int) -> Path:
 
 def test_a_network_of_eeg_is_updated_and_exported(tmp_path: Path) -> None:
     home, away = segments(tmp_path / "a.csv", 0, 60), segments(tmp_path / "b.csv", 500, 72)
-    data = ("--data", "signals", "--root")
-    at = (home, *FORM.split(), "--epochs", "4", "--out", tmp_path / "net")
-    ran("train", "mlp-baseline", *data, *at)
-    ran("update", tmp_path / "net", *data, away, "--out", tmp_path / "here")
+    data, run = ("--data", "signals", "--root"), tmp_path / "net"
+    ran("train", "mlp-baseline", *data, home, *FORM.split(), "--epochs", "4", "--out", run)
+    ran("update", run, *data, away, "--out", tmp_path / "here")
     made = RunFolder(tmp_path / "here")
     record = made.metrics.update
     assert record is not None
@@ -213,7 +208,7 @@ def test_mistakes_get_one_line(
     (damaged / "model.safetensors").write_bytes(b"no model")
     alive = hospital(meds, tmp_path / "alive", people=60, dead=0.0, seed=5)
     seen = only_seen(run, places["home"], tmp_path / "seen")
-    for words, message in (
+    mistakes: list[tuple[tuple[str | Path, ...], str]] = [
         ((tmp_path / "none",), "expected a run folder"),
         ((damaged, "--root", places["away"]), "model.safetensors"),
         ((run, "--root", places["few"]), "4 new subjects of the rarest class, of which 2 would be"),
@@ -224,7 +219,8 @@ def test_mistakes_get_one_line(
         ((run, "--data", "mids"), "mids"),
         ((run, "--root", places["away"], "--share", "1"), "between 0 and 1"),
         ((run, "--root", places["away"], "--labels", places["away"]), "leave --labels out"),
-    ):
+    ]
+    for words, message in mistakes:
         line = refusal(capsys, "update", *words, "--out", out, silent=False)
         assert message in line, line
         assert not out.exists()

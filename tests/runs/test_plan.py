@@ -66,12 +66,8 @@ def test_the_plan_of_a_run(run: Path, place: Place, ledger: Path) -> None:
 
 
 def test_folds_share_people(
-    cross_validated: Callable[[str], FoldsFolder],
-    place: Place,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    cross_validated: Callable[[str], FoldsFolder], place: Place, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("sequela.analysis.plan._FEWEST", 1)
     source = cross_validated("logistic-regression").path
     run = Path(shutil.copytree(source, tmp_path / "folds"))
     folds, plan = plan_run(run, root=place("mimic3"), refits=2)
@@ -91,7 +87,8 @@ def test_a_network_is_trained_again_only_if_wanted(
     source = trained(asked("visits-baseline", "eicu", epochs=1)).path
     run = Path(shutil.copytree(source, tmp_path / "run"))
     _, plan = plan_run(run, root=place("eicu"))
-    assert plan.curve is plan.stability is None
+    assert plan.curve is None
+    assert plan.stability is None
     assert plan.no_curve.startswith("--networks would train 12 networks on parts of the training")
     assert "(the criteria are for regression, and count its inputs)" in plan.sentences[0]
     lines: list[str] = []
@@ -103,7 +100,7 @@ def test_a_network_is_trained_again_only_if_wanted(
 
 
 def test_several_classes_of_sessions(
-    trained: Train, asked: Ask, place: Place, tmp_path: Path
+    trained: Train, asked: Ask, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = trained(asked("logistic-regression", "bonn")).path
     run = Path(shutil.copytree(source, tmp_path / "run"))
@@ -111,4 +108,8 @@ def test_several_classes_of_sessions(
     assert (plan.people, plan.event) == ("sessions", "in the rarest class")
     assert plan.purposes[0].patients == 30
     assert "(the published formulas are for two classes)" in plan.sentences[1]
-    assert plan.no_curve == "a sixth of the training set has 1 of a class, and 2 are needed"
+    assert plan.curve
+    assert plan.curve.metric == "accuracy"
+    monkeypatch.setattr("sequela.analysis.plan._SIZES", (10, 3, 2, 1))
+    _, plan = plan_run(run, root=place("bonn"), refits=2)
+    assert plan.no_curve == "a sixth of the training set lacks a class"

@@ -124,22 +124,22 @@ def test_an_interval_that_was_changed(copied: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "place"), [("single/metrics.json", HELD_OUT), ("folds/folds.json", ("test",))]
+    ("file", "keys"), [("single/metrics.json", HELD_OUT), ("folds/folds.json", ("test",))]
 )
 def test_a_changed_difference_between_groups_and_a_run_without_any(
-    copied: Path, path: str, place: tuple[str, ...]
+    copied: Path, file: str, keys: tuple[str, ...]
 ) -> None:
-    forge(copied / path, put(*place, "group_differences", 0, "attribute", to="another"))
+    forge(copied / file, put(*keys, "group_differences", 0, "attribute", to="another"))
     with pytest.raises(RunError, match=r"group_differences\[0\] attribute = another"):
-        verify(open_run((copied / path).parent), intervals=True)
+        verify(open_run((copied / file).parent), intervals=True)
 
     def remove(record: Any) -> None:
-        for name in place:
+        for name in keys:
             record = record[name]
         del record["group_differences"]
 
-    forge(copied / path, remove)  # as an earlier version wrote it
-    verify(open_run((copied / path).parent), intervals=True)
+    forge(copied / file, remove)  # as an earlier version wrote it
+    verify(open_run((copied / file).parent), intervals=True)
 
 
 def test_a_comparison_with_a_changed_run(copied: Path) -> None:

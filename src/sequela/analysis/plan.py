@@ -34,7 +34,6 @@ from sequela.runs.manifest import adding
 from sequela.runs.model import FILE, entry_for
 
 _SIZES = (6, 3, 2, 1)  # numbers of equal parts of the training set, each with a model
-_FEWEST = 2  # patients of each class in the smallest part
 _RESAMPLES = 1_000  # of the interval of a learning curve
 _BINARY = 2  # classes that have one AUROC
 _MOST = 0.998  # AUROC of classes that hardly overlap, whose own value no formula holds for
@@ -122,7 +121,7 @@ def _to_train(run: Run, development: Predictions) -> list[Need]:
     tuning, parameters = run.tuning, _parameters(run.first)
     if development.time is not None:
         rate, follow_up = (
-            float((development.event == 1).sum() / development.time.sum()),
+            float(np.sum(development.event == 1) / development.time.sum()),
             development.time.mean(),
         )
         concordance = tuning.get("concordance") or sample_size.CHANCE
@@ -180,7 +179,11 @@ def _refitted(run: Run, plan: Plan, root: Path | None, work: Path, refits: int) 
     tunings = [folder.predictions.part("tuning") for folder in folders]
     trains = [folder.predictions.part("train") for folder in folders]
     parts = [[_dealt(train, size, seed) for train in trains] for size in _SIZES]
-    fewest = min(map(_fewest, trains, parts[0]))
+    data = load_again(folders[0], root, work, stored.read(folders[0].path / FILE)[0])
+    if stable := stability.of_refits(folders[0], data, refits=refits):
+        plan = replace(plan, stability=stable.model_dump())
+    if not all(map(_has_classes, trains, parts[0])):
+        return replace(plan, no_curve="a sixth of the training set lacks a class")
     # Folds share people: a resample has the same in all of them.
     everybody = np.unique(np.concatenate([tuning.group_id for tuning in tunings]))
     stratum, rng = np.zeros(len(everybody), np.int64), np.random.default_rng(seed)
@@ -190,21 +193,13 @@ def _refitted(run: Run, plan: Plan, root: Path | None, work: Path, refits: int) 
     metric = main_metric(tunings[0])
     tables: list[list[NDArray[np.float64]]] = [[] for _ in parts]
     for place, folder in enumerate(folders):
-        if place and fewest < _FEWEST:
-            break
-        data = load_again(folder, root, work, stored.read(folder.path / FILE)[0])
-        if not place and (stable := stability.of_refits(folder, data, refits=refits)):
-            plan = replace(plan, stability=stable.model_dump())
-        if fewest < _FEWEST:
-            break
+        if place:
+            data = load_again(folder, root, work, stored.read(folder.path / FILE)[0])
         of_groups = weights[:, np.searchsorted(everybody, np.unique(tunings[place].group_id))]
         for table, of_size in zip(tables, parts, strict=True):
             predictions = _fits(folder, data, of_size[place])
             values = np.array([statistic_of(metric.name, p)(of_groups) for p in predictions])
             table.append(np.where(np.isnan(values), values[:, :1], values))
-    if fewest < _FEWEST:
-        few = f"a sixth of the training set has {fewest} of a class, and {_FEWEST} are needed"
-        return replace(plan, no_curve=few)
     stacked = [np.stack(table) for table in tables]
     return replace(plan, curve=curve_of(metric.title, plan.purposes[0].events, stacked, seed))
 
@@ -215,10 +210,10 @@ def _dealt(train: Predictions, size: int, seed: int) -> NDArray[np.int64]:
     return reference.dealt(class_strata(_outcome(train), whose), size, seed)[whose]
 
 
-def _fewest(train: Predictions, part: NDArray[np.int64]) -> int:
-    """Return the people of a class in a part, where they are fewest."""
+def _has_classes(train: Predictions, part: NDArray[np.int64]) -> bool:
+    """Return ``True`` if somebody of each class is in each part; all may have an event."""
     counts = [_people(train.where(part == index)) for index in range(part.max() + 1)]
-    return int(np.array(counts)[:, bool(train.horizons) :].min())  # all may have an event
+    return bool(np.array(counts)[:, bool(train.horizons) :].all())
 
 
 def _fits(folder: RunFolder, data: Examples, part: NDArray[np.int64]) -> Iterator[Predictions]:

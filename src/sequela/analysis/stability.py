@@ -3,19 +3,16 @@
 Riley and Collins, Biometrical Journal 2023, 65:2200302, doi:10.1002/bimj.202200302.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, product
 from typing import Literal
 
-import joblib
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from sequela.config import SMALLEST_CELL
 from sequela.disclosure import has_small
-from sequela.errors import RunError
 from sequela.evaluation.decision import choose_threshold
 from sequela.evaluation.external import person
 from sequela.evaluation.predictions import Predictions, joined
@@ -30,10 +27,9 @@ from sequela.runs.record import DataRecord, Record
 from sequela.runs.released import smallest_shown
 from sequela.sequences.featurisers import Features
 
-_MIDDLE = (0.025, 0.5, 0.975)  # quantiles of one example's risks over the refits
 _BINS = 20  # bins of the picture, if none is merged
-_THREADS = 2  # refits at once: each has its own table in memory
-Values = NDArray[np.float64]
+Model = tuple[Predictions, float | None]
+"""Predictions for examples that a model did not learn from, and its threshold."""
 Index = NDArray[np.int64]
 
 
@@ -55,26 +51,20 @@ class Stability(Record):
         """Return the numbers in sentences."""
         if self.difference is None:
             return [f"Stability is hidden: too few {data.unit}s."]
-        risk, decision = in_words(data)
-        between = {
-            "refits": f"the model and {self.models} refits on resampled {data.unit}s",
-            "seeds": f"two of {self.models} seeds",
-            "folds": f"two of {self.models} models of folds",
-        }[self.source]
+        risk, decision = "probability of the predicted class", "predicted class"
+        if data.horizons:
+            risk, decision = f"risk by day {data.horizons[-1]:g}", ""
+        elif len(data.classes) == 2:  # noqa: PLR2004
+            risk, decision = "risk", "alarm"
         share = "a hidden share" if self.changed is None else f"{100 * self.changed:.1f} %"
         changed = f", and its {decision} in {share} of cases," if decision else ""
         sentence = f"The {risk} of one {data.example} differs by {self.difference:.3f} on average"
+        if self.source == "refits":
+            models = f"the model and {self.models} refits on resampled {data.unit}s"
+            return [f"{sentence}{changed} between {models}."]
+        models = "seeds" if self.source == "seeds" else "models of folds"
         bound = f"This is a lower bound as far as they share training {data.unit}s."
-        return [f"{sentence}{changed} between {between}.", bound][: 1 + (self.source != "refits")]
-
-
-def in_words(data: DataRecord) -> tuple[str, str]:
-    """Return the risk, and the decision on it, in words; times to an event have no decision."""
-    if data.horizons:
-        return f"risk by day {data.horizons[-1]:g}", ""
-    if len(data.classes) == 2:  # noqa: PLR2004
-        return "risk", "alarm"
-    return "probability of the predicted class", "predicted class"
+        return [f"{sentence}{changed} between two of {self.models} {models}.", bound]
 
 
 def of_run(run: Run, smallest: int) -> list[Stability]:
@@ -93,27 +83,13 @@ def of_models(run: Run, smallest: int = 1) -> Stability | None:
     In one cross-validation, an example is in the test set of one model, and in the validation sets
     of others. Returns ``None`` if no example has two models. Outcomes are not read.
     """
-    at, names = places(run.runs), ["held_out"]
-    if len({(place.repeat, place.seed) for place in at}) == 1:
+    names = ["held_out"]
+    if len({(place.repeat, place.seed) for place in places(run.runs)}) == 1:
         names.append("tuning")
     parts = [joined([fold.predictions.part(name) for name in names]) for fold in run.runs]
-    ids, first = np.unique(np.concatenate([p.example_id for p in parts]), return_index=True)
-    rows = [np.searchsorted(ids, part.example_id) for part in parts]
-    total = np.zeros((len(ids), len(parts[0].classes)))
-    of_split: dict[tuple[int, int], Index] = {}
-    for fold, place, part, own in zip(run.runs, at, parts, rows, strict=True):
-        if not np.array_equal(of_split.setdefault((place.repeat, place.fold), own), own):
-            raise RunError(
-                f"{fold.path}: has another test set than other seeds of its split: train all "
-                "together with --seeds"
-            )
-        total[own] += part.probabilities
-    values = np.full((len(parts), 2, len(ids)), np.nan)
-    for value, fold, part, own in zip(values, run.runs, parts, rows, strict=True):
-        value[:, own] = _read(part, _threshold(fold), total[own].argmax(axis=1))
-    pairs = combinations(range(len(parts)), 2)
-    people = np.concatenate([*map(person, parts)])[first]
-    return _stability("folds" if run.folds else "seeds", values, pairs, people, smallest)
+    models = [*zip(parts, map(_threshold, run.runs), strict=True)]
+    source = "folds" if run.folds else "seeds"
+    return _compared(source, models, combinations(range(len(models)), 2), smallest)
 
 
 def of_refits(folder: RunFolder, data: Examples, *, refits: int = 200) -> Stability | None:
@@ -125,46 +101,27 @@ def of_refits(folder: RunFolder, data: Examples, *, refits: int = 200) -> Stabil
     """
     if folder.settings.model not in REFERENCE_MODELS:
         return None
-    test, smallest = folder.predictions.part("held_out"), smallest_shown(folder.data, SMALLEST_CELL)
     inputs = data.inputs(entry_for(folder.settings)[1], standardise=False)
-    jobs = (joblib.delayed(_refit)(folder, data, inputs, number) for number in range(refits))
-    with threadpool_limits(limits=1):
-        refitted = joblib.Parallel(_THREADS, backend="threading")(jobs)
-    values = np.stack([_read(test, _threshold(folder), test.predicted), *refitted])
-    people, pairs = person(test), ((0, 1 + number) for number in range(refits))
-    stability = _stability("refits", values, pairs, people, smallest)
-    if stability is None or stability.difference is None:
-        return stability
-    risks = np.stack([values[0, 0], *np.quantile(values[1:, 0], _MIDDLE, axis=0)])
-    bins, rest = list[Index](), np.empty(0, np.int64)
-    for rows in np.array_split(np.argsort(risks[0], kind="stable"), _BINS):
-        rest = np.concatenate([rest, rows])
-        if len(np.unique(people[rest])) >= smallest:  # else a bin would show a person's risk
-            bins.append(rest)
-            rest = rest[:0]
-    bins[-1] = np.concatenate([bins[-1], rest])
-    means = [risks[:, rows].mean(axis=1).tolist() for rows in bins]
-    names = ("risk", "low", "middle", "high")
-    return stability.replace(bins=[dict(zip(names, mean, strict=True)) for mean in means])
+    models = [(folder.predictions.part("held_out"), _threshold(folder))]
+    models += [_refit(folder, data, inputs, number) for number in range(refits)]
+    smallest = smallest_shown(folder.data, SMALLEST_CELL)
+    return _compared("refits", models, product((0,), range(1, 1 + refits)), smallest)
 
 
-def _refit(folder: RunFolder, data: Examples, inputs: Inputs, number: int) -> Values:
-    """Return risks and alarms of a refit for the test set: (2, example)."""
-    settings, predictions = folder.settings, folder.predictions
-    test, threshold = predictions.part("held_out"), None
+def _refit(folder: RunFolder, data: Examples, inputs: Inputs, number: int) -> Model:
+    settings, predictions, threshold = folder.settings, folder.predictions, None
     rng = np.random.default_rng([settings.seed, number])
     train, tuning = (_drawn(data, part, rng) for part in ("train", "tuning"))
     reads, entry = inputs.reads, REFERENCE_MODELS[settings.model]
-    with threadpool_limits(limits=1, user_api="openmp"):  # which each thread sets for itself
-        learnt = Features.of(reads, data.arrays, train, standardise=False) if inputs.state else None
-        table = learnt.table if learnt else inputs.features
-        arrays = fit_baseline(settings, data, table, train, tuning)
-        sets = data.rows("held_out"), tuning
-        chances, of_tuning = (predicted(entry, arrays, table[rows]) for rows in sets)
+    learnt = Features.of(reads, data.arrays, train, standardise=False) if inputs.state else None
+    table = learnt.table if learnt else inputs.features
+    arrays = fit_baseline(settings, data, table, train, tuning)
+    sets = data.rows("held_out"), tuning
+    chances, of_tuning = (predicted(entry, arrays, table[rows]) for rows in sets)
     if _threshold(folder) is not None:
-        drawn = predictions.drawn(tuning, of_tuning)
-        threshold = choose_threshold(drawn, settings.aim, settings.aim_target).value
-    return _read(replace(test, probabilities=chances), threshold, test.predicted)
+        resample = predictions.drawn(tuning, of_tuning)
+        threshold = choose_threshold(resample, settings.aim, settings.aim_target).value
+    return replace(predictions.part("held_out"), probabilities=chances), threshold
 
 
 def _drawn(data: Examples, part: str, rng: np.random.Generator) -> Index:
@@ -174,12 +131,12 @@ def _drawn(data: Examples, part: str, rng: np.random.Generator) -> Index:
     unit = np.unique(data.groups[rows], return_inverse=True)[1]
     stratum = class_strata(end[rows] * data.classes_fixed, unit)
     members = np.split(rows[np.argsort(unit, kind="stable")], np.cumsum(np.bincount(unit))[:-1])
-    drawn = rows[:0]
-    while set(end[drawn]) != set(end[rows]):
+    resample = rows[:0]
+    while set(end[resample]) != set(end[rows]):
         strata = (np.flatnonzero(stratum == index) for index in np.unique(stratum))
         units = np.concatenate([rng.choice(among, len(among)) for among in strata])
-        drawn = np.concatenate([members[index] for index in units])
-    return drawn
+        resample = np.concatenate([members[index] for index in units])
+    return resample
 
 
 def _threshold(folder: RunFolder) -> float | None:
@@ -187,42 +144,61 @@ def _threshold(folder: RunFolder) -> float | None:
     return points[-1].threshold if points else None
 
 
-def _read(predictions: Predictions, threshold: float | None, of_class: Index) -> Values:
-    """Return risk, or probability of a class, and alarm, or predicted class: (2, example)."""
-    if predictions.horizons:
-        return np.stack([predictions.risk[:, -1], np.zeros(predictions.n_examples)])
-    if threshold is not None:
-        return np.stack([predictions.score, predictions.score >= threshold])
-    chances = np.take_along_axis(predictions.probabilities, of_class[:, None], axis=1)
-    return np.stack([chances[:, 0], predictions.predicted])
-
-
-def _stability(
-    source: str,
-    values: Values,
-    pairs: Iterable[tuple[int, int]],
-    people: NDArray[np.str_],
-    smallest: int,
+def _compared(
+    source: str, models: Sequence[Model], pairs: Iterable[tuple[int, int]], smallest: int
 ) -> Stability | None:
-    """Compare pairs of models by values (model, 2, example), NaN where a model learnt from it."""
-    sums, counts = np.zeros(values.shape[1:]), np.zeros(values.shape[2])
-    for first, second in pairs:
-        difference = abs(values[first] - values[second])
-        counts += ~np.isnan(difference[0])
-        sums += [np.nan_to_num(difference[0]), difference[1] > 0]
-    if not counts.any():
+    parts = [predictions for predictions, _ in models]
+    ids, first = np.unique(np.concatenate([p.example_id for p in parts]), return_index=True)
+    rows = [np.searchsorted(ids, part.example_id) for part in parts]
+    total = np.zeros((len(ids), len(parts[0].classes)))
+    for part, place in zip(parts, rows, strict=True):
+        total[place] += part.probabilities
+    risks, decisions = np.full((2, len(parts), len(ids)), np.nan)  # NaN: it learnt from the example
+    for number, ((part, threshold), place) in enumerate(zip(models, rows, strict=True)):
+        if part.horizons:
+            risks[number, place], decisions[number, place] = part.risk[:, -1], 0
+        elif threshold is not None:
+            risks[number, place], decisions[number, place] = part.score, part.score >= threshold
+        else:
+            of_class = total[place].argmax(axis=1)
+            risks[number, place] = part.probabilities[np.arange(len(place)), of_class]
+            decisions[number, place] = part.predicted
+    apart, changes, counts = np.zeros((3, len(ids)))
+    for earlier, later in pairs:
+        difference = abs(risks[earlier] - risks[later])
+        counts += ~np.isnan(difference)
+        apart += np.nan_to_num(difference)
+        changes += abs(decisions[earlier] - decisions[later]) > 0
+    compared = counts > 0
+    if not compared.any():
         return None
-    people, (apart, changed) = people[counts > 0], (sums / counts.clip(1))[:, counts > 0]
-    n_people = [len(np.unique(people[part])) for part in (changed >= 0, changed > 0, changed == 0)]
-    few = n_people[0] < smallest
+    people = np.concatenate([*map(person, parts)])[first]
+    sets = compared, changes > 0, compared & (changes == 0)
+    n_people = [len(np.unique(people[among])) for among in sets]
     # Between two models, the share of changed alarms is a count of people.
-    hidden = few or (source != "refits" and has_small(n_people, smallest))
-    return Stability.model_validate(
-        {
-            "source": source,
-            "models": len(values) - (source == "refits"),
-            "difference": None if few else float(apart.mean()),
-            "changed": None if hidden else float(changed.mean()),
-            "bins": [],
-        }
-    )
+    few, hide = n_people[0] < smallest, source != "refits" and has_small(n_people, smallest)
+    means = [float((sums[compared] / counts[compared]).mean()) for sums in (apart, changes)]
+    content = {
+        "source": source,
+        "models": len(models) - (source == "refits"),
+        "difference": None if few else means[0],
+        "changed": None if few or hide else means[1],
+        "bins": [] if few or source != "refits" else _bins(risks, people, smallest),
+    }
+    return Stability.model_validate(content)
+
+
+def _bins(
+    risks: NDArray[np.float64], people: NDArray[np.str_], smallest: int
+) -> list[dict[str, float]]:
+    """Average the model's risk, and quantiles of the refits' risks, over people with like risks."""
+    bins, rest = list[Index](), np.empty(0, np.int64)
+    for rows in np.array_split(np.argsort(risks[0], kind="stable"), _BINS):
+        rest = np.concatenate([rest, rows])
+        if len(np.unique(people[rest])) >= smallest:  # else a bin would show a person's risk
+            bins.append(rest)
+            rest = rest[:0]
+    bins[-1] = np.concatenate([bins[-1], rest])
+    lines = np.stack([risks[0], *np.quantile(risks[1:], (0.025, 0.5, 0.975), axis=0)])
+    means = [lines[:, rows].mean(axis=1).tolist() for rows in bins]
+    return [dict(zip(("risk", "low", "middle", "high"), mean, strict=True)) for mean in means]

@@ -47,12 +47,12 @@ def group_differences(
     Returns:
         A record of each attribute: see :class:`sequela.runs.record.AttributeDifferences`.
     """
-    tests = [(of_run.part("held_out"), threshold) for of_run, _, threshold in runs]
-    predictions = joined([test for test, _ in tests])
-    order = np.argsort(np.concatenate([test.example_id for test, _ in tests]), kind="stable")
-    model = np.repeat(np.arange(len(tests)), [test.n_examples for test, _ in tests])[order]
-    over = [test.score >= threshold for test, threshold in tests if threshold is not None]
-    alarms = np.concatenate(over)[order] if over else None
+    tests = [of_run.part("held_out") for of_run, *_ in runs]
+    predictions = joined(tests)
+    order = np.argsort(np.concatenate([test.example_id for test in tests]), kind="stable")
+    model = np.repeat(np.arange(len(tests)), [test.n_examples for test in tests])[order]
+    limits = np.array([threshold for *_, threshold in runs], np.float32)[model]
+    alarms = limits > 0 if predictions.horizons else predictions.score >= limits  # none by time
     # The classes of times to an event are one of no event, then those of the event by interval.
     happened = np.isin(predictions.label, np.arange(max(1, len(predictions.horizons))) + 1)
     records, by_attribute = list[Numbers](), list[dict[str, Numbers]]()
@@ -65,12 +65,10 @@ def group_differences(
             rows = np.flatnonzero(values == name)
             units, events = np.unique(predictions.group_index[rows]), int(happened[rows].sum())
             counts[name] = {"units": len(units), "events": events, "others": len(rows) - events}
-            of_group = None if alarms is None else alarms[rows]
             if name != UNKNOWN and min(counts[name].values()) >= FEWEST:
-                groups[name] = units, _metrics(predictions.where(rows), model[rows], of_group)
-            if of_group is not None:
-                silent = int((~of_group).sum())
-                counts[name] |= {"alarms": len(rows) - silent, "silent": silent}
+                groups[name] = units, _metrics(predictions.where(rows), model[rows], alarms[rows])
+            alarm = int(alarms[rows].sum())
+            counts[name] |= {"alarms": alarm, "silent": len(rows) - alarm}
         n_units = len(np.unique(predictions.group_index))
         by_attribute.append(_compare(groups, n_units, seed, how) if len(groups) > 1 else {})
         record = {"attribute": attribute, "counts": counts, "compared": [*groups]}
@@ -84,7 +82,7 @@ def group_differences(
 
 
 def _metrics(
-    group: Predictions, model: NDArray[np.int64], alarm: NDArray[np.bool_] | None
+    group: Predictions, model: NDArray[np.int64], alarm: NDArray[np.bool_]
 ) -> dict[str, Statistic]:
     """Return the metrics of a group as functions of the weights of its units."""
     ranking = "concordance" if group.horizons else "auroc"
@@ -107,7 +105,6 @@ def _metrics(
     else:
         metrics["o_e"] = statistic.ratio(group.label, group.score, group.group_index)
         metrics["calibration_slope"] = slope_statistic(group)
-    if alarm is not None:
         metrics["alarm_rate"] = statistic.mean(alarm, group.group_index)
     return metrics
 

@@ -203,10 +203,8 @@ def fit_baseline(
     tuning: NDArray[np.int64],
 ) -> Arrays:
     """Fit the baseline model of a run on some training and validation rows, repeated ones too."""
-    entry, _ = entry_for(settings)
-    assert isinstance(entry, ReferenceModel)  # noqa: S101 - networks have their own fit
     rows, times = np.concatenate([train, tuning]), data.times
-    place = np.arange(len(rows))
+    place, entry = np.arange(len(rows)), reference.REFERENCE_MODELS[settings.model]
     examples = reference.Examples(
         features[rows],
         data.labels[rows],
@@ -221,9 +219,8 @@ def fit_baseline(
         # Trees fit what they were trained on too well: their mean risk is taken out of fold.
         by_row = np.argsort(rows, kind="stable")
         both, teacher = replace(examples, train=by_row, tuning=by_row[:0]), reference.TEACHER
-        out_of_fold = reference.cross_fitted(
-            teacher, both, data.marked[rows], settings.seed_of_training, _FOLDS
-        )
+        seed, groups = settings.seed_of_training, data.marked[rows]
+        out_of_fold = reference.cross_fitted(teacher, both, groups, seed, _FOLDS)
         if out_of_fold is not None:
             line = _line(data, rows[by_row], out_of_fold[by_row])
             arrays = reference.shifted(arrays, line.bias[1])

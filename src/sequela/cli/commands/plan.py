@@ -107,7 +107,9 @@ def _before_data(
     (parameters, patients, r2, concordance), widths = others, dict[str, float]()
     training, evaluation = list["Need"](), list["Need"]()
     match two, times:
-        case (float(share), float(area)), (None, None, None) if concordance is None:
+        case (float(share), float(area)), (None, None, None) if concordance is None and (
+            r2 is None or parameters is not None
+        ):
             evaluation = sample_size.for_evaluation(share, area)
             if patients is not None:
                 widths = sample_size.precision(patients, share, area)
@@ -118,7 +120,9 @@ def _before_data(
         case (None, None), (float(rate), float(horizon), float(follow_up)) if (
             parameters is not None and patients is None and (r2 is None) != (concordance is None)
         ):
-            r2 = r2 or sample_size.cox_snell_of_times(concordance or 0, rate * follow_up)
+            if concordance is not None:
+                r2 = sample_size.cox_snell_of_times(concordance, rate * follow_up)
+            assert r2 is not None  # noqa: S101 - or a concordance
             training = sample_size.for_times(parameters, rate, horizon, follow_up, r2, shrinkage)
         case _:
             raise SettingError(

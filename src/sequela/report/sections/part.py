@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass, replace
 
 from markupsafe import Markup
 
-from sequela.analysis.stability import in_words
 from sequela.cohort.flow import Flow
 from sequela.cost.derivation import render_mathml
 from sequela.evaluation.intervals import Estimate, Interval
@@ -40,6 +39,8 @@ from sequela.studies.verdicts import (
     judge_study,
     tally,
 )
+
+_REFITS = "Refits on resampled data: median and middle 95 %."
 
 
 @dataclass(frozen=True)
@@ -87,11 +88,10 @@ class StudyPart:
     @property
     def stability(self) -> dict[str, list[Picture]]:
         """The picture of the refits of the concluded model, if it was trained and refitted."""
-        entry, caption = self.entry, "Refits on resampled data: median and middle 95 %."
-        if entry.members:  # of an ensemble, or an updated model
+        if self.entry.members:  # of an ensemble, or an updated model
             return {}
-        figures = [instability(s.bins, in_words(entry.data)[0]) for s in entry.stability if s.bins]
-        return {"pictures": [picture(f, f"{self.study.name}-stability", caption) for f in figures]}
+        figures = [instability(s.bins) for s in self.entry.stability if s.bins]
+        return {"pictures": [picture(f, f"{self.study.name}-stability", _REFITS) for f in figures]}
 
     @classmethod
     def of(

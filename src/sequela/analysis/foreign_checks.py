@@ -315,8 +315,8 @@ def _effect_of_groups(data: AuditInput, group: Ints, parts: Rows) -> Effect | No
     in_parts = np.concatenate([np.unique(group[part]) for part in parts.values()])
     distinct, count = np.unique(in_parts, return_counts=True)
     by_row = small_models.folds(replace(labels, group=np.arange(len(rows))))
-    whole = small_models.folds(labels)
-    folds = (np.where(np.isin(labels.group, distinct[count > 1]), by_row, whole), whole)
+    by_group = small_models.folds(labels)
+    folds = (np.where(np.isin(labels.group, distinct[count > 1]), by_row, by_group), by_group)
     return _effect(labels, [_baseline(table, labels.label, fold, memory=True) for fold in folds])
 
 

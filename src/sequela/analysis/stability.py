@@ -28,8 +28,7 @@ from sequela.runs.released import smallest_shown
 from sequela.sequences.featurisers import Features
 
 _BINS = 20  # bins of the picture, if none is merged
-Model = tuple[Predictions, float | None]
-"""Predictions for examples that a model did not learn from, and its threshold."""
+Model = tuple[Predictions, float | None]  # for what a model did not learn from; its threshold
 Index = NDArray[np.int64]
 
 
@@ -153,37 +152,36 @@ def _compared(
     total = np.zeros((len(ids), len(parts[0].classes)))
     for part, place in zip(parts, rows, strict=True):
         total[place] += part.probabilities
-    risks, decisions = np.full((2, len(parts), len(ids)), np.nan)  # NaN: it learnt from the example
+    values = np.full((2, len(parts), len(ids)), np.nan)  # NaN where it learnt from the example
     for number, ((part, threshold), place) in enumerate(zip(models, rows, strict=True)):
         if part.horizons:
-            risks[number, place], decisions[number, place] = part.risk[:, -1], 0
+            values[0, number, place], values[1, number, place] = part.risk[:, -1], 0
         elif threshold is not None:
-            risks[number, place], decisions[number, place] = part.score, part.score >= threshold
+            values[:, number, place] = part.score, part.score >= threshold
         else:
-            of_class = total[place].argmax(axis=1)
-            risks[number, place] = part.probabilities[np.arange(len(place)), of_class]
-            decisions[number, place] = part.predicted
-    apart, changes, counts = np.zeros((3, len(ids)))
+            of_class = part.probabilities[np.arange(len(place)), total[place].argmax(axis=1)]
+            values[:, number, place] = of_class, part.predicted
+    sums, counts = np.zeros((2, len(ids))), np.zeros(len(ids))
     for earlier, later in pairs:
-        difference = abs(risks[earlier] - risks[later])
-        counts += ~np.isnan(difference)
-        apart += np.nan_to_num(difference)
-        changes += abs(decisions[earlier] - decisions[later]) > 0
-    compared = counts > 0
-    if not compared.any():
+        difference = abs(values[:, earlier] - values[:, later])  # (risk or alarm, example)
+        counts += ~np.isnan(difference[0])
+        sums += [np.nan_to_num(difference[0]), difference[1] > 0]
+    if not counts.any():
         return None
-    people = np.concatenate([*map(person, parts)])[first]
-    sets = compared, changes > 0, compared & (changes == 0)
-    n_people = [len(np.unique(people[among])) for among in sets]
+    people = np.concatenate([*map(person, parts)])[first][counts > 0]
+    apart, changed = (sums / counts.clip(1))[:, counts > 0]
+    n_people = [
+        len(np.unique(people[among])) for among in (changed >= 0, changed > 0, changed == 0)
+    ]
+    few = n_people[0] < smallest
     # Between two models, the share of changed alarms is a count of people.
-    few, hide = n_people[0] < smallest, source != "refits" and has_small(n_people, smallest)
-    means = [float((sums[compared] / counts[compared]).mean()) for sums in (apart, changes)]
+    hide = few or (source != "refits" and has_small(n_people, smallest))
     content = {
         "source": source,
         "models": len(models) - (source == "refits"),
-        "difference": None if few else means[0],
-        "changed": None if few or hide else means[1],
-        "bins": [] if few or source != "refits" else _bins(risks, people, smallest),
+        "difference": None if few else float(apart.mean()),
+        "changed": None if hide else float(changed.mean()),
+        "bins": [] if few or source != "refits" else _bins(values[0], people, smallest),
     }
     return Stability.model_validate(content)
 

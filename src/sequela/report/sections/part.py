@@ -87,7 +87,7 @@ class StudyPart:
 
     @property
     def stability(self) -> dict[str, list[Picture]]:
-        """The picture of the refits of the concluded model, if it was trained and refitted."""
+        """The picture of the refits of the concluded model, if there are any."""
         if self.entry.members:  # of an ensemble, or an updated model
             return {}
         figures = [instability(s.bins) for s in self.entry.stability if s.bins]

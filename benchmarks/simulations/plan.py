@@ -149,15 +149,15 @@ def widths(prevalence: float, auroc: float, studies: int) -> dict[str, Any]:
     for need, name in zip(for_evaluation(prevalence, auroc), WIDTHS, strict=True):
         values = []
         for _ in range(studies):
-            outcome = 1.0 * (rng.random(need.patients) < prevalence)
-            logit = rng.normal(mean + variance * outcome, np.sqrt(variance))
+            outcome: Floats = (rng.random(need.patients) < prevalence).astype(np.float64)
+            logit: Floats = rng.normal(mean + variance * outcome, np.sqrt(variance))
             if name == "O:E":
                 values.append(np.log(outcome.mean() / expit(logit).mean()))
             elif name == "AUROC":
                 group = np.arange(len(logit))
                 values.append(float(statistic.auroc(outcome == 1, logit, group).estimate))
             else:
-                values.append(fitted(np.array(logit, float)[:, None], outcome)[1])
+                values.append(fitted(logit[:, None], outcome)[1])
         half = 1.96 * float(np.std(values))
         by_name[name] = 2 * float(np.sinh(half)) if name == "O:E" else 2 * half
     return {"prevalence": prevalence, "auroc": auroc, "widths": by_name}

@@ -260,7 +260,7 @@ def test_an_external_page_shows_the_numbers_of_times(
     ran("evaluate", runs / name, *TEXT.split(), strangers, *map(str, told))
     page = out.read_text("utf-8")
     assert "concordance (Uno)" in page
-    assert "times to an event are not recalibrated" in page
+    assert "adapts the model to the new people" in page
     assert "Share of the class" not in page
 
 

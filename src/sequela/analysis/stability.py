@@ -18,7 +18,7 @@ from sequela.evaluation.external import person
 from sequela.evaluation.predictions import Predictions, joined
 from sequela.evaluation.resampling import class_strata
 from sequela.models.reference import REFERENCE_MODELS, predicted
-from sequela.runs.data import Examples, Inputs
+from sequela.runs.data import Examples
 from sequela.runs.find import Run
 from sequela.runs.fit import fit_baseline
 from sequela.runs.folder import PLAN, RunFolder, places
@@ -98,29 +98,26 @@ def of_refits(folder: RunFolder, data: Examples, *, refits: int = 200) -> Stabil
     penalty, number of trees and threshold are learnt again; the list of codes stays. Outcomes of
     the test set are not read.
     """
-    if folder.settings.model not in REFERENCE_MODELS:
+    settings, predictions, threshold = folder.settings, folder.predictions, _threshold(folder)
+    if settings.model not in REFERENCE_MODELS:
         return None
-    inputs = data.inputs(entry_for(folder.settings)[1], standardise=False)
-    models = [(folder.predictions.part("held_out"), _threshold(folder))]
-    models += [_refit(folder, data, inputs, number) for number in range(refits)]
+    entry, (_, reads) = REFERENCE_MODELS[settings.model], entry_for(settings)
+    inputs, test = data.inputs(reads, standardise=False), predictions.part("held_out")
+    models: list[Model] = [(test, threshold)]
+    for number in range(refits):
+        rng = np.random.default_rng([settings.seed, number])
+        train, tuning = (_drawn(data, part, rng) for part in ("train", "tuning"))
+        learnt = Features.of(reads, data.arrays, train, standardise=False) if inputs.state else None
+        table = learnt.table if learnt else inputs.features
+        arrays = fit_baseline(settings, data, table, train, tuning)
+        sets = data.rows("held_out"), tuning
+        chances, of_tuning = (predicted(entry, arrays, table[rows]) for rows in sets)
+        if threshold is not None:
+            resample = predictions.drawn(tuning, of_tuning)
+            threshold = choose_threshold(resample, settings.aim, settings.aim_target).value
+        models.append((replace(test, probabilities=chances), threshold))
     smallest = smallest_shown(folder.data, SMALLEST_CELL)
     return _compared("refits", models, product((0,), range(1, 1 + refits)), smallest)
-
-
-def _refit(folder: RunFolder, data: Examples, inputs: Inputs, number: int) -> Model:
-    settings, predictions, threshold = folder.settings, folder.predictions, None
-    rng = np.random.default_rng([settings.seed, number])
-    train, tuning = (_drawn(data, part, rng) for part in ("train", "tuning"))
-    reads, entry = inputs.reads, REFERENCE_MODELS[settings.model]
-    learnt = Features.of(reads, data.arrays, train, standardise=False) if inputs.state else None
-    table = learnt.table if learnt else inputs.features
-    arrays = fit_baseline(settings, data, table, train, tuning)
-    sets = data.rows("held_out"), tuning
-    chances, of_tuning = (predicted(entry, arrays, table[rows]) for rows in sets)
-    if _threshold(folder) is not None:
-        resample = predictions.drawn(tuning, of_tuning)
-        threshold = choose_threshold(resample, settings.aim, settings.aim_target).value
-    return replace(predictions.part("held_out"), probabilities=chances), threshold
 
 
 def _drawn(data: Examples, part: str, rng: np.random.Generator) -> Index:

@@ -50,4 +50,6 @@ def test_a_curve_in_a_sentence() -> None:
     falling = simulated(rng, 0.9 - true(EVENTS), 0.0005)
     assert "would lose" in falling.sentence("patients")
     flat = simulated(rng, np.full(4, 0.8), 0.003).sentence("sessions")
-    assert flat.startswith("The learning curve cannot be told from a flat line: doubling the ses")
+    assert flat.startswith(
+        "The learning curve is not distinguishable from a flat line: doubling the ses"
+    )

@@ -37,7 +37,7 @@ def plan(
 ) -> None:
     """Compute how many patients a model and its evaluation need.
 
-    Before any data, uses the numbers that are expected, by the criteria of Riley and others. They
+    Before any data, uses the numbers that are expected, by the criteria of Riley and options. They
     assume that patients are independent and that the parameters were chosen without a look at the
     outcome. Examples:
 
@@ -67,11 +67,11 @@ def plan(
         refits: For a run of a baseline model: fit it again on so many resamples of its patients.
     """
     two, times = (prevalence, auroc), (rate, horizon, follow_up)
-    others = (parameters, patients, r2, concordance)
+    options = (parameters, patients, r2, concordance)
     if run is None:
-        _before_data(two, times, others, shrinkage, json=json)
+        _before_data(two, times, options, shrinkage, json=json)
         return
-    if {*two, *times, *others} != {None}:
+    if {*two, *times, *options} != {None}:
         raise SettingError(f"a run has its own numbers: leave {run} or the numbers out")
     if refits < _FEWEST:
         raise SettingError(f"--refits is {refits}: expected {_FEWEST} or more")
@@ -80,12 +80,12 @@ def plan(
 
     console = open_console()
     tell = (lambda _: None) if json else console.print
-    planned, plan = plan_run(run, root=root, networks=networks, refits=refits, tell=tell)
-    path = planned.path / "plan.json"
+    finished, plan = plan_run(run, root=root, networks=networks, refits=refits, tell=tell)
+    path = finished.path / "plan.json"
     if json:
         print(path.read_text("utf-8"), end="")
         return
-    stable = chain.from_iterable(s.sentences(planned.data) for s in of_run(planned, 1))
+    stable = chain.from_iterable(s.sentences(finished.data) for s in of_run(finished, 1))
     for sentence in (*plan.sentences, *stable):
         console.print(sentence)
     say_path(console, "plan", path)
@@ -94,7 +94,7 @@ def plan(
 def _before_data(
     two: tuple[float | None, ...],
     times: tuple[float | None, ...],
-    others: tuple[int | None, int | None, float | None, float | None],
+    options: tuple[int | None, int | None, float | None, float | None],
     shrinkage: float,
     *,
     json: bool,
@@ -104,7 +104,7 @@ def _before_data(
 
     from sequela.evaluation.planning import sample_size
 
-    (parameters, patients, r2, concordance), widths = others, dict[str, float]()
+    (parameters, patients, r2, concordance), widths = options, dict[str, float]()
     training, evaluation = list["Need"](), list["Need"]()
     match two, times:
         case (float(share), float(area)), (None, None, None) if concordance is None and (

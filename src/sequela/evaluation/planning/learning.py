@@ -39,8 +39,8 @@ class LearningCurve:
         """Return the gain in a sentence."""
         if round(self.low, 3) <= 0 <= round(self.high, 3):
             return (
-                f"The learning curve cannot be told from a flat line: doubling the {people} would "
-                f"change the {self.metric} by {self.gain:+z.3f} "
+                "The learning curve is not distinguishable from a flat line: doubling the "
+                f"{people} would change the {self.metric} by {self.gain:+z.3f} "
                 f"({self.low:+z.3f} to {self.high:+z.3f})."
             )
         word = "gain" if self.low > 0 else "lose"

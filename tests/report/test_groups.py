@@ -70,7 +70,7 @@ def test_the_reason_why_a_group_cannot_be_judged_is_the_smallest_count(run: Run)
     unit.counts["SICU"] = {"units": 90, "events": 80, "others": 3, "alarms": 70}
     unit.counts["CCU"] = {"units": 2, "events": 80, "others": 30, "alarms": 70}
     unit.counts["unknown"] = {"units": 1, "events": 1, "others": 0, "alarms": 0}
-    text = block(entry_with(run, unit))
+    text = block(entry_with(run, unit, of_sex()))
     assert "unit MICU (14 deaths), unit SICU (3 without), unit CCU (2 subjects)." in text
     assert "unknown" not in text
 

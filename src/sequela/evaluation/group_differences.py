@@ -1,10 +1,9 @@
 """Differences between groups of patients: the worst and the best group of each attribute.
 
 The data choose the two groups, so the interval for two fixed groups would be too narrow. Here each
-resample chooses its own two, around the groups' values, which are first pulled together where they
-may differ by chance. The interval is for the true difference of the two groups that are named. The
-p-value is the probability of a difference as large, in standard errors, if all groups of the
-attribute had the same true value.
+resample chooses its own two, around values that are pulled together where they may differ by
+chance. The interval is for the true difference of the two groups that are named. The p-value is for
+the same true value in all groups.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,15 +36,10 @@ def group_differences(
 ) -> list[Numbers]:
     """Compare the groups of each attribute by each metric that is defined, on the same resamples.
 
-    Args:
-        runs: For each model (fold), its predictions, of two classes or of times to an event; the
-            attributes, str (example,) by name, empty where unknown; the threshold of its alarms.
-            Test sets are pooled; the ranking metric is the mean over the models.
-        seed: Seed of the resamples.
-        how: Level and number of resamples.
-
-    Returns:
-        A record of each attribute: see :class:`sequela.runs.record.AttributeDifferences`.
+    ``runs`` has for each model (fold) its predictions, of two classes or of times to an event, the
+    attributes, str (example,) by name, empty where unknown, and the threshold of its alarms. Test
+    sets are pooled, but the ranking metric is the mean over the models. The result has a record of
+    each attribute: see :class:`sequela.runs.record.AttributeDifferences`.
     """
     tests = [of_run.part("held_out") for of_run, *_ in runs]
     predictions = joined(tests)
@@ -85,27 +79,24 @@ def _metrics(
     group: Predictions, model: NDArray[np.int64], alarm: NDArray[np.bool_]
 ) -> dict[str, Statistic]:
     """Return the metrics of a group as functions of the weights of its units."""
-    ranking = "concordance" if group.horizons else "auroc"
-    members = [np.flatnonzero(model == index) for index in np.unique(model)]
-    parts = [
-        (np.unique(group.group_index[rows]), statistic_of(ranking, group.where(rows)))
-        for rows in members
-    ]
+    ranking, index = "concordance" if group.horizons else "auroc", group.group_index
+    members = [model == number for number in np.unique(model)]
+    parts = [(np.unique(index[m]), statistic_of(ranking, group.where(m))) for m in members]
 
     def over_models(weights: Values) -> Values:
         values = np.stack([number(weights[:, units]) for units, number in parts])
         return np.asarray(np.ma.masked_invalid(values).mean(axis=0).filled(np.nan))
 
-    metrics = {ranking: Statistic(over_models, len(np.unique(group.group_index)))}
+    metrics = {ranking: Statistic(over_models, len(np.unique(index)))}
     if group.horizons:
         from sequela.evaluation.survival import at_horizons  # runs of classes do without
 
         both = stacked(at_horizons(*group.over_time)[-4:-2])  # observed, predicted at the last
         metrics["o_e"] = Statistic(lambda weights: np.divide(*both(weights).T), both.n_groups)
     else:
-        metrics["o_e"] = statistic.ratio(group.label, group.score, group.group_index)
+        metrics["o_e"] = statistic.ratio(group.label, group.score, index)
         metrics["calibration_slope"] = slope_statistic(group)
-        metrics["alarm_rate"] = statistic.mean(alarm, group.group_index)
+        metrics["alarm_rate"] = statistic.mean(alarm, index)
     return metrics
 
 
@@ -115,7 +106,7 @@ def _compare(
     seed: int,
     how: Bootstrap,
 ) -> dict[str, Numbers]:
-    """Compare the groups by each metric that is defined for two of them or more."""
+    """Compare the groups by each metric that is defined for all of them."""
     rng, differences = np.random.default_rng(seed), {}
     columns = [(units, stacked([*metrics.values()])) for units, metrics in groups.values()]
     draws = resampled_weights(np.zeros(n_units, np.int64), how.resamples, rng)
@@ -129,10 +120,8 @@ def _compare(
     is_fixed = (np.ptp(numbers, axis=0) < _ROUNDING) & np.isin(numbers[0], (0, 1))
     numbers[1:] += rng.standard_normal(numbers[1:].shape) * is_fixed * spread
     for place, metric in enumerate(next(iter(groups.values()))[1]):
-        defined = np.isfinite(numbers[:, :, place]).all(axis=0)
-        if defined.sum() > 1:
-            names = np.array([*groups])[defined].tolist()
-            differences[metric] = _difference(metric, names, numbers[:, defined, place], how.level)
+        if np.isfinite(numbers[:, :, place]).all():
+            differences[metric] = _difference(metric, [*groups], numbers[:, :, place], how.level)
     return differences
 
 

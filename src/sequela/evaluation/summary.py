@@ -35,7 +35,7 @@ def summarise_parts(
 ) -> dict[str, Numbers]:
     """Compute a run's ``metrics.json`` for some sets; intervals take a bootstrap.
 
-    The groups of known ``attributes``, str (example,) by name, are compared in the test set.
+    Groups by the ``attributes``, str (example,) by name, are compared in the test set.
     """
     seed, how = settings.seed if intervals else None, Bootstrap(resamples=settings.resamples)
     numbers = {

@@ -266,14 +266,12 @@ def _released_groups(record: AttributeDifferences, smallest: int) -> AttributeDi
     """Remove hidden groups, and differences of numbers that would reveal a count of theirs."""
     counts = np.array([[*count.values()] for count in record.counts.values()])
     hidden = set(compress(record.counts, hidden_cells(counts, smallest)))
-    removed = {"o_e", "alarm_rate"} if hidden else set()
-    if smallest > FEWEST:  # as groups that were compared may be small
-        removed = {*record.differences}
-    return record.replace(
-        counts={name: count for name, count in record.counts.items() if name not in hidden},
-        compared=[name for name in record.compared if name not in hidden],
-        differences={n: d for n, d in record.differences.items() if n not in removed},
-    )
+    safe = dict(record.differences) if smallest <= FEWEST else {}  # else small groups were compared
+    if hidden:
+        safe = {name: safe[name] for name in safe if name not in ("o_e", "alarm_rate")}
+    shown_counts = {name: count for name, count in record.counts.items() if name not in hidden}
+    compared = [name for name in record.compared if name not in hidden]
+    return record.replace(counts=shown_counts, compared=compared, differences=safe)
 
 
 def _released_times(numbers: Numbers, smallest: int) -> dict[str, object]:

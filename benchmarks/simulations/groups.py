@@ -175,7 +175,11 @@ def main() -> None:
                 results["simulated"].append(cell(size, truth, options.studies))
                 print(json.dumps(results["simulated"][-1]), flush=True)
     if options.write:
-        RESULTS.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+        # One row a line.
+        text = (
+            json.dumps(results).replace('{"groups"', '\n{"groups"').replace('{"data"', '\n{"data"')
+        )
+        RESULTS.write_text(text + "\n", "utf-8")
         text = PAGE.read_text("utf-8")
         begin, end = "<!-- groups -->", "<!-- end of groups -->"
         before, _, rest = text.partition(begin)

@@ -74,6 +74,16 @@ def test_the_score_test_is_that_of_the_likelihood() -> None:
         assert p_value(made, level, LINE) == pytest.approx(ratio, abs=0.02)
 
 
+def test_a_change_that_would_reverse_the_ranking_is_left_out() -> None:
+    made = hospital(2000, 3, intercept=-1, slope=-0.8)
+    assert fit(made, LINE).weight[1] < 0
+    choice = choose(made)
+    assert choice.reversing == (LINE.name,)
+    assert choice.level == INTERCEPT.name
+    assert min(choice.scaling.weight) == 1
+    assert not choose(hospital(2000, 3, slope=0.5)).reversing
+
+
 def test_several_classes_have_weights_of_their_own() -> None:
     rng = np.random.default_rng(0)
     chances = rng.dirichlet(np.ones(3), 20_000)

@@ -5,8 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from sequela.evaluation.external import difference
-from sequela.evaluation.intervals import Estimate, exact_interval
+from sequela.evaluation.intervals import Estimate, difference, exact_interval
 from sequela.evaluation.predictions import Predictions
 
 Make = Callable[..., Predictions]

@@ -7,7 +7,7 @@ from tests.cli.calls import ran
 from tests.runs.conftest import Ask, Place, Train
 
 from sequela.analysis.evaluate import evaluate_run, judge_elsewhere
-from sequela.errors import SettingError
+from sequela.errors import RunError, SettingError
 from sequela.runs.folder import RunFolder
 from sequela.runs.folds import cross_validate
 
@@ -58,5 +58,5 @@ def test_folds_are_many_models(place: Place, asked: Ask, tmp_path: Path) -> None
     assert found["leaks"] is True
     with pytest.raises(SettingError, match="so none is left for an evaluation"):
         evaluate_run(folds.path, data="mimic3", root=root)
-    with pytest.raises(SettingError, match="one per fold or seed: name one of them"):
+    with pytest.raises(RunError, match="one per fold or seed: name one of them"):
         judge_elsewhere(folds.path, data="mimic3", root=root)

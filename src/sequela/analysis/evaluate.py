@@ -19,7 +19,7 @@ from sequela.evaluation.summary import MORE_PROBABLE, points, summarise, summari
 from sequela.files import temporary
 from sequela.integrity.openings import open_held_out
 from sequela.runs.data import Examples, load_other
-from sequela.runs.find import Run, named_runs
+from sequela.runs.find import Run, named_runs, single_run
 from sequela.runs.folder import RunFolder
 from sequela.runs.model import averaged, open_model
 from sequela.runs.recipe import summarise_runs
@@ -27,9 +27,10 @@ from sequela.runs.record import DataRecord
 from sequela.runs.released import public
 
 CHOSE = "on which settings were chosen"  # its numbers are a little too good
-_OF_TIMES = ("concordance", "auroc_at_last_horizon", "integrated_brier_score")
-JUDGED = ("accuracy", "auroc", "average_precision", "brier_score", "log_loss", *_OF_TIMES)
-CALIBRATED = ("observed_minus_expected",)
+JUDGED = (
+    *("accuracy", "auroc", "average_precision", "brier_score", "log_loss"),
+    *("concordance", "auroc_at_last_horizon", "integrated_brier_score", "observed_minus_expected"),
+)
 _BINARY = 2  # classes with one threshold
 NO_KEY = (
     "overlap with the model's training and validation set was not checked: the key of the run's "
@@ -169,7 +170,7 @@ class Side:
     def numbers(self) -> Mapping[str, Estimate]:
         """The estimate of each metric that is defined."""
         numbers = {}
-        for name in (*JUDGED, *CALIBRATED):
+        for name in JUDGED:
             if METRICS[name].can_be_had(self.predictions, whole_groups=False):
                 rng = np.random.default_rng(self.seed)
                 (numbers[name],) = estimates(statistic_of(name, self.predictions), rng)
@@ -180,8 +181,7 @@ class Side:
 class External:
     """The external validation of a model on the data of its development and on new data.
 
-    ``numbers`` are the result of :func:`evaluate_run`, ``data`` the descriptions of both data. The
-    origin of the run's own data is empty.
+    ``numbers`` are the result of :func:`evaluate_run`, ``data`` the descriptions of both data.
     """
 
     run: RunFolder
@@ -189,8 +189,7 @@ class External:
     away: Side
     numbers: Mapping[str, Any]
     data: tuple[DataRecord, ...]
-    origin: str = ""
-    opened: tuple[str, ...] = ()
+    opened: tuple[str, ...]
 
 
 def judge_elsewhere(
@@ -206,10 +205,7 @@ def judge_elsewhere(
     See :func:`evaluate_run`. Without ``data`` and ``root``, a run that was split by site is
     evaluated on its test sites.
     """
-    (run,) = named_runs([path])
-    if not isinstance(run, RunFolder):
-        words = f"{len(run.runs)} models, one per fold or seed: name one of them for the page"
-        raise SettingError(f"{run.path} has {words}, such as {run.first.path.name}")
+    run = single_run(path)
     opened = open_held_out(run, "evaluate").sentences
     if data is None and root is None and labels is None:
         return _held_out_sites(run, opened)
@@ -218,15 +214,9 @@ def judge_elsewhere(
         new_data, predictions = predict_other(run, name, root, work, labels, trust_code=trust_code)
         numbers = judge_other(run, new_data, predictions)
         described = DataRecord.model_validate(new_data.describe())
-        away = Side(
-            new_data.data_set.title,
-            "all new people",
-            predictions,
-            new_data.attributes(),
-            predictions,
-            _unknown(described, "held_out"),
-            run.settings.seed,
-        )
+        names = new_data.data_set.title, "all new people"
+        unknown, who = _unknown(described, "held_out"), new_data.attributes()
+        away = Side(*names, predictions, who, predictions, unknown, run.settings.seed)
     own_predictions, title = run.predictions, run.data.title
     if np.isin(predictions.example_id, own_predictions.part("held_out").example_id).any():
         rest = own_predictions.split != "held_out"
@@ -234,9 +224,8 @@ def judge_elsewhere(
     else:
         everybody = np.ones(own_predictions.n_examples, np.bool_)
         home = _own_side(run, title, "its own test set", everybody, "held_out")
-    origin = public(numbers["origin"])
-    evaluation = {"run": path.name, "data": name, **numbers, "origin": origin}
-    return External(run, home, away, evaluation, (run.data, described), origin, opened)
+    evaluation = {"run": path.name, "data": name, **numbers, "origin": public(numbers["origin"])}
+    return External(run, home, away, evaluation, (run.data, described), opened)
 
 
 def _held_out_sites(run: RunFolder, opened: tuple[str, ...]) -> External:
@@ -250,7 +239,7 @@ def _held_out_sites(run: RunFolder, opened: tuple[str, ...]) -> External:
     away = _own_side(run, f"the test sites of {title}", "all new people", test, "held_out")
     names = f"the training and validation sites of {title}", f"the validation sites, {CHOSE}"
     home = _own_side(run, *names, ~test, "tuning")
-    return External(run, home, away, run.test, (run.data,), opened=opened)
+    return External(run, home, away, run.test, (run.data,), opened)
 
 
 def _own_side(run: RunFolder, title: str, judged: str, rows: NDArray[np.bool_], part: str) -> Side:

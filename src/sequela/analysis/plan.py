@@ -14,7 +14,6 @@ from threadpoolctl import threadpool_limits
 from sequela.analysis import stability
 from sequela.disclosure import INTERNAL
 from sequela.errors import SettingError
-from sequela.evaluation.external import person
 from sequela.evaluation.metrics import main_metric, statistic_of
 from sequela.evaluation.number import duration
 from sequela.evaluation.planning import sample_size
@@ -96,7 +95,7 @@ def _sample_sizes(run: Run) -> Plan:
 def _purpose(name: str, title: str, run: Run, part: Predictions, needs_of: Needs) -> Purpose:
     predictions, of_class = run.first.predictions, _people(part)
     events = of_class[1] if part.horizons or len(of_class) == _BINARY else min(of_class)
-    purpose = Purpose(name, title, len(np.unique(person(part))), events, (), "")
+    purpose = Purpose(name, title, len(np.unique(part.person)), events, (), "")
     try:
         needs = needs_of(run, predictions.where(predictions.split != "held_out"))
     except SettingError as error:
@@ -111,7 +110,7 @@ def _outcome(predictions: Predictions) -> NDArray[np.int64]:
 
 def _people(part: Predictions) -> list[int]:
     """Count the people with an example of each class."""
-    whose, outcome = person(part), _outcome(part)
+    whose, outcome = part.person, _outcome(part)
     n_outcomes = 1 + part.intervals.causes if part.horizons else len(part.classes)
     return [len(np.unique(whose[outcome == index])) for index in range(n_outcomes)]
 
@@ -206,7 +205,7 @@ def _refitted(run: Run, plan: Plan, root: Path | None, work: Path, refits: int) 
 
 def _dealt(train: Predictions, size: int, seed: int) -> NDArray[np.int64]:
     """Divide the people into parts: int64 (example,)."""
-    whose = np.unique(person(train), return_inverse=True)[1]
+    whose = np.unique(train.person, return_inverse=True)[1]
     return reference.dealt(class_strata(_outcome(train), whose), size, seed)[whose]
 
 

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from sequela.config import SMALLEST_CELL
 from sequela.disclosure import has_small
 from sequela.evaluation.decision import choose_threshold
-from sequela.evaluation.external import person
 from sequela.evaluation.predictions import Predictions, joined
 from sequela.evaluation.resampling import class_strata
 from sequela.models.reference import REFERENCE_MODELS, predicted
@@ -165,7 +164,7 @@ def _compared(
         sums += [np.nan_to_num(difference[0]), difference[1] > 0]
     if not counts.any():
         return None
-    people = np.concatenate([*map(person, parts)])[first][counts > 0]
+    people = np.concatenate([part.person for part in parts])[first][counts > 0]
     apart, changed = (sums / counts.clip(1))[:, counts > 0]
     n_people = [
         len(np.unique(people[among])) for among in (changed >= 0, changed > 0, changed == 0)

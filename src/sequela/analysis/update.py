@@ -15,16 +15,17 @@ from sequela.config import TrainingSettings
 from sequela.errors import DataError, SettingError
 from sequela.evaluation.intervals import Bootstrap
 from sequela.evaluation.predictions import Predictions
-from sequela.evaluation.recalibration import EVENTS_PER_PARAMETER, REFIT, choose, events_of
+from sequela.evaluation.recalibration import EVENTS_PER_PARAMETER, REFIT, Choice, choose, events_of
 from sequela.files import writing
 from sequela.integrity.openings import open_held_out
 from sequela.integrity.verify import verify
 from sequela.models import reference, stored
+from sequela.models.reference import Arrays
 from sequela.models.registry import UPDATED
 from sequela.runs.data import Examples, load_local
 from sequela.runs.environment import environment
 from sequela.runs.find import single_run
-from sequela.runs.fit import write_results
+from sequela.runs.fit import fit_baseline, write_results
 from sequela.runs.folder import COST, UNCHANGED, RunFolder, work_beside
 from sequela.runs.model import FILE, BaselineModel, Member, in_one_file, model_of, open_model
 from sequela.runs.recipe import effect_of_update
@@ -75,17 +76,17 @@ def update_run(
         _refuse_few(before, local, share)
         tuning = before.where(before.split != "held_out")
         tuning = replace(tuning, split=np.full(tuning.n_examples, "tuning"))  # which fits may read
-        again, choice = None, None
         if isinstance(model, BaselineModel):
-            again = _Refit(model, local, tuning, seed)
-            choice = choose(tuning, again.of_others, model.entry.parameters(model.arrays))
-        choice = choice or choose(tuning)
+            choice = _choose_or_refit(model, local, tuning, seed)
+        else:
+            choice = choose(tuning)
         settings.model_settings["level"] = choice.level
         tensors, header = in_one_file([parent], "arithmetic")
         header |= {"model": UPDATED, "logits": asdict(choice.scaling)}
         after = choice.scaling.apply(before)
-        if again and choice.level == REFIT:
-            tensors = {f"0/{name}": tensor for name, tensor in again.tensors().items()}
+        if choice.level == REFIT:
+            refitted = _refitted(parent, local, tuple(model.header["reads"]), seed)
+            tensors = {f"0/{name}": tensor for name, tensor in refitted.items()}
             probabilities = model_of(header, tensors).probabilities_of(local)
             after = replace(before, probabilities=probabilities)
         folder = RunFolder(work / "run")
@@ -122,29 +123,25 @@ def _refuse_few(predictions: Predictions, local: Examples, share: float) -> None
         )
 
 
-class _Refit:
-    """A baseline model that is fitted again on local patients, and so is its preprocessing."""
+def _choose_or_refit(
+    model: BaselineModel, local: Examples, tuning: Predictions, seed: int
+) -> Choice:
+    """Choose the level of change of a baseline model, which may be a refit."""
+    rows, inputs = local.rows("train+tuning"), local.inputs(model.reads, standardise=False)
+    sets = local.labels, rows, rows[:0], len(local.classes)
+    examples = reference.Examples(inputs.features, *sets, times=local.times)
 
-    def __init__(
-        self, model: BaselineModel, local: Examples, tuning: Predictions, seed: int
-    ) -> None:
-        self.entry, self.local, self.tuning, self.seed = model.entry, local, tuning, seed
-        self.inputs = local.inputs(model.reads, standardise=False)
-
-    @property
-    def _examples(self) -> reference.Examples:
-        data, table = self.local, self.inputs.features
-        sets = data.labels, data.rows("train"), data.rows("tuning"), len(data.classes)
-        return reference.Examples(table, *sets, times=data.times)
-
-    def of_others(self) -> Predictions | None:
+    def of_others() -> Predictions | None:
         """Predict each local patient by a model that was fitted on the others."""
-        rows, groups = self.local.rows("train+tuning"), self.local.marked
-        examples = replace(self._examples, train=rows, tuning=rows[:0])
-        crossed = reference.cross_fitted(self.entry, examples, groups, self.seed)
-        return None if crossed is None else replace(self.tuning, probabilities=crossed[rows])
+        crossed = reference.cross_fitted(model.entry, examples, local.marked, seed)
+        return None if crossed is None else replace(tuning, probabilities=crossed[rows])
 
-    def tensors(self) -> stored.Tensors:
-        """Fit the model on the training set, with its penalty chosen on the validation set."""
-        arrays = reference.fitted(self.entry, self._examples, self.seed)
-        return {**arrays, **self.inputs.state}
+    return choose(tuning, of_others, model.entry.parameters(model.arrays))
+
+
+def _refitted(parent: RunFolder, local: Examples, reads: tuple[str, ...], seed: int) -> Arrays:
+    """Fit a baseline model on the local patients as it was fitted, and its preprocessing."""
+    inputs = local.inputs(reads, standardise=False)
+    settings = parent.settings.model_copy(update={"seed": seed, "folds": 0, "fold": 0})
+    rows = local.rows("train"), local.rows("tuning")
+    return {**fit_baseline(settings, local, inputs.features, *rows), **inputs.state}

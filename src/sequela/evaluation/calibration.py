@@ -192,18 +192,23 @@ def calibration_line(predictions: Predictions) -> CalibrationLine:
     )
 
 
+def _slope(predictions: Predictions) -> tuple[float, NDArray[np.float64]]:
+    """Compute the calibration slope, and the influence of each example on it (example,)."""
+    judged, line = event(predictions), calibration_line(predictions)
+    logits = logit(judged.chance.clip(_EPSILON, 1 - _EPSILON))
+    chance = expit(line.intercept + line.slope * logits)
+    design = np.stack([np.ones_like(logits), logits])
+    information = (design * chance * (1 - chance)) @ design.T / len(logits)
+    return line.slope, (np.linalg.pinv(information) @ (design * (judged.happened - chance)))[1]
+
+
 def slope_statistic(predictions: Predictions) -> Statistic:
     """Return the calibration slope as a function of the groups' weights, by its influence function.
 
     It is NaN where all probabilities are nearly equal.
     """
-    line = calibration_line(predictions)
-    logits = logit(predictions.score.astype(np.float64).clip(_EPSILON, 1 - _EPSILON))
-    chance = expit(line.intercept + line.slope * logits)
-    design = np.stack([np.ones_like(logits), logits])
-    information = (design * chance * (1 - chance)) @ design.T / len(logits)
-    influence = (np.linalg.pinv(information) @ (design * (predictions.label - chance)))[1]
-    slope = np.nan if np.ptp(predictions.score) < FLAT else line.slope
+    slope, influence = _slope(predictions)
+    slope = np.nan if np.ptp(predictions.score) < FLAT else slope
     return statistic.mean(slope + influence, predictions.group_index)
 
 
@@ -220,15 +225,10 @@ def observed_over_expected(judged: Event) -> tuple[float, float, float]:
 
 def slope_within(predictions: Predictions) -> tuple[float, float, float]:
     """Return the calibration slope with the bounds of its 95 % interval (White 1982)."""
-    judged, line = event(predictions), calibration_line(predictions)
-    logits = logit(judged.chance.clip(_EPSILON, 1 - _EPSILON))
-    columns = np.stack([np.ones_like(logits), logits], axis=1)
-    chance = expit(columns @ [line.intercept, line.slope])
-    scores = np.zeros((int(judged.group.max()) + 1, 2))
-    np.add.at(scores, judged.group, columns * (judged.happened - chance)[:, None])
-    inverse = np.linalg.pinv((columns * (chance * (1 - chance))[:, None]).T @ columns)
-    reach = float(_NORMAL * np.linalg.norm(scores @ inverse[:, 1]))
-    return line.slope, line.slope - reach, line.slope + reach
+    slope, influence = _slope(predictions)
+    by_group = np.bincount(predictions.group_index, weights=influence)
+    reach = float(_NORMAL * np.linalg.norm(by_group) / len(influence))
+    return slope, slope - reach, slope + reach
 
 
 def calibration_in_words(predictions: Predictions) -> str:

@@ -89,10 +89,9 @@ def _metrics(
 
     metrics = {ranking: Statistic(over_models, len(np.unique(index)))}
     if group.horizons:
-        from sequela.evaluation.survival import at_horizons  # runs of classes do without
+        from sequela.evaluation.survival import over_expected  # runs of classes do without
 
-        both = stacked(at_horizons(*group.over_time)[-4:-2])  # observed, predicted at the last
-        metrics["o_e"] = Statistic(lambda weights: np.divide(*both(weights).T), both.n_groups)
+        metrics["o_e"] = over_expected(*group.over_time)
     else:
         metrics["o_e"] = statistic.ratio(group.label, group.score, index)
         metrics["calibration_slope"] = slope_statistic(group)

@@ -196,6 +196,11 @@ class Predictions:
             )
         return self.probabilities[:, 1]
 
+    @property
+    def person(self) -> NDArray[np.str_]:
+        """The person of each example, or its group where one is unknown: str (example,)."""
+        return self.subject_id if (self.subject_id != "").all() else self.group_id
+
     @cached_property
     def group_index(self) -> NDArray[np.int64]:
         """The position of each example's group among the sorted group ids: int64 (example,)."""

@@ -212,7 +212,8 @@ class Choice:
     """The level of change that a closed test chose, and why.
 
     ``events`` are the patients of the rarest class, ``needed`` those that a level would need for
-    which there are too few, ``p_values`` those of the tests by level.
+    which there are too few, ``p_values`` those of the tests by level, and ``reversing`` the
+    levels that are left out as they would reverse the ranking.
     """
 
     level: str
@@ -220,6 +221,7 @@ class Choice:
     events: int
     needed: dict[str, int]
     p_values: dict[str, float]
+    reversing: tuple[str, ...] = ()
 
 
 def choose(
@@ -243,20 +245,23 @@ def choose(
         sizes[REFIT] = parameters
     least = {name: size * EVENTS_PER_PARAMETER for name, size in sizes.items()}
     needed = {name: count for name, count in least.items() if count > events}
-    *smaller, largest = (level for level in levels if level.name not in needed)
+    fits = {level: fit(tuning, level) for level in levels if level.name not in needed}
+    # A weight of 0 or below would make patients with a higher risk those with a lower one.
+    reversing = tuple(level.name for level, scaling in fits.items() if min(scaling.weight) <= 0)
+    *smaller, largest = (level for level in fits if level.name not in reversing)
     p_values: dict[str, float] = {}
     if refit and REFIT not in needed and (refitted := refit()):
-        gain = example_loss(fit(tuning, largest).apply(tuning)) - example_loss(refitted)
+        gain = example_loss(fits[largest].apply(tuning)) - example_loss(refitted)
         by_person = np.bincount(tuning.group_index, weights=gain)
         p_values[REFIT] = float(norm.sf(by_person.sum() / np.linalg.norm(by_person)))
         if p_values[REFIT] < ALPHA:
-            return Choice(REFIT, fit(tuning, NONE), events, needed, p_values)
+            return Choice(REFIT, fits[NONE], events, needed, p_values, reversing)
     for level in smaller:
         p_values[level.name] = p_value(tuning, level, largest)
         if p_values[level.name] >= ALPHA:
             largest = level
             break
-    return Choice(largest.name, fit(tuning, largest), events, needed, p_values)
+    return Choice(largest.name, fits[largest], events, needed, p_values, reversing)
 
 
 def events_of(predictions: Predictions) -> int:
@@ -272,8 +277,7 @@ def events_of(predictions: Predictions) -> int:
 def fit_temperature(tuning: Predictions) -> LogitScaling:
     """Fit the temperature with the least log loss on the validation set, without a prior."""
     refuse_held_out(tuning, "a temperature is fitted")
-    logits = _logits(tuning)
-    rows = np.arange(tuning.n_examples)
+    logits, rows = _Rows(tuning).logits, np.arange(tuning.n_examples)
 
     def loss(log_temperature: float) -> float:
         log_chance = log_softmax(logits / np.exp(log_temperature), axis=1)
@@ -282,8 +286,8 @@ def fit_temperature(tuning: Predictions) -> LogitScaling:
     # On the logarithm, as halving and doubling a temperature are equally far changes.
     reach = np.log(_LARGEST)
     least = minimize_scalar(loss, bounds=(-reach, reach), options={"xatol": 1e-8})
-    zeros = np.zeros(len(tuning.classes))
-    return LogitScaling(tuple((zeros + np.exp(-least.x)).tolist()), tuple(zeros.tolist()))
+    n_classes = len(tuning.classes)
+    return LogitScaling((float(np.exp(-least.x)),) * n_classes, (0.0,) * n_classes)
 
 
 def fit_isotonic(tuning: Predictions) -> Isotonic:
@@ -305,7 +309,3 @@ def refuse_held_out(predictions: Predictions, what: str) -> None:
         raise DataError(f"there are no predictions: {what} on the validation set")
     if (predictions.split == "held_out").any():
         raise SplitError(f"{what} on the validation set; these predictions are for the test set")
-
-
-def _logits(predictions: Predictions) -> NDArray[np.float64]:
-    return np.log(predictions.probabilities.clip(min=_EPSILON).astype(np.float64))

@@ -134,7 +134,9 @@ def calibration_numbers(predictions: Predictions, seed: int | None, how: Bootstr
     metric = metrics.main_metric(predictions).name
     statistics = {metric: metrics.statistic_of(metric, predictions)}
     if predictions.horizons:
-        statistics["o_e"] = _observed_over_expected(predictions)
+        from sequela.evaluation.survival import over_expected  # runs of classes do without
+
+        statistics["o_e"] = over_expected(*predictions.over_time)
     numbers: Numbers = {}
     for number in _numbers([*statistics], stacked([*statistics.values()]), seed, how):
         numbers |= number
@@ -143,13 +145,6 @@ def calibration_numbers(predictions: Predictions, seed: int | None, how: Bootstr
         for name, (value, *bounds) in {"o_e": ratio, "slope": slope}.items():
             numbers |= {name: value} if seed is None else {name: value, f"{name}_ci": bounds}
     return numbers
-
-
-def _observed_over_expected(predictions: Predictions) -> Statistic:
-    from sequela.evaluation.survival import at_horizons  # runs of classes do without
-
-    observed, expected = at_horizons(*predictions.over_time)[-len(AT_HORIZON) :][:2]
-    return Statistic(lambda weights: observed(weights)[:, 0] / expected(weights), observed.n_groups)
 
 
 AT_HORIZON = ["observed", "predicted", "auroc", "brier"]

@@ -335,3 +335,9 @@ def at_horizons(outcomes: TimesToEvent, risk: Floats, horizons: Floats) -> list[
             brier(outcomes, risk[:, [place]], at, outcomes),
         ]
     return statistics
+
+
+def over_expected(outcomes: TimesToEvent, risk: Floats, horizons: Floats) -> Statistic:
+    """Return observed over expected events by the last horizon."""
+    observed, expected = at_horizons(outcomes, risk[:, -1:], horizons[-1:])[:2]
+    return Statistic(lambda weights: observed(weights)[:, 0] / expected(weights), observed.n_groups)

@@ -314,6 +314,7 @@ class UpdateRecord(Record):
     events: int
     needed: dict[str, int]
     p_values: dict[str, float]
+    reversing: list[str] = []
     before: _MetricsRecord
     after: _MetricsRecord
     everybody: _MetricsRecord

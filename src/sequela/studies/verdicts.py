@@ -21,8 +21,7 @@ from scipy.stats import norm
 from sequela.analysis.compare import Compared, compare_opened, over_models
 from sequela.errors import DataError
 from sequela.evaluation.comparison import Difference, holm, paired_difference
-from sequela.evaluation.external import difference
-from sequela.evaluation.intervals import Estimate, Interval
+from sequela.evaluation.intervals import Estimate, Interval, difference
 from sequela.evaluation.metrics import Metric, headline, named
 from sequela.evaluation.number import number, plural
 from sequela.evaluation.predictions import Predictions, joined

@@ -65,6 +65,8 @@ def update(
     few = f"not considered, {change.events} local {folder.data.unit}s {rarest}, expected"
     for level, count in change.needed.items():
         console.print(f"{level}: {few} {count:,}")
+    for level in change.reversing:
+        console.print(f"{level}: not considered, a slope is not above 0 and reverses the ranking")
     for level, p in change.p_values.items():
         # The null hypothesis of a refit is that it is not better.
         rejected = (p < ALPHA) != (level == "refit")

@@ -1,16 +1,17 @@
 """The page of an external validation: population, performance and recalibration."""
 
 from collections.abc import Iterator, Sequence
+from itertools import compress
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.analysis.evaluate import CALIBRATED, JUDGED, External, Side
+from sequela.analysis.evaluate import JUDGED, External, Side
 from sequela.disclosure import has_small, shown
-from sequela.evaluation.calibration import calibration_line, reliability
-from sequela.evaluation.external import difference, person
+from sequela.evaluation.calibration import FLAT, calibration_line, reliability
+from sequela.evaluation.intervals import difference
 from sequela.evaluation.metrics import METRICS, main_metric
 from sequela.evaluation.number import number, within
 from sequela.evaluation.predictions import Predictions, event
@@ -20,10 +21,9 @@ from sequela.figures.reliability import reliability_curves
 from sequela.report.entry import Entry
 from sequela.report.page import write_page
 from sequela.report.picture import Picture, picture
-from sequela.runs.released import public, smallest_shown
+from sequela.runs.released import smallest_shown
 
 OTHERS = "any other value"
-_FLAT = 0.02  # all probabilities are nearly equal, so that a slope is meaningless
 
 
 class Characteristic(NamedTuple):
@@ -71,7 +71,7 @@ def build_external(validation: External, out: Path, hide_below: int | None = Non
             if name.endswith("_set_aside_as_trained_or_tuned_on")
         ],
         numbers=validation.numbers,
-        origin=public(validation.origin) if validation.origin else "",
+        origin=validation.numbers.get("origin", ""),
         opened=validation.opened,
     )
 
@@ -84,7 +84,7 @@ def _people(validation: External, smallest: int, *, few: bool) -> Iterator[Chara
     home, away = validation.home, validation.away
     sides = (home.everybody, away.everybody)
     examples = [predictions.n_examples for predictions in sides]
-    people = [len(np.unique(person(predictions))) for predictions in sides]
+    people = [len(np.unique(predictions.person)) for predictions in sides]
     yield Characteristic("examples", "", *(_count(n, smallest) for n in examples))
     yield Characteristic("people", "", *(_count(n, smallest) for n in people))
     if not (few or home.everybody.horizons):  # of times, not all classes are known
@@ -115,7 +115,7 @@ def attribute_rows(name: str, home: Side, away: Side, smallest: int) -> list[Cha
     sides = [
         (
             np.where(side.attributes[name] == "", UNKNOWN, side.attributes[name]),
-            person(side.everybody),
+            side.everybody.person,
         )
         for side in (home, away)
     ]
@@ -128,16 +128,14 @@ def attribute_rows(name: str, home: Side, away: Side, smallest: int) -> list[Cha
         np.int64,
     ).reshape(len(values), 2)
     pooled = pool(counts, smallest)
-    totals = [len(of_people) for of_people, _ in sides]
 
-    def shares(chosen_values: Sequence[str]) -> list[str]:
-        inside = [np.isin(of_people, chosen_values).sum() for of_people, _ in sides]
-        return [_share(n / total) for n, total in zip(inside, totals, strict=True)]
+    def row(value: str, chosen_values: Sequence[str]) -> Characteristic:
+        shares = (_share(np.isin(of_people, chosen_values).mean()) for of_people, _ in sides)
+        return Characteristic(name, value, *shares)
 
-    frequent = [value for value, out in zip(values, pooled.tolist(), strict=True) if not out]
-    rows = [Characteristic(name, value, *shares([value])) for value in frequent]
-    rare = [value for value, out in zip(values, pooled.tolist(), strict=True) if out]
-    return [*rows, Characteristic(name, OTHERS, *shares(rare))] if rare else rows
+    rows = [row(value, [value]) for value in compress(values, ~pooled)]
+    rare = [*compress(values, pooled)]
+    return [*rows, row(OTHERS, rare)] if rare else rows
 
 
 def pool(counts: NDArray[np.int64], smallest: int) -> NDArray[np.bool_]:
@@ -166,7 +164,7 @@ def _share(value: float | None) -> str:
 
 def _measures(validation: External, smallest: int) -> Iterator[dict[str, object]]:
     counts_few = _counts_few(validation, smallest)
-    for name in (*JUDGED, *CALIBRATED):
+    for name in JUDGED:
         home, away = validation.home.numbers.get(name), validation.away.numbers.get(name)
         if home is None or away is None or (name == "accuracy" and counts_few):
             continue
@@ -195,24 +193,16 @@ def _counts_few(validation: External, smallest: int) -> bool:
 def _lines(validation: External) -> Iterator[dict[str, object]]:
     sides = (validation.home.predictions, validation.away.predictions)
     binary = all(len(np.unique(side.label)) == len(side.classes) == 2 for side in sides)  # noqa: PLR2004
-    if sides[0].horizons or not binary or any(np.ptp(side.score) <= _FLAT for side in sides):
+    if sides[0].horizons or not binary or any(np.ptp(side.score) <= FLAT for side in sides):
         return
-    home, away = map(calibration_line, sides)
-    for title, at_home, elsewhere in (
-        (
-            "observed / expected events",
-            home.observed / home.expected,
-            away.observed / away.expected,
-        ),
-        ("calibration slope", home.slope, away.slope),
-    ):
-        yield {
-            "title": title,
-            "home": number(at_home, ".2f"),
-            "away": number(elsewhere, ".2f"),
-            "apart": number(elsewhere - at_home, "+.2f"),
-            "within": "",
-        }
+    lines = [calibration_line(side) for side in sides]
+    rows = {
+        "observed / expected events": [line.observed / line.expected for line in lines],
+        "calibration slope": [line.slope for line in lines],
+    }
+    for title, (home, away) in rows.items():
+        texts = {"home": number(home, ".2f"), "away": number(away, ".2f")}
+        yield {"title": title, **texts, "apart": number(away - home, "+.2f"), "within": ""}
 
 
 def _event(validation: External) -> str:
@@ -222,12 +212,8 @@ def _event(validation: External) -> str:
 
 def _reliability(validation: External, smallest: int) -> Picture:
     rng = np.random.default_rng(validation.run.settings.seed)
-    home, away = validation.home.predictions, validation.away.predictions
-    sides = {"development data": home, "new data": away}
-    curves = {
-        name: reliability(predictions, rng, smallest=smallest)
-        for name, predictions in sides.items()
-    }
-    chances = {name: event(predictions).chance for name, predictions in sides.items()}
+    sides = {"development data": validation.home, "new data": validation.away}
+    curves = {n: reliability(side.predictions, rng, smallest=smallest) for n, side in sides.items()}
+    chances = {name: event(side.predictions).chance for name, side in sides.items()}
     figure = reliability_curves(curves, chances, event=_event(validation), smallest=smallest)
     return picture(figure, "reliability")

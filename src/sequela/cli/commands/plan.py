@@ -2,16 +2,10 @@
 
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sequela.cli.names import Json, Root
 from sequela.cli.numbers import open_console, open_table, say_path
 from sequela.errors import SettingError
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from sequela.evaluation.planning.sample_size import Need
 
 _FEWEST = 2  # refits that show a difference
 
@@ -75,7 +69,7 @@ def plan(
         raise SettingError(f"a run has its own numbers: leave {run} or the numbers out")
     if refits < _FEWEST:
         raise SettingError(f"--refits is {refits}: expected {_FEWEST} or more")
-    from sequela.analysis.plan import plan_run
+    from sequela.analysis.planning import plan_run
     from sequela.analysis.stability import of_run
 
     console = open_console()
@@ -86,8 +80,7 @@ def plan(
         print(path.read_text("utf-8"), end="")
         return
     stable = chain.from_iterable(s.sentences(finished.data) for s in of_run(finished, 1))
-    for sentence in (*plan.sentences, *stable):
-        console.print(sentence)
+    console.print(*plan.sentences, *stable, sep="\n")
     say_path(console, "plan", path)
 
 
@@ -102,55 +95,55 @@ def _before_data(
     from dataclasses import asdict
     from json import dumps
 
-    from sequela.evaluation.planning import sample_size
+    from sequela.evaluation import sample_size
+    from sequela.evaluation.sample_size import Need
 
-    (parameters, patients, r2, concordance), widths = options, dict[str, float]()
-    training, evaluation = list["Need"](), list["Need"]()
+    parameters, patients, r2, concordance = options
+    needs, widths = {"training": list[Need](), "evaluation": list[Need]()}, dict[str, float]()
     match two, times:
         case (float(share), float(area)), (None, None, None) if concordance is None and (
             r2 is None or parameters is not None
         ):
-            evaluation = sample_size.for_evaluation(share, area)
+            needs["evaluation"] = sample_size.for_evaluation(share, area)
             if patients is not None:
                 widths = sample_size.precision(patients, share, area)
             if parameters is not None:
                 r2 = sample_size.cox_snell(area, share) if r2 is None else r2
                 shares = 1 - share, share
-                training = sample_size.for_classes(parameters, shares, (r2,), r2, shrinkage)
+                needs["training"] = sample_size.for_classes(
+                    parameters, shares, (r2,), r2, shrinkage
+                )
         case (None, None), (float(rate), float(horizon), float(follow_up)) if (
             parameters is not None and patients is None and (r2 is None) != (concordance is None)
         ):
             if concordance is not None:
                 r2 = sample_size.cox_snell_of_times(concordance, rate * follow_up)
             assert r2 is not None  # noqa: S101 - or a concordance
-            training = sample_size.for_times(parameters, rate, horizon, follow_up, r2, shrinkage)
+            needs["training"] = sample_size.for_times(
+                parameters, rate, horizon, follow_up, r2, shrinkage
+            )
         case _:
             raise SettingError(
                 "expected a run; or --prevalence and --auroc for two classes; or --rate, "
                 "--horizon, --follow-up, --parameters and either --concordance or --r2 for times "
                 "to an event"
             )
-    needs = {"training": training, "evaluation": evaluation}
     if json:
-        lists = {name: [asdict(need) for need in of_name] for name, of_name in needs.items()}
+        lists = {name: [asdict(need) for need in criteria] for name, criteria in needs.items()}
         print(dumps({"r2": r2, **lists, "widths": widths}, indent=1))
         return
     console = open_console()
-    for name, of_name in needs.items():
-        _print_needs(console, name, of_name)
-    if training:
+    for name, criteria in needs.items():
+        table = open_table(name, "patients", "events", "")
+        for column in table.columns[1:3]:
+            column.justify = "right"
+        most = max((need.patients for need in criteria), default=0)
+        for need in criteria:
+            decides = "decides" if need.patients == most else ""
+            table.add_row(need.criterion, f"{need.patients:,}", f"{need.events:,}", decides)
+        if criteria:
+            console.print(table)
+    if needs["training"]:
         console.print(f"R² of Cox and Snell: {r2:.3f}")
     for name, width in widths.items():
         console.print(f"{name}, {patients:,} patients: 95 % interval of width {width:.2f}")
-
-
-def _print_needs(console: "Console", name: str, needs: "list[Need]") -> None:
-    table = open_table(name, "patients", "events", "")
-    for column in table.columns[1:3]:
-        column.justify = "right"
-    most = max((need.patients for need in needs), default=0)
-    for need in needs:
-        decides = "decides" if need.patients == most else ""
-        table.add_row(need.criterion, f"{need.patients:,}", f"{need.events:,}", decides)
-    if needs:
-        console.print(table)

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sequela.evaluation.planning.learning import LearningCurve
-from sequela.evaluation.planning.sample_size import Need
+from sequela.evaluation.learning_curve import LearningCurve
+from sequela.evaluation.sample_size import Need
 
 
 @dataclass(frozen=True)

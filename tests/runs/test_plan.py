@@ -43,8 +43,9 @@ def test_the_plan_of_a_run(run: Path, place: Place, ledger: Path) -> None:
     assert training.patients == len(np.unique(train.subject_id))
     assert training.events == len(np.unique(train.subject_id[train.label == 1]))
     assert evaluation.patients == len(np.unique(predictions.part("held_out").subject_id))
-    assert f"{training.deciding.patients:,} patients are needed" in plan.sentences[0]
-    assert f"{training.deciding.criterion} decides" in plan.sentences[0]
+    deciding = max(training.needs, key=lambda need: need.patients)
+    assert f"{deciding.patients:,} patients are needed" in plan.sentences[0]
+    assert f"{deciding.criterion} decides" in plan.sentences[0]
     assert plan.curve
     assert plan.curve.points[-1].value == pytest.approx(area)  # all of the training set
     assert [point.models for point in plan.curve.points] == [6, 3, 2, 1]

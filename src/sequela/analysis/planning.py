@@ -144,8 +144,7 @@ def _to_evaluate(run: Run, development: Predictions) -> list[Need]:
 
 def _shares(development: Predictions) -> list[float]:
     counts = np.bincount(development.label, minlength=len(development.classes))
-    shares: list[float] = (counts / development.n_examples).tolist()
-    return shares
+    return [float(count / development.n_examples) for count in counts]
 
 
 def _auroc(run: Run) -> float:

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from sequela.evaluation.sample_size import Need
 
 _FEWEST = 2  # refits that show a difference
-_OF_TWO, _OF_TIMES = ("prevalence", "auroc"), ("rate", "horizon", "follow_up", "concordance")
-_NUMBERS = ("parameters", "patients", "r2", *_OF_TWO, *_OF_TIMES)
+_OF_TIMES = ("rate", "horizon", "follow_up", "concordance")
+_NUMBERS = ("parameters", "patients", "r2", "prevalence", "auroc", *_OF_TIMES)
 
 
 def plan(

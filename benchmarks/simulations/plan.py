@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from sequela.evaluation import statistic
-from sequela.evaluation.planning.learning import curve_of
-from sequela.evaluation.planning.sample_size import WIDTHS, cox_snell, for_classes, for_evaluation
+from sequela.evaluation.learning_curve import curve_of
 from sequela.evaluation.resampling import resampled_weights
+from sequela.evaluation.sample_size import WIDTHS, cox_snell, for_classes, for_evaluation
 from sequela.models.reference import dealt
 from sequela.runs.find import open_run
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sequela.errors import SettingError
-from sequela.evaluation.planning.sample_size import (
+from sequela.evaluation.sample_size import (
     Need,
     cox_snell,
     cox_snell_of_times,

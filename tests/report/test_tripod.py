@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from sequela.evaluation.planning.plan import Plan, Purpose
-from sequela.evaluation.planning.sample_size import Need
+from sequela.evaluation.planned import Plan, Purpose
+from sequela.evaluation.sample_size import Need
 from sequela.report.entry import Entry
 from sequela.report.tripod import ITEMS, Checklist, checklist
 from sequela.runs.find import Run

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from tests.runs.conftest import Ask, Place, Train
 
-from sequela.analysis.plan import plan_run
+from sequela.analysis.planning import plan_run
 from sequela.errors import RunError
-from sequela.evaluation.planning.sample_size import cox_snell, for_classes, for_evaluation
+from sequela.evaluation.sample_size import cox_snell, for_classes, for_evaluation
 from sequela.integrity.verify import verify_run
 from sequela.runs.find import open_run
 from sequela.runs.folder import RunFolder
@@ -43,8 +43,9 @@ def test_the_plan_of_a_run(run: Path, place: Place, ledger: Path) -> None:
     assert training.patients == len(np.unique(train.subject_id))
     assert training.events == len(np.unique(train.subject_id[train.label == 1]))
     assert evaluation.patients == len(np.unique(predictions.part("held_out").subject_id))
-    assert f"{training.deciding.patients:,} patients are needed" in plan.sentences[0]
-    assert f"{training.deciding.criterion} decides" in plan.sentences[0]
+    deciding = max(training.needs, key=lambda need: need.patients)
+    assert f"{deciding.patients:,} patients are needed" in plan.sentences[0]
+    assert f"{deciding.criterion} decides" in plan.sentences[0]
     assert plan.curve
     assert plan.curve.points[-1].value == pytest.approx(area)  # all of the training set
     assert [point.models for point in plan.curve.points] == [6, 3, 2, 1]
@@ -110,6 +111,6 @@ def test_several_classes_of_sessions(
     assert "(the published formulas are for two classes)" in plan.sentences[1]
     assert plan.curve
     assert plan.curve.metric == "accuracy"
-    monkeypatch.setattr("sequela.analysis.plan._SIZES", (10, 3, 2, 1))
+    monkeypatch.setattr("sequela.analysis.planning._SIZES", (10, 3, 2, 1))
     _, plan = plan_run(run, root=place("bonn"), refits=2)
     assert plan.no_curve == "a sixth of the training set lacks a class"

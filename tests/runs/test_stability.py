@@ -18,7 +18,7 @@ from sequela.analysis import stability
 from sequela.analysis.stability import Stability, of_models, of_refits, of_run
 from sequela.errors import RunError
 from sequela.evaluation.decision import choose_threshold
-from sequela.evaluation.planning.plan import Plan
+from sequela.evaluation.planned import Plan
 from sequela.models.reference import INVERSE_PENALTIES
 from sequela.runs import fit
 from sequela.runs.data import Examples

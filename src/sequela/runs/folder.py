@@ -22,7 +22,7 @@ from sequela.cost import record
 from sequela.cost.ledger import Account
 from sequela.disclosure import INTERNAL
 from sequela.errors import RunError, SplitError
-from sequela.evaluation.planning.plan import Plan
+from sequela.evaluation.planned import Plan
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.recipe import Place
 from sequela.files import is_leftover, scratch_beside, whole

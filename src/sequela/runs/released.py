@@ -19,7 +19,7 @@ from sequela.datasets import catalog
 from sequela.disclosure import HIDDEN, apply, has_small, hidden_cells, is_small, shown
 from sequela.evaluation.group_differences import FEWEST
 from sequela.evaluation.metrics import METRICS
-from sequela.evaluation.planning.plan import Plan
+from sequela.evaluation.planned import Plan
 from sequela.evaluation.predictions import Predictions
 from sequela.runs.audit import KINDS, sentences
 from sequela.runs.find import Run

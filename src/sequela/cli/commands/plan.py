@@ -9,11 +9,11 @@ from sequela.cli.numbers import open_console, open_table, say_path
 from sequela.errors import SettingError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from sequela.evaluation.planning.sample_size import Need
+    from sequela.evaluation.sample_size import Need
 
 _FEWEST = 2  # refits that show a difference
+_OF_TIMES = ("rate", "horizon", "follow_up", "concordance")
+_NUMBERS = ("parameters", "patients", "r2", "prevalence", "auroc", *_OF_TIMES)
 
 
 def plan(
@@ -66,16 +66,16 @@ def plan(
         networks: For a run of a network: train it again on parts of its training set.
         refits: For a run of a baseline model: fit it again on so many resamples of its patients.
     """
-    two, times = (prevalence, auroc), (rate, horizon, follow_up)
-    options = (parameters, patients, r2, concordance)
+    values = parameters, patients, r2, prevalence, auroc, rate, horizon, follow_up, concordance
+    numbers = {n: value for n, value in zip(_NUMBERS, values, strict=True) if value is not None}
     if run is None:
-        _before_data(two, times, options, shrinkage, json=json)
+        _before_data(numbers, shrinkage, json=json)
         return
-    if {*two, *times, *options} != {None}:
+    if numbers:
         raise SettingError(f"a run has its own numbers: leave {run} or the numbers out")
     if refits < _FEWEST:
         raise SettingError(f"--refits is {refits}: expected {_FEWEST} or more")
-    from sequela.analysis.plan import plan_run
+    from sequela.analysis.planning import plan_run
     from sequela.analysis.stability import of_run
 
     console = open_console()
@@ -86,43 +86,37 @@ def plan(
         print(path.read_text("utf-8"), end="")
         return
     stable = chain.from_iterable(s.sentences(finished.data) for s in of_run(finished, 1))
-    for sentence in (*plan.sentences, *stable):
-        console.print(sentence)
+    console.print(*plan.sentences, *stable, sep="\n")
     say_path(console, "plan", path)
 
 
-def _before_data(
-    two: tuple[float | None, ...],
-    times: tuple[float | None, ...],
-    options: tuple[int | None, int | None, float | None, float | None],
-    shrinkage: float,
-    *,
-    json: bool,
-) -> None:
+def _before_data(numbers: dict[str, float], shrinkage: float, *, json: bool) -> None:
     from dataclasses import asdict
     from json import dumps
 
-    from sequela.evaluation.planning import sample_size
+    from sequela.evaluation import sample_size
 
-    (parameters, patients, r2, concordance), widths = options, dict[str, float]()
-    training, evaluation = list["Need"](), list["Need"]()
-    match two, times:
-        case (float(share), float(area)), (None, None, None) if concordance is None and (
-            r2 is None or parameters is not None
+    r2, parameters = numbers.get("r2"), int(numbers.get("parameters", 0))
+    training, evaluation, widths = list["Need"](), list["Need"](), dict[str, float]()
+    match numbers:
+        case {"prevalence": share, "auroc": area, **more} if more.keys() - {"patients"} in (
+            set(),
+            {"parameters"},
+            {"parameters", "r2"},
         ):
             evaluation = sample_size.for_evaluation(share, area)
-            if patients is not None:
-                widths = sample_size.precision(patients, share, area)
-            if parameters is not None:
+            if "patients" in more:
+                widths = sample_size.precision(int(more["patients"]), share, area)
+            if "parameters" in more:
                 r2 = sample_size.cox_snell(area, share) if r2 is None else r2
                 shares = 1 - share, share
                 training = sample_size.for_classes(parameters, shares, (r2,), r2, shrinkage)
-        case (None, None), (float(rate), float(horizon), float(follow_up)) if (
-            parameters is not None and patients is None and (r2 is None) != (concordance is None)
+        case {"rate": rate, "horizon": horizon, "follow_up": follow_up, **more} if more.keys() in (
+            {"parameters", "r2"},
+            {"parameters", "concordance"},
         ):
-            if concordance is not None:
-                r2 = sample_size.cox_snell_of_times(concordance, rate * follow_up)
-            assert r2 is not None  # noqa: S101 - or a concordance
+            if r2 is None:
+                r2 = sample_size.cox_snell_of_times(more["concordance"], rate * follow_up)
             training = sample_size.for_times(parameters, rate, horizon, follow_up, r2, shrinkage)
         case _:
             raise SettingError(
@@ -130,21 +124,21 @@ def _before_data(
                 "--horizon, --follow-up, --parameters and either --concordance or --r2 for times "
                 "to an event"
             )
-    needs = {"training": training, "evaluation": evaluation}
     if json:
-        lists = {name: [asdict(need) for need in of_name] for name, of_name in needs.items()}
-        print(dumps({"r2": r2, **lists, "widths": widths}, indent=1))
+        content = {"r2": r2, "training": training, "evaluation": evaluation, "widths": widths}
+        print(dumps(content, indent=1, default=asdict))
         return
+    _print_needs("training", training)
+    _print_needs("evaluation", evaluation)
     console = open_console()
-    for name, of_name in needs.items():
-        _print_needs(console, name, of_name)
     if training:
         console.print(f"R² of Cox and Snell: {r2:.3f}")
     for name, width in widths.items():
-        console.print(f"{name}, {patients:,} patients: 95 % interval of width {width:.2f}")
+        patients = f"{numbers['patients']:,} patients"
+        console.print(f"{name}, {patients}: 95 % interval of width {width:.2f}")
 
 
-def _print_needs(console: "Console", name: str, needs: "list[Need]") -> None:
+def _print_needs(name: str, needs: "list[Need]") -> None:
     table = open_table(name, "patients", "events", "")
     for column in table.columns[1:3]:
         column.justify = "right"
@@ -153,4 +147,4 @@ def _print_needs(console: "Console", name: str, needs: "list[Need]") -> None:
         decides = "decides" if need.patients == most else ""
         table.add_row(need.criterion, f"{need.patients:,}", f"{need.events:,}", decides)
     if needs:
-        console.print(table)
+        open_console().print(table)

@@ -237,11 +237,8 @@ class StudyPart:
         scale = ForestScale([plan.curve.metric], ".2f")
         rows = [asdict(point) for point in plan.curve.points]
         figure = forest(lines, scale, text=plan.sentences[-1], rows=rows)
-        return picture(
-            figure,
-            f"{self.study.name}-learning",
-            "Parts of the training set; validation set.",
-        )
+        caption = "Parts of the training set; validation set."
+        return picture(figure, f"{self.study.name}-learning", caption)
 
     @property
     def bars(self) -> Standing:

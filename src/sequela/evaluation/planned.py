@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sequela.evaluation.planning.learning import LearningCurve
-from sequela.evaluation.planning.sample_size import Need
+from sequela.evaluation.learning_curve import LearningCurve
+from sequela.evaluation.sample_size import Need
 
 
 @dataclass(frozen=True)
 class Purpose:
-    """Patients and events of the set for a purpose, and the deciding need, or why there is none."""
+    """Patients and events of the set for a purpose, and its needs, or why there are none."""
 
     name: str  # such as "To train it"
     part: str  # such as "training set"
@@ -17,11 +17,6 @@ class Purpose:
     events: int
     needs: tuple[Need, ...]
     why: str
-
-    @property
-    def deciding(self) -> Need:
-        """The criterion that needs the most patients."""
-        return max(self.needs, key=lambda need: need.patients)
 
 
 @dataclass(frozen=True)
@@ -48,7 +43,7 @@ class Plan:
         for purpose in self.purposes:
             needed = f"the number needed is unknown ({purpose.why})"
             if purpose.needs:
-                most = purpose.deciding
+                most = max(purpose.needs, key=lambda need: need.patients)
                 needed = f"{most.patients:,} {self.people} are needed ({most.events:,} {self.event}"
                 needed += f"; {most.criterion} decides)"
             has = f"{purpose.patients:,} ({purpose.events:,} {self.event})"

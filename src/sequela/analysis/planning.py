@@ -1,8 +1,8 @@
 """The plan of a finished run: sample sizes, a learning curve, and the stability of its risks."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, replace
-from itertools import chain, combinations
+from itertools import combinations
 from json import dumps
 from pathlib import Path
 
@@ -14,17 +14,17 @@ from threadpoolctl import threadpool_limits
 from sequela.analysis import stability
 from sequela.disclosure import INTERNAL
 from sequela.errors import SettingError
+from sequela.evaluation import sample_size
 from sequela.evaluation.external import person
+from sequela.evaluation.learning_curve import curve_of
 from sequela.evaluation.metrics import main_metric, statistic_of
 from sequela.evaluation.number import duration
-from sequela.evaluation.planning import sample_size
-from sequela.evaluation.planning.learning import curve_of
-from sequela.evaluation.planning.plan import Plan, Purpose
-from sequela.evaluation.planning.sample_size import Need
+from sequela.evaluation.planned import Plan, Purpose
 from sequela.evaluation.predictions import Predictions, joined
 from sequela.evaluation.resampling import class_strata, resampled_weights
+from sequela.evaluation.sample_size import Need
 from sequela.models import reference, stored
-from sequela.models.reference import REFERENCE_MODELS, ReferenceModel
+from sequela.models.reference import REFERENCE_MODELS, Probabilities, ReferenceModel
 from sequela.models.registry import MODELS
 from sequela.runs.data import Examples, load_again
 from sequela.runs.find import Run, named_runs
@@ -38,7 +38,6 @@ _RESAMPLES = 1_000  # of the interval of a learning curve
 _BINARY = 2  # classes that have one AUROC
 _MOST = 0.998  # AUROC of classes that hardly overlap, whose own value no formula holds for
 _TINY = 1e-30  # a probability may be 0
-Needs = Callable[[Run, Predictions], list[Need]]
 
 
 def plan_run(
@@ -80,28 +79,27 @@ def plan_run(
 def _sample_sizes(run: Run) -> Plan:
     """Compute the patients needed from the training and validation sets of the (first) run."""
     predictions, data = run.first.predictions, run.first.data
+    development = predictions.where(predictions.split != "held_out")
     train, tuning = predictions.part("train"), predictions.part("tuning")
     test = joined([fold.predictions.part("held_out") for fold in run.once])
-    purposes = (
-        _purpose("To train it", "training set", run, train, _to_train),
-        _purpose("To evaluate it", "test set", run, test, _to_evaluate),
-    )
+    purposes = []
+    for name, title, part, needs_of in (
+        ("To train it", "training set", train, _to_train),
+        ("To evaluate it", "test set", test, _to_evaluate),
+    ):
+        of_class, needs, why = _people(part), list[Need](), ""
+        try:
+            needs = needs_of(run, development)
+        except SettingError as error:
+            why = str(error)
+        events = of_class[1] if part.horizons or len(of_class) == _BINARY else min(of_class)
+        n_people = len(np.unique(person(part)))
+        purposes.append(Purpose(name, title, n_people, events, tuple(needs), why))
     people = "patients" if data.sfreq is None else "people" if data.subjects else f"{data.unit}s"
     several = len(data.classes) > _BINARY and not data.horizons
     event = "in the rarest class" if several else "with the event"
-    cells = chain.from_iterable(_people(part) for part in (train, tuning, test))
-    return Plan(people, event, purposes, tuple(cells))
-
-
-def _purpose(name: str, title: str, run: Run, part: Predictions, needs_of: Needs) -> Purpose:
-    predictions, of_class = run.first.predictions, _people(part)
-    events = of_class[1] if part.horizons or len(of_class) == _BINARY else min(of_class)
-    purpose = Purpose(name, title, len(np.unique(person(part))), events, (), "")
-    try:
-        needs = needs_of(run, predictions.where(predictions.split != "held_out"))
-    except SettingError as error:
-        return replace(purpose, why=str(error))
-    return replace(purpose, needs=tuple(needs))
+    cells = (*_people(train), *_people(tuning), *_people(test))
+    return Plan(people, event, tuple(purposes), cells)
 
 
 def _outcome(predictions: Predictions) -> NDArray[np.int64]:
@@ -120,14 +118,11 @@ def _to_train(run: Run, development: Predictions) -> list[Need]:
     """Return the needs of training from the training and validation sets."""
     tuning, parameters = run.tuning, _parameters(run.first)
     if development.time is not None:
-        rate, follow_up = (
-            float(np.sum(development.event == 1) / development.time.sum()),
-            development.time.mean(),
-        )
+        rate = float(np.sum(development.event == 1) / development.time.sum())
+        follow_up = float(development.time.mean())
         concordance = tuning.get("concordance") or sample_size.CHANCE
         r2 = sample_size.cox_snell_of_times(concordance, rate * follow_up)
-        times = rate, development.horizons[-1], float(follow_up)
-        return sample_size.for_times(parameters, *times, r2)
+        return sample_size.for_times(parameters, rate, development.horizons[-1], follow_up, r2)
     shares = _shares(development)
     if len(shares) == _BINARY:
         r2 = sample_size.cox_snell(_auroc(run), shares[1])
@@ -149,8 +144,7 @@ def _to_evaluate(run: Run, development: Predictions) -> list[Need]:
 
 def _shares(development: Predictions) -> list[float]:
     counts = np.bincount(development.label, minlength=len(development.classes))
-    shares: list[float] = (counts / development.n_examples).tolist()
-    return shares
+    return [float(count / development.n_examples) for count in counts]
 
 
 def _auroc(run: Run) -> float:
@@ -175,63 +169,46 @@ def _parameters(folder: RunFolder) -> int:
 
 def _refitted(run: Run, plan: Plan, root: Path | None, work: Path, refits: int) -> Plan:
     """Add the learning curve, and for baseline models the stability of risks."""
-    folders, seed = run.once, run.settings.seed
-    tunings = [folder.predictions.part("tuning") for folder in folders]
-    trains = [folder.predictions.part("train") for folder in folders]
-    parts = [[_dealt(train, size, seed) for train in trains] for size in _SIZES]
-    data = load_again(folders[0], root, work, stored.read(folders[0].path / FILE)[0])
-    if stable := stability.of_refits(folders[0], data, refits=refits):
-        plan = replace(plan, stability=stable.model_dump())
-    if not all(map(_has_classes, trains, parts[0])):
-        return replace(plan, no_curve="a sixth of the training set lacks a class")
+    seed, metric = run.settings.seed, main_metric(run.first.predictions)
+    tunings = [folder.predictions.part("tuning") for folder in run.once]
     # Folds share people: a resample has the same in all of them.
     everybody = np.unique(np.concatenate([tuning.group_id for tuning in tunings]))
-    stratum, rng = np.zeros(len(everybody), np.int64), np.random.default_rng(seed)
-    weights = np.concatenate(
-        [np.ones((1, len(everybody))), *resampled_weights(stratum, _RESAMPLES, rng)]
-    )
-    metric = main_metric(tunings[0])
-    tables: list[list[NDArray[np.float64]]] = [[] for _ in parts]
-    for place, folder in enumerate(folders):
-        if place:
-            data = load_again(folder, root, work, stored.read(folder.path / FILE)[0])
-        of_groups = weights[:, np.searchsorted(everybody, np.unique(tunings[place].group_id))]
-        for table, of_size in zip(tables, parts, strict=True):
-            predictions = _fits(folder, data, of_size[place])
-            values = np.array([statistic_of(metric.name, p)(of_groups) for p in predictions])
+    draws = np.zeros(len(everybody), np.int64), _RESAMPLES, np.random.default_rng(seed)
+    weights = np.concatenate([np.ones((1, len(everybody))), *resampled_weights(*draws)])
+    tables: list[list[NDArray[np.float64]]] = [[] for _ in _SIZES]
+    for folder, tuning in zip(run.once, tunings, strict=True):
+        data = load_again(folder, root, work, stored.read(folder.path / FILE)[0])
+        if folder is run.once[0] and (stable := stability.of_refits(folder, data, refits=refits)):
+            plan = replace(plan, stability=stable.model_dump())
+        train = folder.predictions.part("train")
+        whose = np.unique(person(train), return_inverse=True)[1]
+        strata = class_strata(_outcome(train), whose)
+        of_groups = weights[:, np.searchsorted(everybody, np.unique(tuning.group_id))]
+        for table, size in zip(tables, _SIZES, strict=True):
+            part = reference.dealt(strata, size, seed)[whose]
+            counts = [_people(train.where(part == index)) for index in range(size)]
+            if not np.array(counts)[:, bool(train.horizons) :].all():  # all may have an event
+                return replace(plan, no_curve="a sixth of the training set lacks a class")
+            chances = [_fitted(folder, data, part == index) for index in range(size)]
+            models = [replace(tuning, probabilities=of_model) for of_model in chances]
+            values = np.array([statistic_of(metric.name, p)(of_groups) for p in models])
             table.append(np.where(np.isnan(values), values[:, :1], values))
     stacked = [np.stack(table) for table in tables]
     return replace(plan, curve=curve_of(metric.title, plan.purposes[0].events, stacked, seed))
 
 
-def _dealt(train: Predictions, size: int, seed: int) -> NDArray[np.int64]:
-    """Divide the people into parts: int64 (example,)."""
-    whose = np.unique(person(train), return_inverse=True)[1]
-    return reference.dealt(class_strata(_outcome(train), whose), size, seed)[whose]
-
-
-def _has_classes(train: Predictions, part: NDArray[np.int64]) -> bool:
-    """Return ``True`` if somebody of each class is in each part; all may have an event."""
-    counts = [_people(train.where(part == index)) for index in range(part.max() + 1)]
-    return bool(np.array(counts)[:, bool(train.horizons) :].all())
-
-
-def _fits(folder: RunFolder, data: Examples, part: NDArray[np.int64]) -> Iterator[Predictions]:
-    """Fit the model on each part of the training set, and predict for the validation set."""
-    settings, train, tuning = folder.settings, data.rows("train"), data.rows("tuning")
+def _fitted(folder: RunFolder, data: Examples, is_in: NDArray[np.bool_]) -> Probabilities:
+    """Fit the model on some of the training set, and predict for the validation set."""
+    settings, tuning = folder.settings, data.rows("tuning")
     entry, reads = entry_for(settings)
-    for index in range(part.max() + 1):
-        of_set = data.part.copy()
-        of_set[train[part != index]] = -1  # in no set
-        data_of_part = replace(data, part=of_set)
-        inputs = data_of_part.inputs(reads, standardise=not isinstance(entry, ReferenceModel))
-        if isinstance(entry, ReferenceModel):
-            table = inputs.features
-            arrays = fit_baseline(settings, data_of_part, table, train[part == index], tuning)
-            chances = reference.predicted(entry, arrays, table[tuning])
-        else:
-            learner = learner_of(settings, entry, data_of_part, inputs)
-            network = learner.built()
-            learner.learn(network, settings.training)
-            chances = inputs.probabilities(network)[tuning]
-        yield replace(folder.predictions.part("tuning"), probabilities=chances)
+    of_set = data.part.copy()
+    of_set[data.rows("train")[~is_in]] = -1  # in no set
+    data = replace(data, part=of_set)
+    inputs = data.inputs(reads, standardise=not isinstance(entry, ReferenceModel))
+    if isinstance(entry, ReferenceModel):
+        arrays = fit_baseline(settings, data, inputs.features, data.rows("train"), tuning)
+        return reference.predicted(entry, arrays, inputs.features[tuning])
+    learner = learner_of(settings, entry, data, inputs)
+    network = learner.built()
+    learner.learn(network, settings.training)
+    return inputs.probabilities(network)[tuning]

@@ -140,8 +140,8 @@ changed alarms depends on thresholds from few patients, so it varies between stu
 |---:|---:|---|---:|---|---:|
 """
 REAL = """
-Runs of `sequela reproduce`, `--runs ... --write`: refits of the first fold of baseline models, and
-pairs of models of the five folds. The demos have few events, so alarms change often.
+Runs of `sequela reproduce`, `stability.py --runs ... --write`: refits of the first fold of baseline
+models, and pairs of models of the five folds. The demos have few events, so alarms change often.
 
 | run | refits | difference | alarms that change | folds | difference | alarms that change |
 |---|---:|---:|---:|---:|---:|---:|

@@ -8,6 +8,7 @@ from sequela.analysis.stability import Stability
 from sequela.figures.figure import Figure
 from sequela.figures.stability import instability
 from sequela.report.sections.part import StudyPart
+from sequela.report.sections.section import BLOCKS
 
 BINS = [
     {"risk": 0.05, "low": 0.02, "middle": 0.06, "high": 0.11},
@@ -34,9 +35,13 @@ def test_the_page_shows_it_for_a_model_that_was_refitted() -> None:
     entry = SimpleNamespace(members=[], stability=[Stability.model_validate(content)])
     part: Any = SimpleNamespace(entry=entry, study=SimpleNamespace(name="mortality"))
     draw: Any = StudyPart.stability.fget  # type: ignore[attr-defined]
-    (shown,) = draw(part)["pictures"]
+    shown = draw(part)
     assert shown.name == "mortality-stability"
     assert "no change" in shown.drawing
     assert "0.05,0.02,0.06,0.11" in shown.data
+    (block,) = (block for block in BLOCKS if block.name == "stability")
+    assert block.show(part) is part
     entry.members = ["of an ensemble"]
-    assert draw(part) == {}
+    assert not block.show(part)
+    entry.stability = []
+    assert draw(part) is None

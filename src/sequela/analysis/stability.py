@@ -3,9 +3,8 @@
 Riley and Collins, Biometrical Journal 2023, 65:2200302, doi:10.1002/bimj.202200302.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import combinations, product
 from typing import Literal
 
 import numpy as np
@@ -29,6 +28,7 @@ from sequela.sequences.featurisers import Features
 _BINS = 20  # bins of the picture, if none is merged
 Model = tuple[Predictions, float | None]  # for what a model did not learn from; its threshold
 Index = NDArray[np.int64]
+Source = Literal["refits", "seeds", "folds"]
 
 
 class Stability(Record):
@@ -39,7 +39,7 @@ class Stability(Record):
     each at its own threshold, or with different predicted classes; 0 for times to an event.
     """
 
-    source: Literal["refits", "seeds", "folds"]
+    source: Source
     models: int
     difference: float | None
     changed: float | None
@@ -85,9 +85,9 @@ def of_models(run: Run, smallest: int = 1) -> Stability | None:
     if len({(place.repeat, place.seed) for place in places(run.runs)}) == 1:
         names.append("tuning")
     parts = [joined([fold.predictions.part(name) for name in names]) for fold in run.runs]
-    models = [*zip(parts, map(_threshold, run.runs), strict=True)]
-    source = "folds" if run.folds else "seeds"
-    return _compared(source, models, combinations(range(len(models)), 2), smallest)
+    thresholds = [fold.threshold for fold in run.runs]
+    models = [*zip(parts, thresholds, strict=True)]
+    return _compared("folds" if run.folds else "seeds", models, smallest)
 
 
 def of_refits(folder: RunFolder, data: Examples, *, refits: int = 200) -> Stability | None:
@@ -97,7 +97,7 @@ def of_refits(folder: RunFolder, data: Examples, *, refits: int = 200) -> Stabil
     penalty, number of trees and threshold are learnt again; the list of codes stays. Outcomes of
     the test set are not read.
     """
-    settings, predictions, threshold = folder.settings, folder.predictions, _threshold(folder)
+    settings, predictions, threshold = folder.settings, folder.predictions, folder.threshold
     if settings.model not in REFERENCE_MODELS:
         return None
     entry, (_, reads) = REFERENCE_MODELS[settings.model], entry_for(settings)
@@ -115,8 +115,7 @@ def of_refits(folder: RunFolder, data: Examples, *, refits: int = 200) -> Stabil
             resample = predictions.drawn(tuning, of_tuning)
             threshold = choose_threshold(resample, settings.aim, settings.aim_target).value
         models.append((replace(test, probabilities=chances), threshold))
-    smallest = smallest_shown(folder.data, SMALLEST_CELL)
-    return _compared("refits", models, product((0,), range(1, 1 + refits)), smallest)
+    return _compared("refits", models, smallest_shown(folder.data, SMALLEST_CELL))
 
 
 def _drawn(data: Examples, part: str, rng: np.random.Generator) -> Index:
@@ -134,38 +133,33 @@ def _drawn(data: Examples, part: str, rng: np.random.Generator) -> Index:
     return resample
 
 
-def _threshold(folder: RunFolder) -> float | None:
-    points = folder.test.operating_points
-    return points[-1].threshold if points else None
-
-
-def _compared(
-    source: str, models: Sequence[Model], pairs: Iterable[tuple[int, int]], smallest: int
-) -> Stability | None:
-    parts = [predictions for predictions, _ in models]
+def _compared(source: Source, models: Sequence[Model], smallest: int) -> Stability | None:
+    parts, thresholds = [part for part, _ in models], [threshold for _, threshold in models]
     ids, first = np.unique(np.concatenate([p.example_id for p in parts]), return_index=True)
-    rows = [np.searchsorted(ids, part.example_id) for part in parts]
-    total = np.zeros((len(ids), len(parts[0].classes)))
-    for part, place in zip(parts, rows, strict=True):
-        total[place] += part.probabilities
-    values = np.full((2, len(parts), len(ids)), np.nan)  # NaN where it learnt from the example
-    for number, ((part, threshold), place) in enumerate(zip(models, rows, strict=True)):
-        if part.horizons:
-            values[0, number, place], values[1, number, place] = part.risk[:, -1], 0
-        elif threshold is not None:
-            values[:, number, place] = part.score, part.score >= threshold
-        else:
-            of_class = part.probabilities[np.arange(len(place)), total[place].argmax(axis=1)]
-            values[:, number, place] = of_class, part.predicted
-    sums, counts = np.zeros((2, len(ids))), np.zeros(len(ids))
-    for earlier, later in pairs:
-        difference = abs(values[:, earlier] - values[:, later])  # (risk or alarm, example)
-        counts += ~np.isnan(difference[0])
-        sums += [np.nan_to_num(difference[0]), difference[1] > 0]
-    if not counts.any():
+    columns = len(parts[0].horizons or parts[0].classes)
+    chances = np.full((len(parts), len(ids), columns), np.nan)  # where it learnt from the example
+    for of_model, part in zip(chances, parts, strict=True):
+        values = part.risk if part.horizons else part.probabilities
+        of_model[np.searchsorted(ids, part.example_id)] = values
+    risks, decisions = chances[..., -1], np.zeros(chances.shape[:2])
+    if thresholds[0] is not None:
+        decisions = risks >= np.array(thresholds, np.float32)[:, None]  # as of the probabilities
+    elif not parts[0].horizons:
+        predicted_class = np.nanmean(chances, axis=0).argmax(axis=1)
+        risks = chances[:, np.arange(len(ids)), predicted_class]
+        decisions = chances.argmax(axis=2)
+    earlier, later = np.triu_indices(len(parts), 1)
+    if source == "refits":  # with the model, which is the first
+        earlier, later = earlier[: len(parts) - 1], later[: len(parts) - 1]
+    differences = np.stack(
+        [abs(risks[earlier] - risks[later]), decisions[earlier] != decisions[later]]
+    )  # (risk or alarm, pair, example)
+    differences[1, np.isnan(differences[0])] = np.nan
+    of_two = np.isfinite(differences[0]).any(axis=0)
+    if not of_two.any():
         return None
-    people = np.concatenate([part.person for part in parts])[first][counts > 0]
-    apart, changed = (sums / counts.clip(1))[:, counts > 0]
+    people = np.concatenate([part.person for part in parts])[first][of_two]
+    apart, changed = np.nanmean(differences[:, :, of_two], axis=1)
     n_people = [
         len(np.unique(people[among])) for among in (changed >= 0, changed > 0, changed == 0)
     ]
@@ -177,7 +171,7 @@ def _compared(
         "models": len(models) - (source == "refits"),
         "difference": None if few else float(apart.mean()),
         "changed": None if hide else float(changed.mean()),
-        "bins": [] if few or source != "refits" else _bins(values[0], people, smallest),
+        "bins": [] if few or source != "refits" else _bins(risks, people, smallest),
     }
     return Stability.model_validate(content)
 

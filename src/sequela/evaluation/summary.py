@@ -12,7 +12,6 @@ from sequela.cohort.split import PARTS
 from sequela.config import Aim, RunSettings
 from sequela.evaluation import metrics
 from sequela.evaluation.decision import RATES, Threshold, choose_threshold, operation
-from sequela.evaluation.group_differences import group_differences
 from sequela.evaluation.intervals import DEFAULT, Bootstrap, Estimate, Interval, estimates
 from sequela.evaluation.metrics import reported
 from sequela.evaluation.predictions import Predictions, event
@@ -47,6 +46,8 @@ def summarise_parts(
             predictions, seed=seed, aim=settings.aim, target=settings.aim_target, how=how
         )
     if attributes and intervals and not settings.folds:  # folds are compared together
+        from sequela.evaluation.group_differences import group_differences  # most runs do without
+
         points = numbers["held_out"].get("operating_points")
         run = predictions, attributes, points[1]["threshold"] if points else None
         compared = group_differences([run], settings.seed, how)

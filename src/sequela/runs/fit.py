@@ -218,9 +218,9 @@ def fit_baseline(
     if _is_recalibrated(settings, data) and "skops" in arrays:
         # Trees fit what they were trained on too well: their mean risk is taken out of fold.
         by_row = np.argsort(rows, kind="stable")
-        both, teacher = replace(examples, train=by_row, tuning=by_row[:0]), reference.TEACHER
+        examples, teacher = replace(examples, train=by_row, tuning=by_row[:0]), reference.TEACHER
         seed, groups = settings.seed_of_training, data.marked[rows]
-        out_of_fold = reference.cross_fitted(teacher, both, groups, seed, _FOLDS)
+        out_of_fold = reference.cross_fitted(teacher, examples, groups, seed, _FOLDS)
         if out_of_fold is not None:
             line = _line(data, rows[by_row], out_of_fold[by_row])
             arrays = reference.shifted(arrays, line.bias[1])

@@ -240,6 +240,12 @@ class RunFolder(StoredRun):
         """The runs whose test sets have each example once: the run itself."""
         return [self]
 
+    @property
+    def threshold(self) -> float | None:
+        """The chosen threshold of alarms; ``None`` for several classes and times to an event."""
+        points = self.test.operating_points
+        return points[1].threshold if points else None
+
     @cached_property
     def split(self) -> Split:
         """The split (``split.json``), with its proof counted again."""

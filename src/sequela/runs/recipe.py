@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sequela.evaluation.decision import RATES, Threshold, operation
-from sequela.evaluation.group_differences import group_differences
 from sequela.evaluation.intervals import Bootstrap
 from sequela.evaluation.metrics import METRICS, Metric, reported, statistic_of
 from sequela.evaluation.number import plural
@@ -192,11 +191,13 @@ def _operations(runs: Sequence[RunFolder], *, intervals: bool) -> list[dict[str,
 
 def _group_differences(runs: Sequence[RunFolder]) -> list[dict[str, object]]:
     """Compare groups of patients in the test sets of all folds together."""
-    tests = []
-    for run, place in zip(runs, places(runs), strict=True):
-        if place.repeat == place.seed == 0:  # each example once
-            points = run.test.operating_points
-            tests.append((run.predictions, run.attributes, points[1].threshold if points else None))
+    from sequela.evaluation.group_differences import group_differences  # most runs do without
+
+    tests = [
+        (run.predictions, run.attributes, run.threshold)
+        for run, place in zip(runs, places(runs), strict=True)
+        if place.repeat == place.seed == 0  # each example once
+    ]
     return group_differences(tests, runs[0].settings.seed, bootstrap_of(runs[0]))
 
 

@@ -31,6 +31,8 @@ _SUMMARIES = {
 }
 """The first sentence of the help of each command, which its module has too: the list of commands
 imports no module."""
+_MODULES = {"card": "report", "share": "report"}  # of other names than their commands
 COMMANDS.add(Command("try", "sequela.cli.commands.reproduce:try_", _TRY))
 for _name, _summary in _SUMMARIES.items():
-    COMMANDS.add(Command(_name, f"sequela.cli.commands.{_name}:{_name}", _summary))
+    _module = _MODULES.get(_name, _name)
+    COMMANDS.add(Command(_name, f"sequela.cli.commands.{_module}:{_name}", _summary))

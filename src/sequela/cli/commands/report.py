@@ -1,9 +1,10 @@
-"""``sequela report``: a page made from run folders."""
+"""``sequela report``, ``card`` and ``share``: what is published of runs."""
 
 from itertools import chain
 from pathlib import Path
 
 from sequela.cli.names import HideBelow
+from sequela.files import require_file
 
 
 def report(
@@ -28,3 +29,49 @@ def report(
     for sentence in dict.fromkeys(chain(*(openings(run).sentences for run in find_runs(runs)))):
         print(sentence)
     print(f"page: {page}")
+
+
+def card(run: Path, /, *, out: Path = Path("model-card.md"), hide_below: HideBelow = None) -> None:
+    """Write the model card of a run in the Hugging Face format, with the TRIPOD+AI checklist.
+
+    The card is filled in from the run folder; the data are not needed. Questions that only a
+    person can answer are marked as open. Evaluates the run on its test set, which is logged.
+
+    Example: `sequela card runs/gru-improved --out model-card.md`
+
+    Args:
+        run: Run folder, or folder of a cross-validation.
+        out: File to write the card to.
+    """
+    from sequela.report.card import build_card
+    from sequela.runs.find import named_runs
+
+    require_file(out, ".md")
+    print(f"card: {build_card(named_runs([run])[0], out, hide_below).resolve()}")
+
+
+def share(run: Path, /, *, out: Path, model: bool = False, hide_below: HideBelow = None) -> None:
+    """Export the parts of a run that are safe to publish: page, card and numbers.
+
+    A run folder contains data of single people and must not be published. This command writes the
+    page, the card, the numbers, the cost and the learning curves to a new folder. Counts below 10
+    and names of such groups are hidden, whatever the licence of the data. A file with the id of a
+    person in its text, such as the name of a data file, is left out. left-out.txt lists what was
+    left out and why. Evaluates the run on its test set, which is logged.
+
+    Example: `sequela share runs/visits-improved --out to-publish`
+
+    Args:
+        run: Run folder, or folder of a cross-validation.
+        out: Folder to write; it must not exist.
+        model: Add the weights too, unless their vocabulary has codes of few people (train with
+            --min-subjects); weights can still reveal data that they were fitted to.
+    """
+    from sequela.report.share import share as share_run
+    from sequela.runs.find import named_runs
+
+    files, left_out = share_run(named_runs([run])[0], out, hide_below=hide_below, model=model)
+    for path in files:
+        print(path)
+    for line in left_out:
+        print(f"left out: {line}")

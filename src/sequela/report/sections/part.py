@@ -41,6 +41,7 @@ from sequela.studies.verdicts import (
 )
 
 _REFITS = "Refits on resampled data: median and middle 95 %."
+_PARTS = "Parts of the training set; validation set."
 
 
 @dataclass(frozen=True)
@@ -86,12 +87,10 @@ class StudyPart:
     choice: str  # how the settings were chosen, in words
 
     @property
-    def stability(self) -> dict[str, list[Picture]]:
+    def stability(self) -> Picture | None:
         """The picture of the refits of the concluded model, if there are any."""
-        if self.entry.members:  # of an ensemble, or an updated model
-            return {}
-        figures = [instability(s.bins) for s in self.entry.stability if s.bins]
-        return {"pictures": [picture(f, f"{self.study.name}-stability", _REFITS) for f in figures]}
+        bins = next((stability.bins for stability in self.entry.stability if stability.bins), None)
+        return picture(instability(bins), f"{self.study.name}-stability", _REFITS) if bins else None
 
     @classmethod
     def of(
@@ -234,11 +233,17 @@ class StudyPart:
             interval = Interval(point.low, point.high, 0.95, "", 0, 0)
             words = f"{point.events:,.0f} {plan.people} {plan.event}"
             lines.append(ForestLine(words, Estimate(point.value, interval)))
+<<<<<<< Updated upstream
         scale = ForestScale([plan.curve.metric], ".2f")
         rows = [asdict(point) for point in plan.curve.points]
         figure = forest(lines, scale, text=plan.sentences[-1], rows=rows)
         caption = "Parts of the training set; validation set."
         return picture(figure, f"{self.study.name}-learning", caption)
+=======
+        scale, rows = ForestScale([plan.curve.metric], ".2f"), map(asdict, plan.curve.points)
+        figure = forest(lines, scale, text=plan.sentences[-1], rows=[*rows])
+        return picture(figure, f"{self.study.name}-learning", _PARTS)
+>>>>>>> Stashed changes
 
     @property
     def bars(self) -> Standing:

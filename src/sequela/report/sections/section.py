@@ -34,7 +34,8 @@ BLOCKS = (  # on sample size, groups and stability, always open: see templates/b
     Section("plan", lambda part: part, "Sample size"),
     Section("update", attrgetter("entry.metrics.update"), "Update"),
     Section("groups", attrgetter("entry.test.group_differences"), "Groups"),
-    Section("stability", attrgetter("stability"), "Stability of a risk"),
+    # An ensemble or an updated model is not fitted again.
+    Section("stability", lambda part: not part.entry.members and part, "Stability of a risk"),
 )
 SECTIONS = Registry("section", Section)  # the sections of a page by name
 CARD_ITEMS = Registry("card item", Section)  # the items of a model card by name

@@ -79,6 +79,7 @@ def test_folds_share_people(
     assert plan.curve
     mean = np.mean([fold.tuning["auroc"] for fold in folds.once])
     assert plan.curve.points[-1].value == pytest.approx(mean)
+    assert plan.stability
     assert not verify_run(open_run(run)).wrong
 
 

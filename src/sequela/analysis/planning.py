@@ -123,12 +123,13 @@ def _to_train(run: Run, development: Predictions) -> list[Need]:
         concordance = tuning.get("concordance") or sample_size.CHANCE
         r2 = sample_size.cox_snell_of_times(concordance, rate * follow_up)
         return sample_size.for_times(parameters, rate, development.horizons[-1], follow_up, r2)
-    shares = _shares(development)
-    if len(shares) == _BINARY:
+    classes = range(len(development.classes))
+    shares = [float(np.mean(development.label == index)) for index in classes]
+    if len(classes) == _BINARY:
         r2 = sample_size.cox_snell(_auroc(run), shares[1])
         return sample_size.for_classes(parameters, shares, (r2,), r2)
     pairs = []
-    for first, second in combinations(range(len(shares)), 2):
+    for first, second in combinations(classes, 2):
         areas = [_area(fold.predictions.part("tuning"), first, second) for fold in run.once]
         share = shares[second] / (shares[first] + shares[second])
         pairs.append(sample_size.cox_snell(min(float(np.mean(areas)), _MOST), share))
@@ -139,12 +140,7 @@ def _to_train(run: Run, development: Predictions) -> list[Need]:
 def _to_evaluate(run: Run, development: Predictions) -> list[Need]:
     if development.horizons or len(development.classes) > _BINARY:
         raise SettingError("the published formulas are for two classes")
-    return sample_size.for_evaluation(_shares(development)[1], _auroc(run))
-
-
-def _shares(development: Predictions) -> list[float]:
-    counts = np.bincount(development.label, minlength=len(development.classes))
-    return [float(count / development.n_examples) for count in counts]
+    return sample_size.for_evaluation(float(development.label.mean()), _auroc(run))
 
 
 def _auroc(run: Run) -> float:
@@ -169,16 +165,16 @@ def _parameters(folder: RunFolder) -> int:
 
 def _refitted(run: Run, plan: Plan, root: Path | None, work: Path, refits: int) -> Plan:
     """Add the learning curve, and for baseline models the stability of risks."""
-    seed, metric = run.settings.seed, main_metric(run.first.predictions)
-    tunings = [folder.predictions.part("tuning") for folder in run.once]
+    folders, seed, metric = run.once, run.settings.seed, main_metric(run.first.predictions)
+    tunings = [folder.predictions.part("tuning") for folder in folders]
     # Folds share people: a resample has the same in all of them.
     everybody = np.unique(np.concatenate([tuning.group_id for tuning in tunings]))
     draws = np.zeros(len(everybody), np.int64), _RESAMPLES, np.random.default_rng(seed)
     weights = np.concatenate([np.ones((1, len(everybody))), *resampled_weights(*draws)])
     tables: list[list[NDArray[np.float64]]] = [[] for _ in _SIZES]
-    for folder, tuning in zip(run.once, tunings, strict=True):
+    for folder, tuning in zip(folders, tunings, strict=True):
         data = load_again(folder, root, work, stored.read(folder.path / FILE)[0])
-        if folder is run.once[0] and (stable := stability.of_refits(folder, data, refits=refits)):
+        if folder is folders[0] and (stable := stability.of_refits(folder, data, refits=refits)):
             plan = replace(plan, stability=stable.model_dump())
         train = folder.predictions.part("train")
         whose = np.unique(person(train), return_inverse=True)[1]

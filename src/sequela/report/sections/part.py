@@ -41,7 +41,6 @@ from sequela.studies.verdicts import (
 )
 
 _REFITS = "Refits on resampled data: median and middle 95 %."
-_PARTS = "Parts of the training set; validation set."
 
 
 @dataclass(frozen=True)
@@ -233,17 +232,11 @@ class StudyPart:
             interval = Interval(point.low, point.high, 0.95, "", 0, 0)
             words = f"{point.events:,.0f} {plan.people} {plan.event}"
             lines.append(ForestLine(words, Estimate(point.value, interval)))
-<<<<<<< Updated upstream
         scale = ForestScale([plan.curve.metric], ".2f")
         rows = [asdict(point) for point in plan.curve.points]
         figure = forest(lines, scale, text=plan.sentences[-1], rows=rows)
         caption = "Parts of the training set; validation set."
         return picture(figure, f"{self.study.name}-learning", caption)
-=======
-        scale, rows = ForestScale([plan.curve.metric], ".2f"), map(asdict, plan.curve.points)
-        figure = forest(lines, scale, text=plan.sentences[-1], rows=[*rows])
-        return picture(figure, f"{self.study.name}-learning", _PARTS)
->>>>>>> Stashed changes
 
     @property
     def bars(self) -> Standing:

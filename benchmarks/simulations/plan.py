@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from sequela.evaluation import statistic
-from sequela.evaluation.learning_curve import curve_of
+from sequela.evaluation.planned import curve_of
 from sequela.evaluation.resampling import resampled_weights
 from sequela.evaluation.sample_size import WIDTHS, cox_snell, for_classes, for_evaluation
 from sequela.models.reference import dealt

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sequela.evaluation.learning_curve import LearningCurve, curve_of, gains_of_doubling
+from sequela.evaluation.planned import LearningCurve, curve_of, gains_of_doubling
 
 PARTS = (8, 4, 2, 1)
 EVENTS = 400 / np.array(PARTS)

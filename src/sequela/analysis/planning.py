@@ -15,10 +15,9 @@ from sequela.analysis import stability
 from sequela.disclosure import INTERNAL
 from sequela.errors import SettingError
 from sequela.evaluation import sample_size
-from sequela.evaluation.learning_curve import curve_of
 from sequela.evaluation.metrics import main_metric, statistic_of
 from sequela.evaluation.number import duration
-from sequela.evaluation.planned import Plan, Purpose
+from sequela.evaluation.planned import Plan, Purpose, curve_of
 from sequela.evaluation.predictions import Predictions, joined
 from sequela.evaluation.resampling import class_strata, resampled_weights
 from sequela.evaluation.sample_size import Need

@@ -19,7 +19,6 @@ from sklearn.isotonic import IsotonicRegression
 from sequela.errors import DataError, SplitError
 from sequela.evaluation.metrics import example_loss
 from sequela.evaluation.predictions import Predictions
-from sequela.sequences.intervals import Intervals
 
 Floats = NDArray[np.float64]
 _EPSILON = float(np.finfo(np.float32).eps)
@@ -55,6 +54,8 @@ class LogitScaling:
         weight, factor = np.array(self.weight), np.exp(self.bias)
         if not isinstance(chances, np.ndarray):
             weight, factor = chances.new_tensor(weight), chances.new_tensor(factor)
+        from sequela.sequences.intervals import Intervals  # fits do without
+
         intervals = Intervals(self.horizons, len(self.weight) - 1)  # each cause has a weight
         shares = intervals.hazards(chances) if self.horizons else chances
         # Its logarithm is multiplied and added to, so that one formula serves both libraries.

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +22,6 @@ from sequela.cost import record
 from sequela.cost.ledger import Account
 from sequela.disclosure import INTERNAL
 from sequela.errors import RunError, SplitError
-from sequela.evaluation.planned import Plan
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.recipe import Place
 from sequela.files import is_leftover, scratch_beside, whole
@@ -34,6 +33,9 @@ from sequela.runs.manifest import MANIFEST, NOTICE, require_unchanged
 from sequela.runs.record import DataRecord, Facts, Numbers, RunRecord, SplitRecord, Traces
 from sequela.training import history
 
+if TYPE_CHECKING:
+    from sequela.evaluation.planned import Plan
+
 CONFIG = "config.toml"
 METRICS = "metrics.json"
 COST = "cost.json"
@@ -41,7 +43,6 @@ ATTRIBUTES = "attributes.parquet"
 TRACES = "traces.json"
 UNCHANGED = "predictions-of-parent.parquet"
 PLAN = "plan.json"  # written by `sequela plan RUN`
-_PLAN = TypeAdapter(Plan)
 NOTICE_TEXT = """# Internal: keep this folder where the data are
 
 It contains data of single people: their ids, times, attributes, predictions and pieces of signals
@@ -193,12 +194,14 @@ class StoredRun(ABC):
         return record.load(path) if path.exists() else None
 
     @cached_property
-    def plan(self) -> Plan | None:
+    def plan(self) -> "Plan | None":
         """The sample sizes and the learning curve (``plan.json``); ``None`` without."""
         if not (self.path / PLAN).exists():
             return None
+        from sequela.evaluation.planned import Plan  # most runs do without
+
         try:
-            return _PLAN.validate_python(self.json(PLAN))
+            return TypeAdapter(Plan).validate_python(self.json(PLAN))
         except ValidationError as error:
             raise RunError(f"{self.path / PLAN}: damaged; run sequela plan again") from error
 

@@ -287,8 +287,8 @@ def fit_temperature(tuning: Predictions) -> LogitScaling:
     # On the logarithm, as halving and doubling a temperature are equally far changes.
     reach = np.log(_LARGEST)
     least = minimize_scalar(loss, bounds=(-reach, reach), options={"xatol": 1e-8})
-    n_classes = len(tuning.classes)
-    return LogitScaling((float(np.exp(-least.x)),) * n_classes, (0.0,) * n_classes)
+    weights = np.full(len(tuning.classes), np.exp(-least.x))
+    return LogitScaling(tuple(weights.tolist()), tuple(np.zeros_like(weights).tolist()))
 
 
 def fit_isotonic(tuning: Predictions) -> Isotonic:

@@ -65,13 +65,13 @@ def paired_delong(first: Predictions, second: Predictions, level: float = 0.95) 
     """Compute the difference of two AUROCs by DeLong's covariance."""
     second = aligned(first, second)
     scores = np.stack([first.score, second.score], axis=1)
-    both = areas(first.label == 1, scores, first.group_index)
+    pair = areas(first.label == 1, scores, first.group_index)
     # The variance of a difference: both variances minus twice the covariance.
     contrast = np.array([1.0, -1.0])
-    value = float(contrast @ both.area)
-    error = float(np.sqrt(max(contrast @ both.covariance @ contrast, 0.0)))
+    value = float(contrast @ pair.area)
+    error = float(np.sqrt(max(contrast @ pair.covariance @ contrast, 0.0)))
     reach = stats.norm.isf((1 - level) / 2) * error
-    interval = Interval(value - reach, value + reach, level, "DeLong, paired", 0, both.n_groups)
+    interval = Interval(value - reach, value + reach, level, "DeLong, paired", 0, pair.n_groups)
     # Two models with the same ranking have no error, and no evidence of a difference.
     p_value = 2 * stats.norm.sf(abs(value) / error) if error > 0 else float(value == 0)
     return Difference(value, interval, float(p_value))

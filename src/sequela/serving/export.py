@@ -231,20 +231,20 @@ def _calibration(tuning: Predictions) -> model_facts.Calibration:
 def _fingerprint(split: Split) -> model_facts.Fingerprint:
     if split.content is None:
         return model_facts.Fingerprint(sha256="", key=split.key, marks=None, seen=[])
-    contents, seen = [], list[bool]()
+    contents, learnt_from = [], list[bool]()
     of_model: Split | None = split
     while of_model and of_model.content and of_model.key == split.key:  # else no mark is comparable
         parts = [*of_model.ids.values()]
         trained = set[str]().union(*(ids["train"] + ids["tuning"] for ids in parts))
         contents.append(of_model.content)
-        seen += [unit in trained for unit in of_model.content.units]
+        learnt_from += [unit in trained for unit in of_model.content.units]
         of_model = of_model.parent
     # Hashed ids would let a holder of the key look people up, and the file may be published.
-    numbered = replace(joined(contents), units=tuple(map(str, range(len(seen)))))
+    numbered = replace(joined(contents), units=tuple(map(str, range(len(learnt_from)))))
     marks = numbered.to_json()
     return model_facts.Fingerprint(
         sha256=hashlib.sha256(json.dumps(marks, sort_keys=True).encode()).hexdigest(),
         key=split.key,
         marks=marks,
-        seen=np.flatnonzero(seen).tolist(),
+        seen=np.flatnonzero(learnt_from).tolist(),
     )

@@ -7,7 +7,7 @@ it: the baseline risk and its slope are recalibrated (Cox 1972, with a logit for
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from sklearn.isotonic import IsotonicRegression
 from sequela.errors import DataError, SplitError
 from sequela.evaluation.metrics import example_loss
 from sequela.evaluation.predictions import Predictions
+
+if TYPE_CHECKING:
+    from sequela.sequences.intervals import Tensor
 
 Floats = NDArray[np.float64]
 _EPSILON = float(np.finfo(np.float32).eps)
@@ -49,7 +52,7 @@ class LogitScaling:
         wide = predictions.probabilities.astype(np.float64)
         return replace(predictions, probabilities=self.scaled(wide))
 
-    def scaled(self, chances: Any) -> Any:
+    def scaled(self, chances: "Tensor") -> "Tensor":
         """Return recalibrated probabilities (example, class), of numpy or torch."""
         weight, factor = np.array(self.weight), np.exp(self.bias)
         if not isinstance(chances, np.ndarray):

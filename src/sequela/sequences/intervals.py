@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Tensor = Any  # an array of numpy or torch
 _LEAST = 1e-30  # share of patients without an event, below which it is taken as this
 
 
@@ -101,7 +102,7 @@ class Intervals:
         followed = weight > 0
         return example[followed], interval[followed], ending[followed], weight[followed]
 
-    def hazards(self, probabilities: Any) -> Any:
+    def hazards(self, probabilities: Tensor) -> Tensor:
         """Return the hazards of which :meth:`from_hazards` makes these probabilities."""
         alive, by_interval = probabilities[:, :1], []
         for interval in reversed(range(len(self.horizons))):
@@ -111,7 +112,7 @@ class Intervals:
             by_interval.append((ends / alive.clip(min=_LEAST))[:, None])
         return _joined(by_interval[::-1])
 
-    def from_hazards(self, hazards: Any) -> Any:
+    def from_hazards(self, hazards: Tensor) -> Tensor:
         """Return the probabilities of the classes, from those of each event in each interval.
 
         Hazards are (example, interval, 1 + cause), of no event and of each kind, among those
@@ -128,7 +129,7 @@ class Intervals:
         return _joined([alive, *by_cause])
 
 
-def _joined(arrays: Sequence[Any]) -> Any:
+def _joined(arrays: Sequence[Tensor]) -> Tensor:
     if isinstance(arrays[0], np.ndarray):
         return np.concatenate(arrays, axis=1)
     import torch

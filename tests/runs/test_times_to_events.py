@@ -178,7 +178,7 @@ def test_the_risk_by_the_last_horizon_is_refitted(runs: Path, people: Path, tmp_
     first, second = (run.predictions.part("held_out") for run in open_run(runs / "seeds").runs)
     apart = abs(first.risk[:, -1] - second.risk[:, -1]).mean()
     assert seeds.difference == pytest.approx(apart)
-    assert "on average between two of 2 seeds." in seeds.sentences(open_run(runs / "seeds").data)[0]
+    assert "on average between the two seeds." in seeds.sentences(open_run(runs / "seeds").data)[0]
 
 
 @pytest.mark.parametrize("model", [*MODELS, "stroke-cox", "stroke-logistic-regression"])

@@ -62,7 +62,8 @@ class Stability(Record):
             return [f"{sentence}{changed} between {models}."]
         models = "seeds" if self.source == "seeds" else "models of folds"
         bound = f"This is a lower bound as far as they share training {data.unit}s."
-        return [f"{sentence}{changed} between two of {self.models} {models}.", bound]
+        pair = f"two of {self.models}" if self.models > 2 else "the two"  # noqa: PLR2004
+        return [f"{sentence}{changed} between {pair} {models}.", bound]
 
 
 def of_run(run: Run, smallest: int) -> list[Stability]:

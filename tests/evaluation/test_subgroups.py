@@ -119,6 +119,13 @@ def test_no_cell_below_ten_can_be_had(units: list[int]) -> None:
         assert len(found) - len(shown) >= 2  # their sum tells none of them
 
 
+@pytest.mark.parametrize(("alarms_of_a", "shown"), [(15, True), (3, False)])
+def test_few_alarms_are_not_those_of_all_minus_the_others(alarms_of_a: int, shown: bool) -> None:  # noqa: FBT001
+    score = np.where(np.arange(80) % 40 < np.repeat([alarms_of_a, 15], 40), 0.9, 0.1)
+    of_units = by(two_classes(score, np.arange(80) % 2), [], unit=["a"] * 40 + ["b"] * 40)
+    assert [unit.alarm_rate is not None for unit in of_units] == [shown, shown]
+
+
 def test_more_classes_are_judged_by_the_most_probable(make_predictions: Make) -> None:
     made = make_predictions(groups=40, classes=3)
     found = subgroups(

@@ -42,7 +42,7 @@ class Subgroup:
         observed_minus_expected: Share of examples with the event, minus the mean predicted
             probability (see :func:`sequela.evaluation.predictions.event`).
         alarm_rate: Alarms per example, where a threshold was given; ``None`` where few examples
-            have one, or few have none.
+            of a group of the attribute have one, or few have none.
     """
 
     attribute: str
@@ -93,6 +93,7 @@ def subgroups(
         values = np.where(column == "", UNKNOWN, column)
         members = {value: values == value for value in np.unique(values).tolist()}
         small, uncounted = _hidden(predictions, members, smallest)
+        few, of_attribute = bool(small), list[Subgroup]()
         for value, rows in members.items():
             if value in small:
                 continue
@@ -101,9 +102,10 @@ def subgroups(
             subgroup = _subgroup((attribute, value), members_only, names, rng, threshold, how, by)
             if subgroup.alarm_rate and threshold:  # the rate would reveal a small count
                 alarms = int((members_only.score >= threshold.value).sum())
-                if has_small((alarms, members_only.n_examples - alarms), smallest):
-                    subgroup = replace(subgroup, alarm_rate=None)
-            results.append(replace(subgroup, cell=None) if value in uncounted else subgroup)
+                few |= has_small((alarms, members_only.n_examples - alarms), smallest)
+            of_attribute.append(replace(subgroup, cell=None) if value in uncounted else subgroup)
+        # The alarms of one hidden group are those of all minus those of the others.
+        results += [replace(s, alarm_rate=None) if few else s for s in of_attribute]
         results += [Subgroup(attribute, "", None, {}, None, None) for _ in small]
     return results
 

@@ -200,7 +200,7 @@ def updated(words: str, model: str, data: str) -> dict[str, Any]:
     record = RunFolder(Path(words.rsplit(maxsplit=1)[-1])).metrics.update
     if record is None:
         raise ValueError(f"{words}: no update")
-    row = {"data": data, "model": model, **record}
+    row = {"data": data, "model": model, **record.model_dump()}
     print(json.dumps(row), flush=True)
     return row
 
@@ -263,7 +263,9 @@ def main() -> None:
     else:
         results |= {"hospitals": options.hospitals, "simulated": simulate(options.hospitals)}
     if options.write:
-        RESULTS.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+        # A row is a line.
+        rows = json.dumps(results).replace("}, {", "},\n{").replace("[{", "[\n{")
+        RESULTS.write_text(rows + "\n", "utf-8")
         text = PAGE.read_text("utf-8")
         begin, end = "<!-- updates -->", "<!-- end of updates -->"
         before, _, rest = text.partition(begin)

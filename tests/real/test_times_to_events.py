@@ -1,17 +1,16 @@
 """The declared studies of times to events, on the real data in few epochs, and their audit."""
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from tests.cli.calls import ran
+from tests.processes import run_in_this_thread
 from tests.real.conftest import FOLDERS
 
 from sequela.audit.input import AuditInput
 from sequela.cohort.split import PARTS
 from sequela.config import Options
-from sequela.runs import pool
 from sequela.runs.data import load
 from sequela.runs.follow_up import find_in_times
 from sequela.studies.file import read_study
@@ -30,8 +29,7 @@ def test_a_study_is_declared(name: str) -> None:
 
 @pytest.mark.slow
 def test_a_study_runs(real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # To start another process takes as long as the study.
-    monkeypatch.setattr(pool, "ProcessPoolExecutor", lambda *_, **__: ThreadPoolExecutor(1))
+    run_in_this_thread(monkeypatch)
     root, file = real_data / FOLDERS["mimic4"], STUDIES / "mimic-post-discharge.toml"
     out = tmp_path / "out"
     ran("study", file, "--root", str(root), "--quick", "--processes", "1", "--out", out)

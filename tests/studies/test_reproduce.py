@@ -3,11 +3,11 @@
 import html
 import json
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.processes import run_in_this_thread
 
 from sequela.config import RunSettings
 from sequela.errors import RunError
@@ -41,7 +41,7 @@ def small_study() -> Iterator[None]:
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(STUDIES, "seizure", small)
-        patch.setattr(pool, "ProcessPoolExecutor", lambda *_, **__: ThreadPoolExecutor(1))
+        run_in_this_thread(patch)
         yield
 
 

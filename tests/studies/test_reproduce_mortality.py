@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,11 +9,11 @@ from typing import Any
 
 import pytest
 from benchmarks import make_mimic3_scale
+from tests.processes import run_in_this_thread
 
 from sequela.config import SMALLEST_CELL
 from sequela.errors import DataNotFoundError, RunError, SettingError
 from sequela.integrity.openings import LEDGER
-from sequela.runs import pool
 from sequela.runs.find import Run, find_runs, open_run
 from sequela.studies import reproduce
 from sequela.studies.registry import STUDIES, question_of
@@ -57,8 +56,7 @@ def small_study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pytest.Mon
         change(patch, quick_epochs=1, few=50, folds=2, reference_models=tuple(REFERENCE))
         change(patch, primary=((MIMIC3, FULL), (EICU, 0)), hindsight=((MIMIC3, FULL), (EICU, 0)))
         change(patch, controls={"weighted": tuple(NETWORKS), **STUDY.controls})
-        # To start another process takes longer than what is left to do.
-        patch.setattr(pool, "ProcessPoolExecutor", lambda *_, **__: ThreadPoolExecutor(1))
+        run_in_this_thread(patch)
         yield patch
 
 

@@ -44,7 +44,7 @@ from sequela.runs.folder import CONFIG, RunFolder
 from sequela.runs.manifest import seal
 from sequela.runs.model import FILE, LEAST, Member, members_of, open_model, title
 from sequela.runs.record import DataRecord, RunRecord
-from sequela.runs.released import Released, least_named
+from sequela.runs.released import Released, least_named, names_people
 from sequela.sequences.flat import examples_of
 from sequela.version import __version__
 
@@ -209,7 +209,10 @@ def write_package(
     require_file(out, ".zip")
     if out.exists():
         raise OutputError(f"{out}: exists already: name a new file with --study")
-    runs, smallest = _results_of(path), hide_below or SMALLEST_CELL
+    smallest = hide_below or SMALLEST_CELL
+    if smallest < SMALLEST_CELL:
+        raise SettingError(f"--hide-below is {smallest}: a study needs {SMALLEST_CELL} or more")
+    runs = _results_of(path)
     for run in runs.values():
         _check(run, smallest)
     files, models, first = dict[str, bytes](), [], next(iter(runs.values()))
@@ -218,11 +221,10 @@ def write_package(
         for name, run in runs.items():
             open_held_out(run, "report")
             data = load_again(run, root, work, open_model(run).header)
-            # Patients are the unit at a site, also where whole hospitals were held out.
-            unit = run.split.whose
             codes = {**codes_of(data, "train", smallest), **codes}
             channels = {**channels_of(data, "train", smallest), **channels}
-            settings = _neutral(run.settings, unit, run.data.channels)
+            # Patients are the unit at a site, also where whole hospitals were held out.
+            settings = _neutral(run.settings, run.split.whose, run.data.channels)
             files[f"{name}/{CONFIG}"] = settings.to_toml().encode()
             files[f"{name}/{FILE}"] = (run.path / FILE).read_bytes()
             models.append(_model(run, name, files, data, smallest))
@@ -251,6 +253,11 @@ def write_package(
         analysis=Analysis(smallest_cell=smallest),
     )
     protocol = protocol.model_copy(update={"question": _question(protocol)})
+    # Codes are those of many patients, and may look like the id of another one.
+    words = text_of(protocol.model_copy(update={"codes": {}, "models": ()}))
+    words += "".join(files[f"{name}/{CONFIG}"].decode() for name in runs)
+    if any(names_people(run, words.encode()) for run in runs.values()):
+        raise RunError(f"{path}: a name in its settings is the id of a patient: train without it")
     with whole(out) as partial, zipfile.ZipFile(partial, "w") as archive:
         for name, file in {PROTOCOL: text_of(protocol).encode(), **files}.items():
             archive.writestr(zipfile.ZipInfo(name, _EPOCH), file)  # no date, so the same bytes
@@ -262,8 +269,6 @@ def open_package(path: Path, work: Path) -> Package:
 
     The models can be opened and predict; their folders have no predictions.
     """
-    if path.is_dir() or not zipfile.is_zipfile(path):
-        raise RunError(f"{path}: is not a zip file: expected {_EXPECTED}")
     entries = list(members(path, _EXPECTED, _REMEDY))
     files = dict(entries)
     try:
@@ -289,32 +294,26 @@ def open_package(path: Path, work: Path) -> Package:
     for name in digests:
         (work / name).parent.mkdir(parents=True, exist_ok=True)
         (work / name).write_bytes(files[name])
-    folders = {model.name: _folder(work / model.name, protocol) for model in protocol.models}
+    folders = {model.name: _folder(work / model.name) for model in protocol.models}
     return Package(protocol, seal_of(protocol.model_dump(mode="json")), folders)
 
 
-def _folder(path: Path, protocol: Protocol) -> RunFolder:
+def _folder(path: Path) -> RunFolder:
     """Return an unpacked folder as the run of a model, without the people of its split."""
     seal(path)
     folder = RunFolder(path)
-    settings, nobody = folder.settings, {part: list[str]() for part in PARTS}
+    settings = folder.settings
     data = DataRecord.model_construct(
-        name=protocol.data,
-        title=protocol.title,
-        classes=list(protocol.classes),
-        unit=protocol.unit,
-        example=protocol.example,
-        question=protocol.asks,
-        channels=list(settings.signals.channels) if settings.signals else [],
+        channels=list(settings.signals.channels) if settings.signals else []
     )
     split = Split(
         unit=settings.split,
         seed=0,
         fractions=settings.fractions,
         n_examples=dict.fromkeys(PARTS, 0),
-        ids={settings.split: nobody},
+        ids={settings.split: {part: [] for part in PARTS}},
     )
-    vars(folder).update(split=split, data=data, metrics=RunRecord.model_construct(data=data))
+    vars(folder).update(split=split, metrics=RunRecord.model_construct(data=data))
     return folder
 
 
@@ -326,15 +325,14 @@ def _results_of(path: Path) -> dict[str, RunFolder]:
             f"{path}: its result is inflated by a leak (rows of one patient in several sets, or "
             "later information): package a run without"
         )
-    # Of a study, controls are left out: weighted classes, and the split by recording of sessions.
     splits = {run.settings.split for run in runs}
-    plain = {run.settings.model for run in runs if not run.settings.training.class_weights}
+    unweighted = {run.settings.model for run in runs if not run.settings.training.class_weights}
     results = dict[str, RunFolder]()
     for run in runs:
-        settings = run.settings
-        weighted = settings.training.class_weights and settings.model in plain
-        if weighted or (settings.split == "recording" and "session" in splits):
-            continue
+        settings, name = run.settings, run.settings.model
+        is_weighted = settings.training.class_weights and name in unweighted
+        if is_weighted or (settings.split == "recording" and "session" in splits):
+            continue  # controls of a study
         if not isinstance(run, RunFolder):
             raise RunError(
                 f"{run.path}: each fold or seed has its own model: expected runs of one split and "
@@ -347,9 +345,8 @@ def _results_of(path: Path) -> dict[str, RunFolder]:
                 f"{run.data.question}, of {settings.data}): name the folder of one"
             )
         check_same_split(first, run)
-        names[settings.model] += 1
-        number = names[settings.model]
-        results[f"{settings.model}-{number}" if number > 1 else settings.model] = run
+        names[name] += 1
+        results[f"{name}-{names[name]}" if names[name] > 1 else name] = run
     return results
 
 
@@ -395,17 +392,15 @@ def _neutral(settings: RunSettings, unit: str, channels: Sequence[str] = ()) -> 
         more = {"channels": tuple(channels)} if channels else {}
         signals = signals.model_copy(update={"title": None, **more})
     changes: dict[str, object] = {"split": unit, "folds": 0, "fold": 0}
-    if members := members_of(settings):
-        of_runs = [
-            asdict(Member(f"model-{number}", member.sha256, _as_toml(member.run_settings, unit)))
-            for number, member in enumerate(members, 1)
-        ]
-        changes["model_settings"] = {**settings.model_settings, "members": of_runs}
+    if members_of(settings):
+        members = []
+        for number, member in enumerate(members_of(settings), 1):
+            of_member = _neutral(member.run_settings, unit).model_dump(
+                mode="json", exclude_none=True
+            )
+            members.append(asdict(Member(f"model-{number}", member.sha256, of_member)))
+        changes["model_settings"] = {**settings.model_settings, "members": members}
     return settings.model_copy(update={**changes, "cohort": cohort, "signals": signals})
-
-
-def _as_toml(settings: RunSettings, unit: str) -> dict[str, object]:
-    return _neutral(settings, unit).model_dump(mode="json", exclude_none=True)
 
 
 def _question(protocol: Protocol) -> str:

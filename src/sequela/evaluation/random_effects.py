@@ -71,12 +71,13 @@ def pooled(values: Floats, errors: Floats, prior: Prior | None = None) -> Pooled
         below /= below[-1]
     weights = np.gradient(below)
     weights[[0, -1]] += below[0], 1 - below[-1]
+    weights /= weights.sum()
     if prior is None:
         (mean,), (error,), spread = _by_reml(values, errors, design)
         reach = stats.t.isf(_TAIL, len(values) - 1) * error
         low, high = mean - reach, mean + reach
     else:
-        mean, spread = np.average([means, _SPREADS], axis=1, weights=weights)
+        mean, spread = weights @ means, weights @ _SPREADS
         low, high = _middle(weights, means, mean_errors)
     spread_interval = np.interp([_TAIL, 1 - _TAIL], below, _SPREADS)
     mixture = (weights, means, np.hypot(mean_errors, _SPREADS))
@@ -131,7 +132,7 @@ def _by_reml(values: Floats, errors: Floats, design: Floats) -> tuple[Floats, Fl
 
 
 def _below(limit: float, weights: Floats, means: Floats, errors: Floats) -> float:
-    return float(np.average(ndtr((limit - means) / errors), weights=weights))
+    return float(weights @ ndtr((limit - means) / errors))
 
 
 def _middle(weights: Floats, means: Floats, errors: Floats) -> tuple[float, float]:

@@ -65,6 +65,7 @@ from sequela.tables.account import ACCOUNT, read_account
 from sequela.version import __version__
 
 Floats = NDArray[np.float64]
+_Rows = NDArray[np.bool_]
 Attributes = Mapping[str, NDArray[np.str_]]
 _EPSILON = float(np.finfo(np.float32).eps)
 _BINS = 10  # of calibration, before they are merged
@@ -181,45 +182,39 @@ class _People:
         return has_small(self.count(rows), self.smallest)
 
 
-def _bins(chance: Floats, people: _People) -> tuple[tuple[Bin, ...], NDArray[np.int64]]:
-    """Return calibration in bins of many people, and the bin of each example: int64 (example,)."""
+def _bins(chance: Floats, threshold: float, people: _People) -> tuple[Bin, ...]:
+    """Return calibration in bins of many people; the threshold is an edge, if it can be one."""
     # Three digits, as an exact quantile is the risk of one patient.
     quantiles = np.quantile(chance, np.arange(1, _BINS) / _BINS).tolist()
-    edges = [0.0, *sorted({float(f"{edge:.3g}") for edge in quantiles} - {0.0, 1.0}), 1.0]
-    narrow = np.searchsorted(edges[1:-1], chance, side="right")
-    of_bin, lows, current = np.full_like(narrow, -1), list[float](), 0
-    for place in np.unique(narrow).tolist():
-        if current == len(lows):
-            lows.append(edges[place] if lows else 0.0)
-        of_bin[narrow == place] = current
-        current += not people.few(of_bin == current)
-    # The last bin may be left with few people: it joins the one before it.
-    of_bin, lows = np.minimum(of_bin, max(current, 1) - 1), lows[: max(current, 1)]
+    edges = {float(f"{edge:.3g}") for edge in quantiles}
+    sides = {0.0: chance < threshold, threshold: chance >= threshold}
+    if any(people.few(side) or not side.any() for side in sides.values()):
+        sides = {0.0: chance >= 0}
+    inner = sorted((edges | sides.keys()) - {0.0, 1.0})
+    narrow, groups = np.searchsorted(inner, chance, side="right"), dict[float, _Rows]()
+    for first, side in sides.items():
+        parts = [(narrow == place) & side for place in np.unique(narrow[side])]
+        for rows in _merged(parts, people):
+            low = inner[int(narrow[rows].min()) - 1] if first in groups else first
+            groups[low] = rows
     bins = []
-    for place, (low, high) in enumerate(pairwise([*lows, 1.0])):
-        rows = of_bin == place
+    for (low, high), rows in zip(pairwise([*groups, 1.0]), groups.values(), strict=True):
         counts = {"examples": int(rows.sum()), "events": int(people.happened[rows].sum())}
         bins.append(Bin(low=low, high=high, **counts, predicted=float(chance[rows].mean())))
-    return tuple(bins), of_bin
+    return tuple(bins)
 
 
-def _rates(
-    chance: Floats, threshold: float, people: _People, of_bin: NDArray[np.int64]
-) -> RatesAtThreshold:
-    """Return the rates, unless they or their differences from the bins would count few people."""
-    alarm, happened = chance >= threshold, people.happened
-    parts = [alarm[:, None] & (of_bin[:, None] == np.unique(of_bin)) for alarm in (alarm, ~alarm)]
-    if any(people.few(rows) for rows in np.concatenate(parts, axis=1).T):
-        return RatesAtThreshold(
-            threshold=threshold, sensitivity=None, specificity=None, precision=None, alarm_rate=None
-        )
-    return RatesAtThreshold(
-        threshold=threshold,
-        sensitivity=float(alarm[happened].mean()),
-        specificity=float((~alarm[~happened]).mean()),
-        precision=float(happened[alarm].mean()) if alarm.any() else None,
-        alarm_rate=float(alarm.mean()),
-    )
+def _merged(parts: Sequence[_Rows], people: _People) -> list[_Rows]:
+    """Join neighbouring parts, bool (example,), until none has few people."""
+    groups = [*parts[:1]]
+    for rows in parts[1:]:
+        if people.few(groups[-1]):
+            groups[-1] = groups[-1] | rows
+        else:
+            groups.append(rows)
+    if people.few(groups[-1]) and len(groups) > 1:  # the last one joins the one before it
+        groups[-2:] = [groups[-2] | groups[-1]]
+    return groups
 
 
 def _groups(
@@ -261,7 +256,7 @@ def results_of(
     people, chance = _People(predictions, smallest), event(predictions).chance
     logits = logit(chance.clip(_EPSILON, 1 - _EPSILON))
     measures, covariance = measures_of(predictions)
-    bins, of_bin = _bins(chance, people)
+    bins = _bins(chance, threshold, people)
     # Nothing is applied to these patients: the change is what the site would need.
     local = replace(predictions, split=np.full(len(chance), "tuning"))
     choice = choose(local)
@@ -280,7 +275,7 @@ def results_of(
             membership=membership,
         ),
         calibration=bins,
-        at_threshold=_rates(chance, threshold, people, of_bin),
+        at_threshold=RatesAtThreshold.of(threshold, bins),
         groups=tuple(_groups(predictions, attributes, people)),
         update=Update(
             level=choice.level,
@@ -477,7 +472,11 @@ def evaluate_site(
                 smallest=analysis.smallest_cell,
                 membership=apart,
             )
-        population = hashlib.sha256(f"{protocol.question} {examples.digest}".encode()).hexdigest()
+        # Not of the inputs, which differ between packages of one question.
+        people = (
+            f"{protocol.question} {predictions.example_id.tolist()} {predictions.label.tolist()}"
+        )
+        population = hashlib.sha256(people.encode()).hexdigest()
         release = Release(
             format=1,
             sequela=__version__,
@@ -486,6 +485,7 @@ def evaluate_site(
             population=population,
             study=protocol.name,
             lead=protocol.lead,
+            example=protocol.example,
             outcome=protocol.outcome["label"],
             site=site or f"site {population[:8]}",
             data=examples.data_set.title,

@@ -51,8 +51,8 @@ def evaluate(
     split, the test set is evaluated.
 
     The package of a study (`sequela share --study`) is evaluated on the patients of a site:
-    `sequela evaluate ward-mortality.zip --data omop --root DATABASE --out site`. Only results are in
-    its folder release, which may be sent. With --check, prints whether the site can take part.
+    `sequela evaluate ward-mortality.zip --data omop --root DATABASE --out site`. The folder
+    site/release has only results, and may be sent. --check prints whether the site can take part.
 
     Example: `sequela evaluate runs/gru-improved --data uci-seizure --root uci.csv`
 

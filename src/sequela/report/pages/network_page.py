@@ -49,7 +49,7 @@ def at(value: float | None, low: float | None, high: float | None) -> str:
 def spread(measure: str, summary: Summary) -> str:
     """Write the SD between sites with its interval, for an AUROC on its own scale."""
     spreads = np.array([summary.spread, summary.spread_low, summary.spread_high])
-    if measure == "auroc":
+    if measure == "auroc" and summary.mean is not None:
         quantiles = norm.ppf(np.linspace(0, 1, 202)[1:-1])
         spreads = expit(logit(summary.mean) + spreads[:, None] * quantiles).std(axis=1)
     return "{:.3f} ({:.3f} to {:.3f})".format(*spreads)

@@ -407,22 +407,30 @@ def test_a_site_that_cannot_take_part_gets_one_line(
 
 
 def test_units_are_named_where_medians_differ_by_their_factor() -> None:
-    def channel(*quantiles: float) -> dict[str, Channel]:
-        named = dict(zip(("0.05", "0.5", "0.95"), quantiles, strict=False))
-        return {"x": Channel(unit=None, share=1.0, quantiles=named)}
+    def channel(low: float, median: float, high: float) -> dict[str, Channel]:
+        """Return a measurement with quartiles halfway to the ends."""
+        places = {"0.05": 0.0, "0.25": 0.5, "0.5": 1.0, "0.75": 1.5, "0.95": 2.0}
+        values = np.interp([*places.values()], [0, 1, 2], [low, median, high]).tolist()
+        quantiles = dict(zip(places, values, strict=True))
+        return {"x": Channel(unit=None, share=1.0, quantiles=quantiles)}
 
-    for training, median, words in (
-        ((60, 120, 300), 6.6, "a factor of 18.2 as between mg/dL and mmol/L of glucose"),
-        ((36, 36.9, 38.5), 98.4, "a factor of 2.67 as between °F and °C of a body"),
-        ((0.6, 1.0, 4.0), 85, "a factor of 85 as between mg/dL and µmol/L of creatinine"),
-        ((10, 20, 40), 700, "a factor of 35"),
-        ((10, 20, 40), 39, ""),
-        ((15, 20, 25), 30, ""),
-        ((10, 20, 80), 60, ""),
-        ((-5, 0, 5), 9, ""),
+    for training, site, words in (
+        ((60, 120, 300), (3.3, 6.6, 17), "a factor of 18.2 as between mg/dL and mmol/L of glucose"),
+        ((36, 36.9, 38.5), (96, 98.4, 102), "a factor of 2.67 as between °F and °C of a body"),
+        (
+            (0.6, 1.0, 4.0),
+            (50, 85, 300),
+            "a factor of 85 as between mg/dL and µmol/L of creatinine",
+        ),
+        ((1, 15, 60), (0.1, 1.5, 6), "a factor of 10 as between g/dL and g/L"),
+        ((10, 20, 40), (600, 700, 800), "a factor of 35"),
+        ((10, 20, 40), (20, 39, 60), ""),
+        ((15, 20, 25), (25, 30, 35), ""),
+        ((10, 20, 80), (10, 61, 90), ""),
+        ((-5, 0, 5), (8, 9, 10), ""),
     ):
-        ((_, wrong, line),) = _medians(channel(*training), channel(0, median), 3.0)
-        assert wrong == bool(words)
+        ((_, wrong, line),) = _medians(channel(*training), channel(*site), 3.0)
+        assert wrong == bool(words), line
         assert line.endswith(words or ")")
 
 

@@ -354,14 +354,20 @@ def _medians(
 ) -> Iterator[tuple[float, bool, str]]:
     """Compare medians of patients: yield minus their factor, whether units differ, and a line."""
     for name in training.keys() & site.keys():
-        quantiles, here = training[name].quantiles, site[name].quantiles["0.5"]
-        there = quantiles.get("0.5", 0.0)
-        low, high = min(quantiles.values(), default=here), max(quantiles.values(), default=here)
-        factor = max(here / there, there / here) if here * there > 0 else 1.0
+        here, there = site[name].quantiles, training[name].quantiles
+        if not {"0.25", "0.5", "0.75"} <= here.keys() & there.keys():
+            continue
+        median, usual = here["0.5"], there["0.5"]
+        low, high = min(there.values()), max(there.values())
+        ratio = median / usual if median * usual > 0 else 1.0
+        factor = max(ratio, 1 / ratio)
         unit = min(_UNITS, key=lambda known: abs(math.log(known / factor)))
         is_known = 1 / _NEAR < unit / factor < _NEAR
-        wrong = not low <= here <= high and (factor > most or is_known)
-        line = f"{name}: median {here:.3g}, in training {there:.3g} ({low:.3g} to {high:.3g})"
+        # A wide distribution may hold the median in another unit, but not most of the values.
+        is_beyond = not low <= median <= high
+        is_apart = here["0.75"] < there["0.25"] or here["0.25"] > there["0.75"]
+        wrong = (is_apart and factor > most) or (is_beyond and (factor > most or is_known))
+        line = f"{name}: median {median:.3g}, in training {usual:.3g} ({low:.3g} to {high:.3g})"
         if wrong:
             line += f", a factor of {factor:.3g}"
             line += f" as between {_UNITS[unit]}" if is_known else ""
@@ -428,9 +434,7 @@ def evaluate_site(
         package, folder = open_package(path, work / "package"), work / "site"
         protocol, results = package.protocol, dict[str, ModelResults]()
         analysis, smallest = protocol.analysis, protocol.analysis.smallest_cell
-        for described, model, examples, check in _checked(
-            package, data, root, labels, work / "data"
-        ):
+        for described, model, examples, check in _checked(package, data, root, labels, work):
             if check.problems:
                 raise DataError(f"{path}: this site cannot take part: {check.problems[0]}")
             predictions, apart = examples.predictions(model.probabilities_of(examples)), None

@@ -27,11 +27,11 @@ class Item:
     open: str = ""
 
 
+_FILE = files("sequela.report").joinpath("tripod.toml")
 ITEMS = tuple(
-    Item(**row)
-    for row in tomllib.loads(files("sequela.report").joinpath("tripod.toml").read_text("utf-8"))[
-        "items"
-    ]
+    Item(number, section, **words)
+    for section, items in tomllib.loads(_FILE.read_text("utf-8")).items()
+    for number, words in items.items()
 )
 
 

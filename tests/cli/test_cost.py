@@ -36,10 +36,6 @@ def test_the_reports_convention(said: Output) -> None:
     assert "the report leaves out 422 parameters and 68,772 operations" in text
 
 
-def test_forms(said: Output) -> None:
-    assert said("mlp-baseline", "--format", "mathml").startswith("<section")
-
-
 FILE = """
 import torch
 from torch import nn

@@ -192,7 +192,7 @@ def calibration_line(predictions: Predictions) -> CalibrationLine:
     )
 
 
-def _slope(predictions: Predictions) -> tuple[float, NDArray[np.float64]]:
+def slope_influence(predictions: Predictions) -> tuple[float, NDArray[np.float64]]:
     """Compute the calibration slope, and the influence of each example on it (example,)."""
     judged, line = event(predictions), calibration_line(predictions)
     logits = logit(judged.chance.clip(_EPSILON, 1 - _EPSILON))
@@ -207,7 +207,7 @@ def slope_statistic(predictions: Predictions) -> Statistic:
 
     It is NaN where all probabilities are nearly equal.
     """
-    slope, influence = _slope(predictions)
+    slope, influence = slope_influence(predictions)
     slope = np.nan if np.ptp(predictions.score) < FLAT else slope
     return statistic.mean(slope + influence, predictions.group_index)
 
@@ -225,7 +225,7 @@ def observed_over_expected(judged: Event) -> tuple[float, float, float]:
 
 def slope_within(predictions: Predictions) -> tuple[float, float, float]:
     """Return the calibration slope with the bounds of its 95 % interval (White 1982)."""
-    slope, influence = _slope(predictions)
+    slope, influence = slope_influence(predictions)
     by_group = np.bincount(predictions.group_index, weights=influence)
     reach = float(_NORMAL * np.linalg.norm(by_group) / len(influence))
     return slope, slope - reach, slope + reach

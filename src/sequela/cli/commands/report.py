@@ -4,6 +4,7 @@ from itertools import chain
 from pathlib import Path
 
 from sequela.cli.names import HideBelow
+from sequela.errors import SettingError
 from sequela.files import require_file
 
 
@@ -50,7 +51,17 @@ def card(run: Path, /, *, out: Path = Path("model-card.md"), hide_below: HideBel
     print(f"card: {build_card(named_runs([run])[0], out, hide_below).resolve()}")
 
 
-def share(run: Path, /, *, out: Path, model: bool = False, hide_below: HideBelow = None) -> None:
+def share(
+    run: Path,
+    /,
+    *,
+    out: Path | None = None,
+    study: Path | None = None,
+    model: bool = False,
+    root: Path | None = None,
+    site: str | None = None,
+    hide_below: HideBelow = None,
+) -> None:
     """Export the parts of a run that are safe to publish: page, card and numbers.
 
     A run folder contains data of single people and must not be published. This command writes the
@@ -59,14 +70,31 @@ def share(run: Path, /, *, out: Path, model: bool = False, hide_below: HideBelow
     person in its text, such as the name of a data file, is left out. left-out.txt lists what was
     left out and why. Evaluates the run on its test set, which is logged.
 
+    With --study, writes a package for other hospitals instead: the models, the task and the
+    analysis, without data of patients. They evaluate it with `sequela evaluate NAME.zip`.
+
     Example: `sequela share runs/visits-improved --out to-publish`
 
     Args:
-        run: Run folder, or folder of a cross-validation.
+        run: Run folder, or folder of a cross-validation; with --study, also the folder of a study.
         out: Folder to write; it must not exist.
+        study: Package to write; its name, such as ward-mortality.zip, is the name of the study.
         model: Add the weights too, unless their vocabulary has codes of few people (train with
             --min-subjects); weights can still reveal data that they were fitted to.
+        root: Folder or file of the training data, which a package reads again (default: where the
+            training found them).
+        site: Name of the lead site in the package (default: the title of the data).
     """
+    if (out is None) == (study is None):
+        raise SettingError("name either a new folder with --out, or a package with --study")
+    if study is not None:
+        from sequela.analysis.package import write_package
+
+        protocol = write_package(run, study, lead=site, root=root, hide_below=hide_below)
+        print(f"package: {study.resolve()}")
+        print(f"models: {', '.join(model.title for model in protocol.models)}")
+        return
+    assert out is not None  # noqa: S101 - checked above
     from sequela.report.share import share as share_run
     from sequela.runs.find import named_runs
 

@@ -1,0 +1,555 @@
+"""The package of a study: its models, its question and the analysis that is fixed in advance.
+
+The package is one zip with ``protocol.json`` and a small folder for each model. It has no data of a
+patient, no id and no count below the bound. Sites evaluate its models on their own patients.
+"""
+
+import hashlib
+import json
+import zipfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sequela.analysis.compare import check_same_split
+from sequela.analysis.release import MEASURES, seal_of
+from sequela.cohort.split import PARTS, SETS, Split
+from sequela.config import SMALLEST_CELL, RunSettings
+from sequela.datasets.catalog import Modality
+from sequela.datasets.codes import body_of
+from sequela.disclosure import has_small, hidden_cells
+from sequela.errors import OutputError, RunError, SettingError
+from sequela.evaluation.number import plural
+from sequela.evaluation.predictions import Predictions
+from sequela.files import require_file, temporary, whole
+from sequela.formats.opened import json_value, members, problem
+from sequela.identity.pseudonyms import Ids
+from sequela.integrity.openings import open_held_out
+from sequela.runs.data import Examples, load_again
+from sequela.runs.find import Run, find_runs
+from sequela.runs.folder import CONFIG, RunFolder
+from sequela.runs.manifest import seal
+from sequela.runs.model import FILE, LEAST, Member, members_of, open_model, title
+from sequela.runs.record import DataRecord, RunRecord
+from sequela.runs.released import Released, least_named
+from sequela.sequences.flat import examples_of
+from sequela.version import __version__
+
+PROTOCOL = "protocol.json"
+_EXPECTED = "the package of a study (sequela share RUN --study NAME.zip)"
+_REMEDY = "ask the lead site for it again"
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip file can have
+_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+_KNOWN = 0.9  # least share of patients with a value, for a variable of the membership model
+_BINARY = 2
+_AT_ONCE = 1024  # segments whose amplitude is computed at once, to limit memory
+
+
+class _Part(BaseModel):
+    """A part of the protocol, of which no key may be missing or more than listed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Analysis(_Part):
+    """The analysis that each site makes: its measures, metrics and subgroups, by name."""
+
+    measures: tuple[str, ...] = MEASURES
+    metrics: tuple[str, ...] = ("auroc", "average_precision", "brier_score", "log_loss")
+    subgroups: tuple[str, ...] = ("age", "sex", "ethnicity", "unit")
+    smallest_cell: int = SMALLEST_CELL
+    resamples: int = 2_000
+    seed: int = 0
+
+
+class Checks(_Part):
+    """The checks that a site must pass.
+
+    It needs patients with and without the event, a share of the model's inputs, and medians of
+    measurements that differ from the training set's by at most a factor.
+    """
+
+    smallest_class: int = SMALLEST_CELL
+    inputs_share: float = 0.5
+    unit_factor: float = 3.0
+
+
+class Channel(_Part):
+    """The training patients' median values of a measurement: quantiles, by their probability.
+
+    A quantile is missing if too few patients are on one of its sides. For EEG, the value is the
+    standard deviation of a segment. ``share`` is the share of patients with a value.
+    """
+
+    unit: str | None
+    share: float | None
+    quantiles: Mapping[str, float]
+
+
+class Moments(_Part):
+    """Means and covariance (variable, variable) of :func:`columns_of` in the lead's test set.
+
+    The model has not learnt from these patients, and their outcomes are not used.
+    """
+
+    examples: int
+    names: tuple[str, ...]
+    mean: tuple[float, ...]
+    covariance: tuple[tuple[float, ...], ...]
+
+
+class Training(_Part):
+    """The lead site's side: counts of the training set; AUROC and interval in the test set."""
+
+    patients: int
+    examples: int
+    events: int
+    auroc: tuple[float, float, float] | None
+    moments: Moments
+
+
+class PackagedModel(_Part):
+    """A model of the package, with the SHA-256 of its two files and its threshold."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    title: str
+    sha256: str
+    settings_sha256: str
+    threshold: float
+    chosen_for: str
+    training: Training
+
+
+class Protocol(_Part):
+    """The content of ``protocol.json``.
+
+    Attributes:
+        format: The version of this list.
+        sequela: The version of Sequela.
+        name: The name of the study.
+        lead: The name of the lead site, which trained the models.
+        question: SHA-256 of the task and the analysis, the same for packages that can be compared.
+        asks: The question in words.
+        modality: The kind of data.
+        data: The name of the training data set; ``title`` is its title.
+        task: The task as declared, with its rules of inclusion; ``None`` for EEG.
+        classes: The names of both classes; the event is the second.
+        outcome: Words for the event: ``label``, ``one`` and ``many``.
+        example: The kind of an example, such as ``stay``.
+        unit: The unit of the split, such as ``subject``.
+        needs_labels: Whether a site needs a label file.
+        models: The models.
+        codes: The share of training patients with each code that a model reads, or ``None`` where
+            it would reveal a small count.
+        channels: The measurements, or the channels of EEG.
+        checks: The checks that a site must pass.
+        analysis: The analysis.
+    """
+
+    format: Literal[1]
+    sequela: str
+    name: str
+    lead: str
+    question: str
+    asks: str
+    modality: Modality
+    data: str
+    title: str
+    task: Mapping[str, Any] | None
+    classes: tuple[str, str]
+    outcome: Mapping[str, str]
+    example: str
+    unit: str
+    needs_labels: bool
+    models: Annotated[tuple[PackagedModel, ...], Field(min_length=1)]
+    codes: Mapping[str, float | None]
+    channels: Mapping[str, Channel]
+    checks: Checks
+    analysis: Analysis
+
+
+@dataclass(frozen=True)
+class Package:
+    """An opened package: its protocol with the SHA-256 of all of it, and a folder for each model.
+
+    A folder has no id and no fingerprint of the training patients, so whether the patients of other
+    data are among them is unknown.
+    """
+
+    protocol: Protocol
+    digest: str
+    folders: Mapping[str, RunFolder]
+
+
+def columns_of(data: Examples, probabilities: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+    """Compute the variables of the membership model: float64 (example,), NaN where not known.
+
+    They are the logit of the risk, and for hospital records age in years, female sex (1 or 0) and
+    the logarithm of 1 plus the number of inputs.
+    """
+    risk = np.clip(probabilities[:, 1].astype(np.float64), LEAST, 1 - LEAST)
+    columns: dict[str, NDArray[Any]] = {"logit": np.log(risk / (1 - risk))}
+    if data.data_set.modality != Modality.RECORDS:
+        return columns
+    sequences, ends = data.arrays, data.arrays.step_offsets
+    known = np.concatenate(([0], np.cumsum(sequences.codes > 0)))  # codes of the vocabulary so far
+    inputs = np.diff(known[sequences.code_offsets[ends]] + sequences.value_offsets[ends])
+    sex = data.attributes().get("sex", np.full(len(risk), ""))
+    female = {"f": 1.0, "m": 0.0}  # as all sources write it: F, Female, female...
+    columns |= {
+        "age": sequences.age.astype(np.float64),
+        "female": np.array([female.get(value[:1].lower(), np.nan) for value in sex.tolist()]),
+        "log_inputs": np.log1p(inputs),
+    }
+    return columns
+
+
+def write_package(
+    path: Path,
+    out: Path,
+    *,
+    lead: str | None = None,
+    root: Path | None = None,
+    hide_below: int | None = None,
+) -> Protocol:
+    """Write the package of a run, or of all results of a study's folder with one question.
+
+    The training data are read again, from ``root`` or the place of training. ``lead`` names the
+    lead site (default: the title of the data).
+
+    Raises:
+        OutputError: If ``out`` exists or is no zip.
+        RunError, SettingError: If the models cannot be packaged.
+    """
+    require_file(out, ".zip")
+    if out.exists():
+        raise OutputError(f"{out}: exists already: name a new file with --study")
+    runs, smallest = _results_of(path), hide_below or SMALLEST_CELL
+    for run in runs.values():
+        _check(run, smallest)
+    files, models, first = dict[str, bytes](), [], next(iter(runs.values()))
+    codes, channels = dict[str, float | None](), dict[str, Channel]()
+    with temporary() as work:
+        for name, run in runs.items():
+            open_held_out(run, "report")
+            data = load_again(run, root, work, open_model(run).header)
+            # Patients are the unit at a site, also where whole hospitals were held out.
+            unit = run.split.whose
+            codes = {**_codes(data, smallest), **codes}
+            channels = {**_channels(data, smallest), **channels}
+            settings = _neutral(run.settings, unit, run.data.channels)
+            files[f"{name}/{CONFIG}"] = settings.to_toml().encode()
+            files[f"{name}/{FILE}"] = (run.path / FILE).read_bytes()
+            models.append(_model(run, name, files, data, smallest))
+    described, cohort, outcome = first.data, first.settings.cohort, first.data.outcome
+    assert outcome is not None  # noqa: S101 - two classes have one
+    protocol = Protocol(
+        format=1,
+        sequela=__version__,
+        name=out.stem,
+        lead=lead or data.data_set.title,
+        question="",
+        asks=described.question,
+        modality=data.data_set.modality,
+        data=first.settings.data,
+        title=data.data_set.title,
+        task=described.task,
+        classes=(described.classes[0], described.classes[1]),
+        outcome={name: outcome[name] for name in ("label", "one", "many")},
+        example=described.example,
+        unit=first.split.whose,
+        needs_labels=bool(cohort and cohort.labels),
+        models=tuple(models),
+        codes=codes,
+        channels=channels,
+        checks=Checks(smallest_class=smallest),
+        analysis=Analysis(smallest_cell=smallest),
+    )
+    protocol = protocol.model_copy(update={"question": _question(protocol)})
+    content = protocol.model_dump(mode="json")
+    text = json.dumps({**content, "seal": seal_of(content)}, indent=1, ensure_ascii=False)
+    with whole(out) as partial, zipfile.ZipFile(partial, "w") as archive:
+        for name, file in {PROTOCOL: f"{text}\n".encode(), **files}.items():
+            archive.writestr(zipfile.ZipInfo(name, _EPOCH), file)  # no date, so the same bytes
+    return protocol
+
+
+def open_package(path: Path, work: Path) -> Package:
+    """Unpack a package below ``work``, or raise a SequelaError if it is none or was changed.
+
+    The models can be opened and predict; their folders have no predictions.
+    """
+    if path.is_dir() or not zipfile.is_zipfile(path):
+        raise RunError(f"{path}: is not a zip file: expected {_EXPECTED}")
+    entries = list(members(path, _EXPECTED, _REMEDY))
+    files = dict(entries)
+    try:
+        content = json_value(files.get(PROTOCOL, b""))
+        sealed = content.pop("seal")
+        protocol = Protocol.model_validate_json(json.dumps(content))
+    except ValidationError as error:
+        detail = problem(error, Protocol, content, _EXPECTED)
+        raise RunError(f"{path}: {PROTOCOL}: {detail}; {_REMEDY}") from error
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise RunError(f"{path}: has no valid {PROTOCOL}: expected {_EXPECTED}") from error
+    digests = {f"{model.name}/{FILE}": model.sha256 for model in protocol.models}
+    digests |= {f"{model.name}/{CONFIG}": model.settings_sha256 for model in protocol.models}
+    unexpected = {name for name, _ in entries} ^ {PROTOCOL, *digests}
+    if unexpected or len(entries) != len(files) or len(digests) != 2 * len(protocol.models):
+        name = min(unexpected, default="a file twice")
+        raise RunError(f"{path}: has or lacks {name!r}: expected {_EXPECTED}; {_REMEDY}")
+    changed = [name for name in digests if _sha256(files[name]) != digests[name]]
+    if sealed != seal_of(content) or protocol.question != _question(protocol):
+        changed.append(PROTOCOL)
+    if changed:
+        raise RunError(f"{path}: {changed[0]} was changed after it was packaged: {_REMEDY}")
+    for name in digests:
+        (work / name).parent.mkdir(parents=True, exist_ok=True)
+        (work / name).write_bytes(files[name])
+    folders = {model.name: _folder(work / model.name, protocol) for model in protocol.models}
+    return Package(protocol, sealed, folders)
+
+
+def _folder(path: Path, protocol: Protocol) -> RunFolder:
+    """Return an unpacked folder as the run of a model, without the people of its split."""
+    seal(path)
+    folder = RunFolder(path)
+    settings, nobody = folder.settings, {part: list[str]() for part in PARTS}
+    data = DataRecord.model_construct(
+        name=protocol.data,
+        title=protocol.title,
+        classes=list(protocol.classes),
+        unit=protocol.unit,
+        example=protocol.example,
+        question=protocol.asks,
+        channels=list(settings.signals.channels) if settings.signals else [],
+    )
+    split = Split(
+        unit=settings.split,
+        seed=0,
+        fractions=settings.fractions,
+        n_examples=dict.fromkeys(PARTS, 0),
+        ids={settings.split: nobody},
+    )
+    vars(folder).update(split=split, data=data, metrics=RunRecord.model_construct(data=data))
+    return folder
+
+
+def _results_of(path: Path) -> dict[str, RunFolder]:
+    """Return the runs of a folder that are results of one question, by the name of their model."""
+    runs, names = [run for run in find_runs([path]) if not _leaks(run)], Counter[str]()
+    if not runs:
+        raise RunError(
+            f"{path}: its result is inflated by a leak (rows of one patient in several sets, or "
+            "later information): package a run without"
+        )
+    # Of a study, controls are left out: weighted classes, and the split by recording of sessions.
+    splits = {run.settings.split for run in runs}
+    plain = {run.settings.model for run in runs if not run.settings.training.class_weights}
+    results = dict[str, RunFolder]()
+    for run in runs:
+        settings = run.settings
+        weighted = settings.training.class_weights and settings.model in plain
+        if weighted or (settings.split == "recording" and "session" in splits):
+            continue
+        if not isinstance(run, RunFolder):
+            raise RunError(
+                f"{run.path}: each fold or seed has its own model: expected runs of one split and "
+                "one seed, or their ensemble"
+            )
+        first = next(iter(results.values()), run)
+        if (first.data.question, first.settings.data) != (run.data.question, settings.data):
+            raise RunError(
+                f"{path}: has several questions ({first.data.question}, of {first.settings.data}; "
+                f"{run.data.question}, of {settings.data}): name the folder of one"
+            )
+        check_same_split(first, run)
+        names[settings.model] += 1
+        number = names[settings.model]
+        results[f"{settings.model}-{number}" if number > 1 else settings.model] = run
+    return results
+
+
+def _leaks(run: Run) -> bool:
+    task = run.data.task or {}
+    leaks = bool(task.get("leaks") or task.get("hindsight") or run.settings.split == "row")
+    return leaks or bool(run.first.metrics.leaks)
+
+
+def _check(run: RunFolder, smallest: int) -> None:
+    """Make sure that the model of a run may be shared, and that a site could evaluate it."""
+    if len(run.data.classes) != _BINARY or run.data.horizons:
+        found = "times to an event" if run.data.horizons else plural(len(run.data.classes), "class")
+        raise SettingError(f"{run.path}: predicts {found}: a study's package is for two classes")
+    least = least_named(run.data)
+    if least is not None and least < smallest:
+        raise RunError(
+            f"{run.path}: its vocabulary may name codes of only {plural(least, 'training subject')}"
+            f", fewer than {smallest}: train it with --min-subjects {smallest}"
+        )
+    for part in ("train", "held_out"):
+        predictions = run.predictions.part(part)
+        for label, name in enumerate(run.data.classes):
+            people = len(np.unique(_people(run, predictions)[predictions.label == label]))
+            if people < smallest:
+                raise RunError(
+                    f"{run.path}: has fewer than {smallest} {run.split.whose}s with '{name}' in "
+                    f"its {SETS[part]}: expected more patients"
+                )
+
+
+def _people(run: RunFolder, predictions: Predictions) -> Ids:
+    return predictions.subject_id if run.split.whose == "subject" else predictions.group_id
+
+
+def _neutral(settings: RunSettings, unit: str, channels: Sequence[str] = ()) -> RunSettings:
+    """Return settings without names that a user chose: of the data, of files and of runs."""
+    cohort, signals = settings.cohort, settings.signals
+    if cohort:
+        labels = "labels" if cohort.labels else None  # a path of this machine
+        cohort = cohort.model_copy(update={"labels": labels, "task": Path(cohort.task).name})
+    if signals:
+        more = {"channels": tuple(channels)} if channels else {}
+        signals = signals.model_copy(update={"title": None, **more})
+    changes: dict[str, object] = {"split": unit, "folds": 0, "fold": 0}
+    if members := members_of(settings):
+        of_runs = [
+            asdict(Member(f"model-{number}", member.sha256, _as_toml(member.run_settings, unit)))
+            for number, member in enumerate(members, 1)
+        ]
+        changes["model_settings"] = {**settings.model_settings, "members": of_runs}
+    return settings.model_copy(update={**changes, "cohort": cohort, "signals": signals})
+
+
+def _as_toml(settings: RunSettings, unit: str) -> dict[str, object]:
+    return _neutral(settings, unit).model_dump(mode="json", exclude_none=True)
+
+
+def _question(protocol: Protocol) -> str:
+    """Compute the SHA-256 of whom and what is predicted, and of the analysis."""
+    task = {key: value for key, value in (protocol.task or {}).items() if key != "inputs"}
+    parts = [task, protocol.modality, protocol.classes, protocol.analysis.model_dump()]
+    return _sha256(json.dumps(parts, sort_keys=True).encode())
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _model(
+    run: RunFolder, name: str, files: Mapping[str, bytes], data: Examples, smallest: int
+) -> PackagedModel:
+    """Describe a model, with what a site may know of its training and test set."""
+    train = run.predictions.part("train")
+    test = data.rows("held_out")
+    columns = {
+        column: values[test]
+        for column, values in columns_of(data, run.predictions.probabilities).items()
+    }
+    numbers, point = Released(run, smallest).test, run.test.operating_points[1]
+    auroc, bounds = numbers.get("auroc"), numbers.get("auroc_ci")
+    return PackagedModel(
+        name=name,
+        title=title(run.settings),
+        sha256=_sha256(files[f"{name}/{FILE}"]),
+        settings_sha256=_sha256(files[f"{name}/{CONFIG}"]),
+        threshold=float(point.threshold),
+        chosen_for=point.chosen_for,
+        training=Training(
+            patients=len(np.unique(_people(run, train))),
+            examples=train.n_examples,
+            events=int(train.label.sum()),
+            auroc=(auroc, *bounds) if auroc and bounds else None,
+            moments=_moments(columns, smallest),
+        ),
+    )
+
+
+def _moments(columns: Mapping[str, NDArray[Any]], smallest: int) -> Moments:
+    """Compute means and covariance of the known variables, over the examples that have all."""
+    known = {n: v for n, v in columns.items() if np.isfinite(v).mean() >= _KNOWN}
+    rows = np.logical_and.reduce([np.isfinite(values) for values in known.values()])
+    table = {name: values[rows] for name, values in known.items()}
+    if "female" in table:
+        women = int(table["female"].sum())
+        if has_small((women, int(rows.sum()) - women), smallest):  # which the mean would reveal
+            del table["female"]
+    covariance = np.atleast_2d(np.cov(np.stack([*table.values()])))
+    return Moments(
+        examples=len(rows),  # also without those: their number may be small
+        names=tuple(table),
+        mean=tuple(float(values.mean()) for values in table.values()),
+        covariance=tuple(map(tuple, covariance.tolist())),
+    )
+
+
+def _codes(data: Examples, smallest: int) -> dict[str, float | None]:
+    """Compute the share of training patients with each code of the vocabulary."""
+    if data.data_set.modality != Modality.RECORDS:
+        return {}
+    train = examples_of(data.arrays, data.rows("train"))
+    person = np.unique(train.subject_id, return_inverse=True)[1]  # (example,)
+    of_code = np.repeat(np.repeat(person, train.lengths), np.diff(train.code_offsets))
+    size, total = len(train.vocabulary), int(person.max()) + 1
+    pairs = np.unique(of_code * size + train.codes)  # a person and a code, once
+    people = np.bincount(pairs % size, minlength=size).tolist()
+    siblings: dict[str, dict[str, int]] = {}
+    for code, count in list(zip(train.vocabulary, people, strict=True))[1:]:  # without UNKNOWN
+        siblings.setdefault(code.rpartition("//")[0], {})[code] = count
+    shares = dict[str, float | None]()
+    for counts in siblings.values():
+        # A patient may have just one of them, such as a sex: the rest is a count too.
+        rest = max(total - sum(counts.values()), 0)
+        hide = hidden_cells([*counts.values(), rest], smallest)[:-1].tolist()
+        for (code, count), hidden in zip(counts.items(), hide, strict=True):
+            shares[code] = None if hidden else _share(count, total, smallest)
+    return shares
+
+
+def _share(count: int, total: int, smallest: int) -> float | None:
+    return None if has_small((count, total - count), smallest) else round(count / total, 4)
+
+
+def _channels(data: Examples, smallest: int) -> dict[str, Channel]:
+    """Compute quantiles of the training patients' median values of each measurement."""
+    rows = data.rows("train")
+    if data.data_set.modality == Modality.RECORDS:
+        train = examples_of(data.arrays, rows)
+        example = np.repeat(np.arange(len(rows)), train.lengths)  # (step,)
+        example = np.repeat(example, np.diff(train.value_offsets))  # (value,)
+        names, channel, value = [*train.channel_names], train.channels, train.values
+        units = [body_of(name).partition("//")[2] or None for name in names]
+    else:
+        parts = np.array_split(rows, len(rows) // _AT_ONCE + 1)
+        spread = np.concatenate([np.std(data.arrays.signal[part], axis=2) for part in parts])
+        value, count = spread.ravel(), spread.shape[1]
+        example = np.repeat(np.arange(len(rows)), count)
+        channel = np.tile(np.arange(count, dtype=np.int32), len(rows))
+        names = [*data.arrays.channels] or [f"channel {n + 1}" for n in range(count)]
+        units = ["µV"] * count
+    person = np.unique(data.marked[rows], return_inverse=True)[1]
+    total, person = int(person.max()) + 1, person[example]
+    order = np.lexsort((value, person, channel))
+    key = (channel.astype(np.int64) * total + person)[order]
+    first = np.flatnonzero(np.diff(key, prepend=-1))  # of each person and channel
+    middle = first + (np.diff(first, append=len(key)) - 1) // 2
+    ends = np.searchsorted(key[first] // total, np.arange(1, len(names) + 1))
+    medians = np.split(value[order][middle], ends)[:-1]  # of people, for each channel
+    return {
+        name: Channel(
+            unit=unit,
+            share=_share(len(people), total, smallest),
+            quantiles={
+                str(q): float(f"{np.quantile(people, q):.3g}")
+                for q in _QUANTILES
+                if len(people) * min(q, 1 - q) >= smallest
+            },
+        )
+        for name, unit, people in zip(names, units, medians, strict=True)
+    }

@@ -1,0 +1,137 @@
+"""Results of several sites: their mean, their spread, and the interval for a next site.
+
+The true value of each site is drawn from a normal distribution: on the logit scale for an AUROC, on
+the logarithm for O:E, as it is for a calibration slope (Snell and others, Statistical Methods in
+Medical Research 2018, 27:3505, doi:10.1177/0962280217705678). The spread is its standard deviation.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+from scipy.integrate import cumulative_trapezoid
+from scipy.optimize import brentq
+from scipy.special import expit, ndtr
+
+Floats = NDArray[np.float64]
+Prior = Callable[[Floats], Floats]
+"""A function from spreads, (n,), to their log density, (n,)."""
+_SPREADS = 10 * np.linspace(0, 1, 1_001) ** 4  # finest at 0; none of the three scales reaches 10
+_TAIL = 0.025  # on each side of an interval
+# Log-normal: mean and SD of the spread of the AUROC of 469 published models (van Leeuwen and
+# others, Statistics in Medicine 2025, 44:e70011, doi:10.1002/sim.70011).
+_AUROC_SPREAD, _AUROC_SPREAD_SD = 0.055, 0.015
+# Half-t, weakly informative: scales (of O:E from Debray and others, Statistical Methods in Medical
+# Research 2019, 28:2768, doi:10.1177/0962280218785504; of the slope ours), and degrees of freedom.
+_SCALES, _DEGREES = {"o_e": 1.5, "slope": 0.5}, 3
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """The mean of all sites, their spread, and the value of a next site, with 95 % intervals."""
+
+    mean: float
+    low: float
+    high: float
+    spread: float
+    spread_low: float
+    spread_high: float
+    next_low: float
+    next_high: float
+
+
+def pooled(values: Floats, errors: Floats, prior: Prior | None = None) -> Pooled:
+    """Pool the values of two or more sites, (site,), with standard errors above 0, (site,).
+
+    Without a prior of the spread, the spread maximises the restricted likelihood (REML), and the
+    interval of the mean is that of Hartung and Knapp. The other two are of the confidence
+    distribution of the spread (Viechtbauer 2007; Nagashima and others, Statistical Methods in
+    Medical Research 2019, 28:1689, doi:10.1177/0962280218773520), as an interval for a next site
+    from one estimated spread is too narrow (docs/contributing/simulations.md).
+
+    With a prior, all are of the posterior distribution. The prior of the mean is flat.
+    """
+    design = np.ones((len(values), 1))
+    coefficients, covariance, squares, log_likelihood = _fits(values, errors, design, _SPREADS)
+    means, mean_errors = coefficients[:, 0], np.sqrt(covariance[:, 0, 0])
+    if prior is None:
+        # At the true spread the squares have this distribution.
+        below = stats.chi2.sf(squares, len(values) - 1)
+    else:
+        with np.errstate(divide="ignore"):
+            log_density = log_likelihood + prior(_SPREADS)
+        density = np.exp(log_density - log_density.max())
+        below = cumulative_trapezoid(density, _SPREADS, initial=0)
+        below /= below[-1]
+    weights = np.gradient(below)
+    weights[[0, -1]] += below[0], 1 - below[-1]
+    if prior is None:
+        (mean,), (error,), spread = _by_reml(values, errors, design)
+        reach = stats.t.isf(_TAIL, len(values) - 1) * error
+        low, high = mean - reach, mean + reach
+    else:
+        mean, spread = np.average([means, _SPREADS], axis=1, weights=weights)
+        low, high = _middle(weights, means, mean_errors)
+    spread_interval = np.interp([_TAIL, 1 - _TAIL], below, _SPREADS)
+    next_interval = _middle(weights, means, np.hypot(mean_errors, _SPREADS))
+    return Pooled(*map(float, (mean, low, high, spread, *spread_interval, *next_interval)))
+
+
+def prior_of(measure: str, mean: float) -> Prior:
+    """Return the prior of the spread of ``auroc`` (whose logit has this mean), o_e or slope."""
+    if measure != "auroc":
+        return lambda spreads: np.asarray(stats.t.logpdf(spreads / _SCALES[measure], _DEGREES))
+    width = np.sqrt(np.log1p((_AUROC_SPREAD_SD / _AUROC_SPREAD) ** 2))
+    slope = expit(mean) * expit(-mean)  # of the AUROC over its logit
+    median = _AUROC_SPREAD / np.exp(width**2 / 2) / slope
+    return lambda spreads: np.asarray(stats.lognorm.logpdf(spreads, width, scale=median))
+
+
+def regression(values: Floats, errors: Floats, characteristic: Floats) -> tuple[float, ...]:
+    """Regress three or more sites on a characteristic: return slope, interval and p-value.
+
+    The spread around the line is that of REML, the interval that of Hartung and Knapp.
+    """
+    design = np.stack([np.ones(len(values)), characteristic], axis=1)
+    (_, slope), (_, error), _ = _by_reml(values, errors, design)
+    reach = stats.t.isf(_TAIL, len(values) - 2) * error
+    p_value = 2 * stats.t.sf(abs(slope) / error, len(values) - 2)
+    return float(slope), float(slope - reach), float(slope + reach), float(p_value)
+
+
+def _fits(values: Floats, errors: Floats, design: Floats, spreads: Floats) -> tuple[Floats, ...]:
+    """Return coefficients, their covariance, squares and restricted log likelihood by spread."""
+    weights = 1 / (errors**2 + spreads[:, None] ** 2)  # (spread, site)
+    weighted = weights[:, :, None] * design  # (spread, site, column)
+    covariance = np.linalg.inv(design.T @ weighted)
+    coefficients = ((values @ weighted)[:, None] @ covariance)[:, 0]
+    squares = (weights * (values - coefficients @ design.T) ** 2).sum(axis=1)
+    log_determinants = np.log(weights).sum(axis=1) + np.linalg.slogdet(covariance)[1]
+    return coefficients, covariance, squares, (log_determinants - squares) / 2
+
+
+def _by_reml(values: Floats, errors: Floats, design: Floats) -> tuple[Floats, Floats, float]:
+    """Return coefficients, their errors by Hartung and Knapp, and the spread by REML."""
+    spreads = _SPREADS
+    for _ in range(5):  # each round divides the distance of neighbours by 50
+        fits = _fits(values, errors, design, spreads)
+        best = int(fits[3].argmax())
+        spread = float(spreads[best])
+        spreads = np.linspace(
+            spreads[max(best - 1, 0)], spreads[min(best + 1, len(spreads) - 1)], 101
+        )
+    degrees = len(values) - design.shape[1]
+    errors = np.sqrt(np.diagonal(fits[1][best]) * fits[2][best] / degrees)
+    return fits[0][best], errors, spread
+
+
+def _middle(weights: Floats, means: Floats, errors: Floats) -> tuple[float, float]:
+    """Return the ends of the middle 95 % of a mixture of normal distributions."""
+    ends = (means - 50 * errors).min(), (means + 50 * errors).max()
+
+    def above(x: float, share: float) -> float:
+        return float(np.average(ndtr((x - means) / errors), weights=weights)) - share
+
+    return brentq(above, *ends, args=(_TAIL,)), brentq(above, *ends, args=(1 - _TAIL,))

@@ -6,7 +6,7 @@ Medical Research 2018, 27:3505, doi:10.1177/0962280217705678). The spread is its
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +23,9 @@ _TAIL = 0.025  # on each side of an interval
 # Log-normal: mean and SD of the spread of the AUROC of 469 published models (van Leeuwen and
 # others, Statistics in Medicine 2025, 44:e70011, doi:10.1002/sim.70011).
 _AUROC_SPREAD, _AUROC_SPREAD_SD = 0.055, 0.015
-# Half-t, weakly informative: scales (of O:E from Debray and others, Statistical Methods in Medical
-# Research 2019, 28:2768, doi:10.1177/0962280218785504; of the slope ours), and degrees of freedom.
-_SCALES, _DEGREES = {"o_e": 1.5, "slope": 0.5}, 3
+# Half-t, as Debray and others propose (Statistical Methods in Medical Research 2019, 28:2768,
+# doi:10.1177/0962280218785504): our scales, and the degrees of freedom.
+_SCALES, _DEGREES = {"o_e": 0.5, "slope": 0.25}, 3
 
 
 @dataclass(frozen=True)
@@ -40,18 +40,23 @@ class Pooled:
     spread_high: float
     next_low: float
     next_high: float
+    next_mixture: tuple[Floats, Floats, Floats] = field(repr=False)  # weights, means, errors
+
+    def below(self, limit: float, error: float = 0.0) -> float:
+        """Return the probability that a next site, measured with an error, is below a limit."""
+        weights, means, errors = self.next_mixture
+        return _below(limit, weights, means, np.hypot(errors, error))
 
 
 def pooled(values: Floats, errors: Floats, prior: Prior | None = None) -> Pooled:
     """Pool the values of two or more sites, (site,), with standard errors above 0, (site,).
 
-    Without a prior of the spread, the spread maximises the restricted likelihood (REML), and the
-    interval of the mean is that of Hartung and Knapp. The other two are of the confidence
-    distribution of the spread (Viechtbauer 2007; Nagashima and others, Statistical Methods in
-    Medical Research 2019, 28:1689, doi:10.1177/0962280218773520), as an interval for a next site
-    from one estimated spread is too narrow (docs/contributing/simulations.md).
-
-    With a prior, all are of the posterior distribution. The prior of the mean is flat.
+    Without a prior, the spread maximises the restricted likelihood (REML), and the interval of the
+    mean is that of Hartung and Knapp. The other two average over the confidence distribution of the
+    spread (Nagashima and others, Statistical Methods in Medical Research 2019, 28:1689,
+    doi:10.1177/0962280218773520): with one estimated spread, the interval for a next site is too
+    narrow (docs/contributing/simulations.md). With a prior of the spread, and a flat one of the
+    mean, all are of the posterior distribution.
     """
     design = np.ones((len(values), 1))
     coefficients, covariance, squares, log_likelihood = _fits(values, errors, design, _SPREADS)
@@ -60,8 +65,7 @@ def pooled(values: Floats, errors: Floats, prior: Prior | None = None) -> Pooled
         # At the true spread the squares have this distribution.
         below = stats.chi2.sf(squares, len(values) - 1)
     else:
-        with np.errstate(divide="ignore"):
-            log_density = log_likelihood + prior(_SPREADS)
+        log_density = log_likelihood + prior(_SPREADS)
         density = np.exp(log_density - log_density.max())
         below = cumulative_trapezoid(density, _SPREADS, initial=0)
         below /= below[-1]
@@ -75,12 +79,13 @@ def pooled(values: Floats, errors: Floats, prior: Prior | None = None) -> Pooled
         mean, spread = np.average([means, _SPREADS], axis=1, weights=weights)
         low, high = _middle(weights, means, mean_errors)
     spread_interval = np.interp([_TAIL, 1 - _TAIL], below, _SPREADS)
-    next_interval = _middle(weights, means, np.hypot(mean_errors, _SPREADS))
-    return Pooled(*map(float, (mean, low, high, spread, *spread_interval, *next_interval)))
+    mixture = (weights, means, np.hypot(mean_errors, _SPREADS))
+    numbers = (mean, low, high, spread, *spread_interval, *_middle(*mixture))
+    return Pooled(*map(float, numbers), mixture)
 
 
 def prior_of(measure: str, mean: float) -> Prior:
-    """Return the prior of the spread of ``auroc`` (whose logit has this mean), o_e or slope."""
+    """Return the prior of the spread of ``auroc`` (its logit has this mean), o_e or slope."""
     if measure != "auroc":
         return lambda spreads: np.asarray(stats.t.logpdf(spreads / _SCALES[measure], _DEGREES))
     width = np.sqrt(np.log1p((_AUROC_SPREAD_SD / _AUROC_SPREAD) ** 2))
@@ -90,15 +95,15 @@ def prior_of(measure: str, mean: float) -> Prior:
 
 
 def regression(values: Floats, errors: Floats, characteristic: Floats) -> tuple[float, ...]:
-    """Regress three or more sites on a characteristic: return slope, interval and p-value.
+    """Regress three or more sites on a characteristic, by REML and Hartung and Knapp.
 
-    The spread around the line is that of REML, the interval that of Hartung and Knapp.
+    Returns the slope, its interval, its p-value, and the spread around the line.
     """
     design = np.stack([np.ones(len(values)), characteristic], axis=1)
-    (_, slope), (_, error), _ = _by_reml(values, errors, design)
+    (_, slope), (_, error), spread = _by_reml(values, errors, design)
     reach = stats.t.isf(_TAIL, len(values) - 2) * error
     p_value = 2 * stats.t.sf(abs(slope) / error, len(values) - 2)
-    return float(slope), float(slope - reach), float(slope + reach), float(p_value)
+    return float(slope), float(slope - reach), float(slope + reach), float(p_value), spread
 
 
 def _fits(values: Floats, errors: Floats, design: Floats, spreads: Floats) -> tuple[Floats, ...]:
@@ -116,22 +121,24 @@ def _by_reml(values: Floats, errors: Floats, design: Floats) -> tuple[Floats, Fl
     """Return coefficients, their errors by Hartung and Knapp, and the spread by REML."""
     spreads = _SPREADS
     for _ in range(5):  # each round divides the distance of neighbours by 50
-        fits = _fits(values, errors, design, spreads)
-        best = int(fits[3].argmax())
+        coefficients, covariance, squares, log_likelihood = _fits(values, errors, design, spreads)
+        best = int(log_likelihood.argmax())
         spread = float(spreads[best])
-        spreads = np.linspace(
-            spreads[max(best - 1, 0)], spreads[min(best + 1, len(spreads) - 1)], 101
-        )
-    degrees = len(values) - design.shape[1]
-    errors = np.sqrt(np.diagonal(fits[1][best]) * fits[2][best] / degrees)
-    return fits[0][best], errors, spread
+        spreads = np.linspace(*spreads[[max(best - 1, 0), min(best + 1, len(spreads) - 1)]], 101)
+    # Sites that are alike by chance give no smaller errors than their own.
+    factor = max(squares[best] / (len(values) - design.shape[1]), spread == 0)
+    return coefficients[best], np.sqrt(factor * np.diagonal(covariance[best])), spread
+
+
+def _below(limit: float, weights: Floats, means: Floats, errors: Floats) -> float:
+    return float(np.average(ndtr((limit - means) / errors), weights=weights))
 
 
 def _middle(weights: Floats, means: Floats, errors: Floats) -> tuple[float, float]:
     """Return the ends of the middle 95 % of a mixture of normal distributions."""
     ends = (means - 50 * errors).min(), (means + 50 * errors).max()
-
-    def above(x: float, share: float) -> float:
-        return float(np.average(ndtr((x - means) / errors), weights=weights)) - share
-
-    return brentq(above, *ends, args=(_TAIL,)), brentq(above, *ends, args=(1 - _TAIL,))
+    low, high = (
+        brentq(lambda x, share: _below(x, weights, means, errors) - share, *ends, args=(share,))
+        for share in (_TAIL, 1 - _TAIL)
+    )
+    return low, high

@@ -10,6 +10,7 @@ import pytest
 from tests.conftest import Once, meds
 from tests.report.hospitals import HOSPITALS, hospital, trained
 
+from sequela.analysis.package import write_package
 from sequela.config import RunSettings, SplitUnit, TrainingSettings
 from sequela.datasets.catalog import EXCERPTS
 from sequela.report.card import build_card
@@ -198,3 +199,13 @@ def shared_recordings(small_runs: list[RunFolder], once: Once) -> Path:
         "report-shared-recordings", lambda out: share(small_runs[0], out / "out", model=True)
     )
     return out / "out"
+
+
+@pytest.fixture(scope="session")
+def package(record_runs: list[Run], once: Once) -> Path:
+    """The package of the models of the primary cohort."""
+
+    def fill(out: Path) -> None:
+        write_package(record_runs[0].path.parent, out / "ward.zip", root=EXCERPTS / "eicu")
+
+    return once("report-package", fill) / "ward.zip"

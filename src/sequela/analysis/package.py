@@ -15,10 +15,17 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from sequela.analysis.compare import check_same_split
-from sequela.analysis.release import MEASURES, seal_of
+from sequela.analysis.release import (
+    MEASURES,
+    Moments,
+    ReleasePart,
+    Training,
+    seal_of,
+    text_of,
+)
 from sequela.cohort.split import PARTS, SETS, Split
 from sequela.config import SMALLEST_CELL, RunSettings
 from sequela.datasets.catalog import Modality
@@ -37,7 +44,7 @@ from sequela.runs.folder import CONFIG, RunFolder
 from sequela.runs.manifest import seal
 from sequela.runs.model import FILE, LEAST, Member, members_of, open_model, title
 from sequela.runs.record import DataRecord, RunRecord
-from sequela.runs.released import Released, least_named
+from sequela.runs.released import Released, least_named, names_people
 from sequela.sequences.flat import examples_of
 from sequela.version import __version__
 
@@ -51,13 +58,7 @@ _BINARY = 2
 _AT_ONCE = 1024  # segments whose amplitude is computed at once, to limit memory
 
 
-class _Part(BaseModel):
-    """A part of the protocol, of which no key may be missing or more than listed."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class Analysis(_Part):
+class Analysis(ReleasePart):
     """The analysis that each site makes: its measures, metrics and subgroups, by name."""
 
     measures: tuple[str, ...] = MEASURES
@@ -68,7 +69,7 @@ class Analysis(_Part):
     seed: int = 0
 
 
-class Checks(_Part):
+class Checks(ReleasePart):
     """The checks that a site must pass.
 
     It needs patients with and without the event, a share of the model's inputs, and medians of
@@ -80,7 +81,7 @@ class Checks(_Part):
     unit_factor: float = 3.0
 
 
-class Channel(_Part):
+class Channel(ReleasePart):
     """The training patients' median values of a measurement: quantiles, by their probability.
 
     A quantile is missing if too few patients are on one of its sides. For EEG, the value is the
@@ -92,29 +93,7 @@ class Channel(_Part):
     quantiles: Mapping[str, float]
 
 
-class Moments(_Part):
-    """Means and covariance (variable, variable) of :func:`columns_of` in the lead's test set.
-
-    The model has not learnt from these patients, and their outcomes are not used.
-    """
-
-    examples: int
-    names: tuple[str, ...]
-    mean: tuple[float, ...]
-    covariance: tuple[tuple[float, ...], ...]
-
-
-class Training(_Part):
-    """The lead site's side: counts of the training set; AUROC and interval in the test set."""
-
-    patients: int
-    examples: int
-    events: int
-    auroc: tuple[float, float, float] | None
-    moments: Moments
-
-
-class PackagedModel(_Part):
+class PackagedModel(ReleasePart):
     """A model of the package, with the SHA-256 of its two files and its threshold."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
@@ -126,7 +105,7 @@ class PackagedModel(_Part):
     training: Training
 
 
-class Protocol(_Part):
+class Protocol(ReleasePart):
     """The content of ``protocol.json``.
 
     Attributes:
@@ -230,7 +209,10 @@ def write_package(
     require_file(out, ".zip")
     if out.exists():
         raise OutputError(f"{out}: exists already: name a new file with --study")
-    runs, smallest = _results_of(path), hide_below or SMALLEST_CELL
+    smallest = hide_below or SMALLEST_CELL
+    if smallest < SMALLEST_CELL:
+        raise SettingError(f"--hide-below is {smallest}: a study needs {SMALLEST_CELL} or more")
+    runs = _results_of(path)
     for run in runs.values():
         _check(run, smallest)
     files, models, first = dict[str, bytes](), [], next(iter(runs.values()))
@@ -239,11 +221,10 @@ def write_package(
         for name, run in runs.items():
             open_held_out(run, "report")
             data = load_again(run, root, work, open_model(run).header)
+            codes = {**codes_of(data, "train", smallest), **codes}
+            channels = {**channels_of(data, "train", smallest), **channels}
             # Patients are the unit at a site, also where whole hospitals were held out.
-            unit = run.split.whose
-            codes = {**_codes(data, smallest), **codes}
-            channels = {**_channels(data, smallest), **channels}
-            settings = _neutral(run.settings, unit, run.data.channels)
+            settings = _neutral(run.settings, run.split.whose, run.data.channels)
             files[f"{name}/{CONFIG}"] = settings.to_toml().encode()
             files[f"{name}/{FILE}"] = (run.path / FILE).read_bytes()
             models.append(_model(run, name, files, data, smallest))
@@ -272,10 +253,13 @@ def write_package(
         analysis=Analysis(smallest_cell=smallest),
     )
     protocol = protocol.model_copy(update={"question": _question(protocol)})
-    content = protocol.model_dump(mode="json")
-    text = json.dumps({**content, "seal": seal_of(content)}, indent=1, ensure_ascii=False)
+    # Codes are those of many patients, and may look like the id of another one.
+    words = text_of(protocol.model_copy(update={"codes": {}, "models": ()}))
+    words += "".join(files[f"{name}/{CONFIG}"].decode() for name in runs)
+    if any(names_people(run, words.encode()) for run in runs.values()):
+        raise RunError(f"{path}: a name in its settings is the id of a patient: train without it")
     with whole(out) as partial, zipfile.ZipFile(partial, "w") as archive:
-        for name, file in {PROTOCOL: f"{text}\n".encode(), **files}.items():
+        for name, file in {PROTOCOL: text_of(protocol).encode(), **files}.items():
             archive.writestr(zipfile.ZipInfo(name, _EPOCH), file)  # no date, so the same bytes
     return protocol
 
@@ -285,18 +269,16 @@ def open_package(path: Path, work: Path) -> Package:
 
     The models can be opened and predict; their folders have no predictions.
     """
-    if path.is_dir() or not zipfile.is_zipfile(path):
-        raise RunError(f"{path}: is not a zip file: expected {_EXPECTED}")
     entries = list(members(path, _EXPECTED, _REMEDY))
     files = dict(entries)
     try:
-        content = json_value(files.get(PROTOCOL, b""))
-        sealed = content.pop("seal")
+        text = files[PROTOCOL].decode()
+        content = {key: value for key, value in json_value(text).items() if key != "seal"}
         protocol = Protocol.model_validate_json(json.dumps(content))
     except ValidationError as error:
-        detail = problem(error, Protocol, content, _EXPECTED)
-        raise RunError(f"{path}: {PROTOCOL}: {detail}; {_REMEDY}") from error
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        words = problem(error, Protocol, content, _EXPECTED)
+        raise RunError(f"{path}: {PROTOCOL}: {words}; {_REMEDY}") from error
+    except (ValueError, KeyError, AttributeError) as error:
         raise RunError(f"{path}: has no valid {PROTOCOL}: expected {_EXPECTED}") from error
     digests = {f"{model.name}/{FILE}": model.sha256 for model in protocol.models}
     digests |= {f"{model.name}/{CONFIG}": model.settings_sha256 for model in protocol.models}
@@ -305,39 +287,33 @@ def open_package(path: Path, work: Path) -> Package:
         name = min(unexpected, default="a file twice")
         raise RunError(f"{path}: has or lacks {name!r}: expected {_EXPECTED}; {_REMEDY}")
     changed = [name for name in digests if _sha256(files[name]) != digests[name]]
-    if sealed != seal_of(content) or protocol.question != _question(protocol):
+    if text != text_of(protocol) or protocol.question != _question(protocol):
         changed.append(PROTOCOL)
     if changed:
         raise RunError(f"{path}: {changed[0]} was changed after it was packaged: {_REMEDY}")
     for name in digests:
         (work / name).parent.mkdir(parents=True, exist_ok=True)
         (work / name).write_bytes(files[name])
-    folders = {model.name: _folder(work / model.name, protocol) for model in protocol.models}
-    return Package(protocol, sealed, folders)
+    folders = {model.name: _folder(work / model.name) for model in protocol.models}
+    return Package(protocol, seal_of(protocol.model_dump(mode="json")), folders)
 
 
-def _folder(path: Path, protocol: Protocol) -> RunFolder:
+def _folder(path: Path) -> RunFolder:
     """Return an unpacked folder as the run of a model, without the people of its split."""
     seal(path)
     folder = RunFolder(path)
-    settings, nobody = folder.settings, {part: list[str]() for part in PARTS}
+    settings = folder.settings
     data = DataRecord.model_construct(
-        name=protocol.data,
-        title=protocol.title,
-        classes=list(protocol.classes),
-        unit=protocol.unit,
-        example=protocol.example,
-        question=protocol.asks,
-        channels=list(settings.signals.channels) if settings.signals else [],
+        channels=list(settings.signals.channels) if settings.signals else []
     )
     split = Split(
         unit=settings.split,
         seed=0,
         fractions=settings.fractions,
         n_examples=dict.fromkeys(PARTS, 0),
-        ids={settings.split: nobody},
+        ids={settings.split: {part: [] for part in PARTS}},
     )
-    vars(folder).update(split=split, data=data, metrics=RunRecord.model_construct(data=data))
+    vars(folder).update(split=split, metrics=RunRecord.model_construct(data=data))
     return folder
 
 
@@ -349,15 +325,14 @@ def _results_of(path: Path) -> dict[str, RunFolder]:
             f"{path}: its result is inflated by a leak (rows of one patient in several sets, or "
             "later information): package a run without"
         )
-    # Of a study, controls are left out: weighted classes, and the split by recording of sessions.
     splits = {run.settings.split for run in runs}
-    plain = {run.settings.model for run in runs if not run.settings.training.class_weights}
+    unweighted = {run.settings.model for run in runs if not run.settings.training.class_weights}
     results = dict[str, RunFolder]()
     for run in runs:
-        settings = run.settings
-        weighted = settings.training.class_weights and settings.model in plain
-        if weighted or (settings.split == "recording" and "session" in splits):
-            continue
+        settings, name = run.settings, run.settings.model
+        is_weighted = settings.training.class_weights and name in unweighted
+        if is_weighted or (settings.split == "recording" and "session" in splits):
+            continue  # controls of a study
         if not isinstance(run, RunFolder):
             raise RunError(
                 f"{run.path}: each fold or seed has its own model: expected runs of one split and "
@@ -370,9 +345,8 @@ def _results_of(path: Path) -> dict[str, RunFolder]:
                 f"{run.data.question}, of {settings.data}): name the folder of one"
             )
         check_same_split(first, run)
-        names[settings.model] += 1
-        number = names[settings.model]
-        results[f"{settings.model}-{number}" if number > 1 else settings.model] = run
+        names[name] += 1
+        results[f"{name}-{names[name]}" if names[name] > 1 else name] = run
     return results
 
 
@@ -418,17 +392,15 @@ def _neutral(settings: RunSettings, unit: str, channels: Sequence[str] = ()) -> 
         more = {"channels": tuple(channels)} if channels else {}
         signals = signals.model_copy(update={"title": None, **more})
     changes: dict[str, object] = {"split": unit, "folds": 0, "fold": 0}
-    if members := members_of(settings):
-        of_runs = [
-            asdict(Member(f"model-{number}", member.sha256, _as_toml(member.run_settings, unit)))
-            for number, member in enumerate(members, 1)
-        ]
-        changes["model_settings"] = {**settings.model_settings, "members": of_runs}
+    if members_of(settings):
+        members = []
+        for number, member in enumerate(members_of(settings), 1):
+            of_member = _neutral(member.run_settings, unit).model_dump(
+                mode="json", exclude_none=True
+            )
+            members.append(asdict(Member(f"model-{number}", member.sha256, of_member)))
+        changes["model_settings"] = {**settings.model_settings, "members": members}
     return settings.model_copy(update={**changes, "cohort": cohort, "signals": signals})
-
-
-def _as_toml(settings: RunSettings, unit: str) -> dict[str, object]:
-    return _neutral(settings, unit).model_dump(mode="json", exclude_none=True)
 
 
 def _question(protocol: Protocol) -> str:
@@ -466,13 +438,16 @@ def _model(
             examples=train.n_examples,
             events=int(train.label.sum()),
             auroc=(auroc, *bounds) if auroc and bounds else None,
-            moments=_moments(columns, smallest),
+            moments=moments_of(columns, smallest),
         ),
     )
 
 
-def _moments(columns: Mapping[str, NDArray[Any]], smallest: int) -> Moments:
-    """Compute means and covariance of the known variables, over the examples that have all."""
+def moments_of(columns: Mapping[str, NDArray[Any]], smallest: int) -> Moments:
+    """Compute means and covariance of the known variables, over the examples that have all.
+
+    At the lead site, the examples are those of the test set, from which the model has not learnt.
+    """
     known = {n: v for n, v in columns.items() if np.isfinite(v).mean() >= _KNOWN}
     rows = np.logical_and.reduce([np.isfinite(values) for values in known.values()])
     table = {name: values[rows] for name, values in known.items()}
@@ -489,11 +464,11 @@ def _moments(columns: Mapping[str, NDArray[Any]], smallest: int) -> Moments:
     )
 
 
-def _codes(data: Examples, smallest: int) -> dict[str, float | None]:
-    """Compute the share of training patients with each code of the vocabulary."""
+def codes_of(data: Examples, part: str, smallest: int) -> dict[str, float | None]:
+    """Compute the share of the patients of a set with each code of the vocabulary."""
     if data.data_set.modality != Modality.RECORDS:
         return {}
-    train = examples_of(data.arrays, data.rows("train"))
+    train = examples_of(data.arrays, data.rows(part))
     person = np.unique(train.subject_id, return_inverse=True)[1]  # (example,)
     of_code = np.repeat(np.repeat(person, train.lengths), np.diff(train.code_offsets))
     size, total = len(train.vocabulary), int(person.max()) + 1
@@ -516,9 +491,9 @@ def _share(count: int, total: int, smallest: int) -> float | None:
     return None if has_small((count, total - count), smallest) else round(count / total, 4)
 
 
-def _channels(data: Examples, smallest: int) -> dict[str, Channel]:
-    """Compute quantiles of the training patients' median values of each measurement."""
-    rows = data.rows("train")
+def channels_of(data: Examples, part: str, smallest: int) -> dict[str, Channel]:
+    """Compute quantiles of the median values of each measurement, of the patients of a set."""
+    rows = data.rows(part)
     if data.data_set.modality == Modality.RECORDS:
         train = examples_of(data.arrays, rows)
         example = np.repeat(np.arange(len(rows)), train.lengths)  # (step,)

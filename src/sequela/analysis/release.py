@@ -250,8 +250,8 @@ def seal_of(content: Mapping[str, object]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def text_of(release: Release) -> str:
-    """Write a release as JSON, with the SHA-256 of its content as ``seal``."""
+def text_of(release: ReleasePart) -> str:
+    """Write a release, or a study's protocol, as JSON with its SHA-256 as ``seal``."""
     content = release.model_dump(mode="json")
     return json.dumps({**content, "seal": seal_of(content)}, indent=1, ensure_ascii=False) + "\n"
 

@@ -1,12 +1,9 @@
 """The parts of a run that are safe to publish, written to a new folder."""
 
 import json
-import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-
-import numpy as np
 
 from sequela.config import SMALLEST_CELL
 from sequela.disclosure import Hidden, as_json
@@ -18,7 +15,7 @@ from sequela.report.pages.build import build
 from sequela.runs.find import Run
 from sequela.runs.folder import COST, RunFolder
 from sequela.runs.model import FILE
-from sequela.runs.released import Released, least_named, of_people, smallest_shown
+from sequela.runs.released import Released, least_named, leaves, names_people, smallest_shown
 from sequela.training.history import to_lines
 
 PAGE = "report.html"
@@ -27,11 +24,6 @@ NUMBERS = "numbers.json"
 HISTORY = "history.jsonl"
 LEFT_OUT = "left-out.txt"
 _COPIED = (COST, "environment.json")
-_NAMES_OF_USERS = ("title", "origin", "run")
-"""Keys of names that a user chose: of the data, their folder, and the runs of an ensemble."""
-_SHORTEST_ID = 5  # characters from which an id is not in a page by chance
-_TOKEN = re.compile(rb"[0-9A-Za-z_@.:+-]+(?:[ T][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?)?")
-_WORD = re.compile(rb"[0-9A-Za-z_-]+")
 
 
 def share(
@@ -96,7 +88,7 @@ def _write(run: Run, out: Path, hide_below: int) -> Iterator[str]:
             (out / name).write_bytes(source.read_bytes())
     if public.history:
         (out / HISTORY).write_text(to_lines(public.history), "utf-8")
-    hidden = [".".join(place) for place, leaf in _leaves(numbers) if isinstance(leaf, Hidden)]
+    hidden = [".".join(place) for place, leaf in leaves(numbers) if isinstance(leaf, Hidden)]
     if hidden:
         few = f"it is, or reveals, a count of fewer than {public.smallest} people"
         yield f"{', '.join(dict.fromkeys(hidden))} (in {PAGE}, {CARD} and {NUMBERS}): {few}"
@@ -125,38 +117,7 @@ def _remove_files_with_ids(run: Run, out: Path) -> Iterator[str]:
     Counts and names are hidden when a file is written, but users choose the names of data files,
     columns and run folders, and a file may be named after its patient.
     """
-    # A number such as 12345 parameters may also be an id: it is published as the number that it is.
-    ids = _ids(run) - _numbers(run) if of_people(run.data) else set()
     for path in sorted(out.iterdir()):
-        text = path.read_bytes()
-        tokens = {token.rstrip(b".:+-@") for token in _TOKEN.findall(text)}
-        if not ids.isdisjoint(tokens.union(_WORD.findall(text))):
+        if names_people(run, path.read_bytes()):
             path.unlink()
             yield f"{path.name}: it would contain the id of a subject or example"
-
-
-def _ids(run: Run) -> set[bytes]:
-    predictions = [folder.predictions for folder in run.runs]
-    ids = [np.concatenate([p.example_id, p.subject_id, p.group_id]) for p in predictions]
-    distinct = np.unique(np.concatenate(ids)).tolist()
-    return {id_.encode() for id_ in distinct if len(id_) >= _SHORTEST_ID}
-
-
-def _numbers(run: Run) -> set[bytes]:
-    records = [run.settings.model_dump(mode="json"), run.environment, run.facts, run.test, run.data]
-    cost = [run.first.json(COST)] if (run.first.path / COST).exists() else []
-    leaves = _leaves(as_json([*records, *cost]))
-    # Names of users may hold an id on purpose, so their digits excuse no id.
-    texts = [str(leaf) for place, leaf in leaves if place[-1] not in _NAMES_OF_USERS]
-    return {number.encode() for number in re.findall(r"\d+", " ".join(texts))}
-
-
-def _leaves(value: object, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:
-    if isinstance(value, Mapping):
-        for key, entry in value.items():
-            yield from _leaves(entry, (*place, key))
-    elif isinstance(value, list):
-        for entry in value:
-            yield from _leaves(entry, place)
-    else:
-        yield place, value

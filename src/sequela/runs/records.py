@@ -484,9 +484,10 @@ def load_other(
             "evaluation; choose other data"
         )
     unit = ids["subject"] if site is None else site
-    cohort = replace(cohort, labels=cohort.labels.filter(pa.array(new)))
-    part = np.full(len(cohort.labels), PARTS.index("held_out"))
-    sequences = build_sequences(cohort, part, work / "sequences", read, of_model=words)
+    part, sequences = everybody[new], everything
+    if not new.all():
+        cohort = replace(cohort, labels=cohort.labels.filter(pa.array(new)))
+        sequences = build_sequences(cohort, part, work / "sequences", read, of_model=words)
     codes = sequences.codes
     return Records(
         arrays=sequences,

@@ -4,9 +4,10 @@ A run folder has exact numbers and must not be published. All pages, cards and t
 through :class:`Released`.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import compress
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,14 @@ import numpy as np
 from sequela.audit.finding import counted, without_numbers
 from sequela.config import RunSettings
 from sequela.datasets import catalog
-from sequela.disclosure import HIDDEN, apply, has_small, hidden_cells, is_small, shown
+from sequela.disclosure import HIDDEN, apply, as_json, has_small, hidden_cells, is_small, shown
 from sequela.evaluation.group_differences import FEWEST
 from sequela.evaluation.metrics import METRICS
 from sequela.evaluation.planned import Plan
 from sequela.evaluation.predictions import Predictions
 from sequela.runs.audit import KINDS, sentences
 from sequela.runs.find import Run
+from sequela.runs.folder import COST
 from sequela.runs.record import (
     AttributeDifferences,
     DataRecord,
@@ -35,6 +37,11 @@ from sequela.runs.record import (
 )
 from sequela.training.history import History
 
+_NAMES_OF_USERS = ("title", "origin", "run")
+"""Keys of names that a user chose: of the data, their folder, and the runs of an ensemble."""
+_SHORTEST_ID = 5  # characters from which an id is not in a page by chance
+_TOKEN = re.compile(rb"[0-9A-Za-z_@.:+-]+(?:[ T][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?)?")
+_WORD = re.compile(rb"[0-9A-Za-z_-]+")
 _RATES = ("sensitivity", "specificity", "precision", "negative_value", "f1", "alarm_rate")
 
 
@@ -149,6 +156,47 @@ def least_named(data: DataRecord) -> int | None:
     if not (of_people(data) and data.sequences and "frequent" in data.sequences):
         return None
     return int(data.sequences.settings["min_subjects"])
+
+
+def names_people(run: Run, text: bytes) -> bool:
+    """Return whether a text has the id of a subject or example among its words."""
+    tokens = {token.rstrip(b".:+-@") for token in _TOKEN.findall(text)}
+    return not _ids(run).isdisjoint(tokens.union(_WORD.findall(text)))
+
+
+@lru_cache(maxsize=1)  # each file of a run is searched for them
+def _ids(run: Run) -> frozenset[bytes]:
+    if not of_people(run.data):
+        return frozenset()
+    predictions = [folder.predictions for folder in run.runs]
+    ids = [np.concatenate([p.example_id, p.subject_id, p.group_id]) for p in predictions]
+    distinct = np.unique(np.concatenate(ids)).tolist()
+    # A number such as 12345 parameters may also be an id: it is published as the number that it is.
+    return frozenset(id_.encode() for id_ in distinct if len(id_) >= _SHORTEST_ID) - _numbers(run)
+
+
+def _numbers(run: Run) -> set[bytes]:
+    records = [run.settings.model_dump(mode="json"), run.environment, run.facts, run.test, run.data]
+    cost = [run.first.json(COST)] if (run.first.path / COST).exists() else []
+    # Names of users may hold an id on purpose, so their digits excuse no id.
+    texts = [
+        str(leaf)
+        for place, leaf in leaves(as_json([*records, *cost]))
+        if place[-1] not in _NAMES_OF_USERS
+    ]
+    return {number.encode() for number in re.findall(r"\d+", " ".join(texts))}
+
+
+def leaves(value: object, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:
+    """Yield each value of nested objects and lists that is neither, with its keys."""
+    if isinstance(value, Mapping):
+        for key, entry in value.items():
+            yield from leaves(entry, (*place, key))
+    elif isinstance(value, list):
+        for entry in value:
+            yield from leaves(entry, place)
+    else:
+        yield place, value
 
 
 def released_data(data: DataRecord, smallest: int) -> DataRecord:

@@ -88,11 +88,13 @@ def share(
     if (out is None) == (study is None):
         raise SettingError("name either a new folder with --out, or a package with --study")
     if study is not None:
+        if model:
+            raise SettingError("--model is for --out: a package has the models anyway")
         from sequela.analysis.package import write_package
 
         protocol = write_package(run, study, lead=site, root=root, hide_below=hide_below)
         print(f"package: {study.resolve()}")
-        print(f"models: {', '.join(model.title for model in protocol.models)}")
+        print(f"models: {', '.join(packaged.title for packaged in protocol.models)}")
         return
     assert out is not None  # noqa: S101 - checked above
     from sequela.report.share import share as share_run

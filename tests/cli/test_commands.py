@@ -19,7 +19,7 @@ from sequela import plugins
 from sequela.cli.app import build_app, main
 from sequela.cli.options import default_of
 from sequela.config import RunSettings, TrainingSettings
-from sequela.datasets.catalog import signals_of
+from sequela.datasets.catalog import lookup
 from sequela.integrity.openings import LEDGER, read
 from sequela.models.registry import MODELS, title_of
 from sequela.runs.find import SIMPLE, find_runs, open_run
@@ -288,7 +288,7 @@ def test_evaluate_reads_other_recordings_of_the_same_names(
             samples = ",".join(f"{value:.1f}" for value in rng.normal(0, 50, 178))
             lines.append(f"{letter}{number:03d},{letter},{samples}")
     (tmp_path / "other.csv").write_text("\n".join(lines) + "\n", "utf-8")
-    names = zip(signals_of("bonn").classes, "SFNOZ", strict=True)
+    names = zip(lookup("bonn").recordings.classes, "SFNOZ", strict=True)
     classes = ", ".join(f"'{name}' = '{letter}'" for name, letter in names)
     (tmp_path / "signals.toml").write_text(
         "recording = 'recording'\nlabel = 'label'\nsamples = 'X*'\nrate = 173.61\nunit = 'µV'\n"

@@ -50,7 +50,7 @@ def test_what_is_no_formula(text: str) -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("convention", ["exact", "macs", "report-2019"])
+@pytest.mark.parametrize("convention", ["exact", "report-2019"])
 def test_every_line_of_a_derivation_adds_up(name: str, convention: str) -> None:
     cost = count(registered(name), convention=convention)
     for layer in cost.layers:

@@ -293,15 +293,6 @@ def load_recordings(name: str, root: Path | None = None) -> tuple[list[Recording
     return lookup(name).open(root)
 
 
-def signals_of(name: str) -> Signals:
-    """Return the declaration of an EEG data set's recordings.
-
-    Raises:
-        UnknownNameError: If no data set has that name.
-    """
-    return lookup(name).recordings
-
-
 def loaded(what: object) -> Any:
     """Return an object, loaded first if it is given as ``module:name``."""
     return resolve_name(what) if isinstance(what, str) else what

@@ -19,7 +19,7 @@ def cost(
     *,
     input_: Annotated[list[str] | None, Parameter(name="--input")] = None,
     kwargs: str = "{}",
-    convention: Literal["exact", "macs", "report-2019"] = "exact",
+    convention: Literal["exact", "report-2019"] = "exact",
     steps: int | None = None,
     lengths: str | None = None,
     pad_to: int | None = None,
@@ -45,8 +45,8 @@ def cost(
             between them, B for the batch size, T for the number of steps, and a type after a colon,
             such as 1x178, BxTx12 or Bx20:int64, and "lengths" is a tensor of the lengths.
         kwargs: Arguments of the class, or settings of the model, as JSON.
-        convention: Operations to count: every arithmetic operation (exact), multiply-accumulate
-            operations (macs), or the operations of the 2019 report (report-2019).
+        convention: Operations to count: every arithmetic operation (exact), or those of the 2019
+            report (report-2019).
         steps: Samples in a segment (default: 178), visits of a patient (default: 20), or the size
             T in --input (default: 1).
         lengths: Length of each sequence in the batch, such as 3,1,4 or 1..20.

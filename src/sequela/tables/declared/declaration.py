@@ -254,16 +254,14 @@ def _written_out(name: str, table: dict[str, Any]) -> dict[str, object]:
             facts.append({**common, **block} if isinstance(block, dict) else block)
             continue
         shared = {**common, **block}
-        inner, codes, values = (shared.pop(key, {}) for key in ("facts", "codes", "values"))
+        codes, values = shared.pop("codes", {}), shared.pop("values", {})
+        facts += [{**shared, **fact} for fact in _facts_in(name, shared.pop("facts", []))]
         missing, where = shared.pop("missing", None), shared.pop("where", None)
         # A list has no codes: the block's code and the column's name make one.
         if _are_texts(values):
             values = {column: f"{shared.get('code')}//{column}" for column in values}
         if not isinstance(codes, dict) or not isinstance(values, dict):
             raise SettingError(f"key 'tables.{name}.facts': codes and values are tables of codes")
-        if inner and not (isinstance(inner, list) and all(isinstance(f, dict) for f in inner)):
-            raise SettingError(f"key 'tables.{name}.facts': facts are a list of facts")
-        facts += [{**shared, **fact} for fact in inner]
         for what, code in codes.items():
             facts.append({**shared, "what": what, "code": code, "where": where})
         for column, code in values.items():
@@ -279,6 +277,12 @@ def _written_out(name: str, table: dict[str, Any]) -> dict[str, object]:
             facts.append({**shared, "what": what, "code": code, "value": column, "where": measured})
     rest = {key: value for key, value in table.items() if key not in _KEYS_OF_FACTS}
     return {**rest, "facts": facts, "columns": columns, "notes": notes}
+
+
+def _facts_in(name: str, facts: object) -> list[dict[str, object]]:
+    if not isinstance(facts, list) or not all(isinstance(fact, dict) for fact in facts):
+        raise SettingError(f"key 'tables.{name}.facts': facts are a list of facts")
+    return facts
 
 
 def _are_texts(value: object) -> bool:

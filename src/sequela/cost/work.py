@@ -23,7 +23,7 @@ class Cost:
 
     A value computed from weights and constants alone, such as a joined or masked weight, and the
     scale of a normalisation are weights. A bias, a statistic and another activation are not, so the
-    products of queries, keys and values in attention are no MACs.
+    products of queries, keys and values in attention are not MACs.
     """
 
     operations: Formula

@@ -87,6 +87,7 @@ def release_of(
         "study": "ward-mortality",
         "lead": lead,
         "outcome": "death in hospital",
+        "example": "stay",
         "site": site,
         "data": "OMOP",
         "unit": "subject",

@@ -13,14 +13,14 @@ from math import isfinite
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 from scipy.special import expit, logit
 
 from sequela.analysis.release import MEASURES, CaseMix, Measure, Release, ReleasePart, read_release
 from sequela.errors import DataError, RunError, SettingError
 from sequela.evaluation.comparison import holm
-from sequela.evaluation.random_effects import Pooled, Prior, pooled, prior_of, regression
+from sequela.evaluation.number import plural
+from sequela.evaluation.random_effects import Floats, Pooled, Prior, pooled, prior_of, regression
 
 ALPHA = 0.05  # below this, a p-value that is corrected for the number of tests is significant
 FEW_SITES = 10
@@ -30,7 +30,7 @@ FEWEST_COMMON = 3  # sites on which two models are compared
 FEWEST_BELOW = 5  # with fewer, the probability of a low AUROC is mostly that of the prior
 MODERATORS = ("sd_logit", "expected_auroc", "membership")  # of the case mix, may explain spread
 _FACTS = ("site", "data", "population", "sequela", "examples", "patients", "events")
-_BACK: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
+_BACK: dict[str, Callable[[Floats], Floats]] = {
     "auroc": expit,
     "o_e": np.exp,
     "slope": np.asarray,
@@ -197,12 +197,13 @@ def combine(
         raise DataError("all releases are of one package: expected two or more, or no --models")
     if most < (1 if several_packages else 2):
         raise DataError(
-            f"{len(folders)} release{'' if len(folders) == 1 else 's'}, and no model at two sites "
-            "that did not train it: expected the releases of two or more such sites"
+            f"{plural(len(folders), 'release')}, and no model at two sites that did not train it: "
+            "expected the releases of two or more such sites"
         )
-    sites = sorted({r.site for r in releases}, key=_plain)
-    differences = _differences(models) if several_packages else ()
-    return Network(releases[0].study, releases[0].outcome, tuple(sites), models, below, differences)
+    sites = {*names.values(), *(leads.values() if several_packages else ())}
+    in_order = tuple(sorted(sites, key=_plain))
+    first, differences = models[0].releases[0], _differences(models)
+    return Network(first.study, first.outcome, in_order, models, below, differences)
 
 
 def _refuse(
@@ -210,11 +211,12 @@ def _refuse(
 ) -> None:
     """Refuse other packages or questions, and a site twice or under two names."""
     earlier: dict[tuple[str, ...], tuple[object, Path]] = {}
-    what = "question" if several_packages else "package"
+    what, remedy = "package", "; to compare packages of one question, add --models"
+    if several_packages:
+        what, remedy = "question", ""
     for folder, release in zip(folders, releases, strict=True):
         digests = getattr(release, what), getattr(releases[0], what)
         if digests[0] != digests[1]:
-            remedy = "" if several_packages else "; to compare packages of one question, --models"
             raise RunError(
                 f"{folder}: its {what} is {digests[0][:12]} of {release.lead}, in {folders[0]} it "
                 f"is {digests[1][:12]} of {releases[0].lead}: expected one {what}{remedy}"
@@ -282,8 +284,8 @@ def _summary(pool: Pooled, measure: str) -> Summary:
 
 def _against_others(
     sites: Sequence[SiteValue],
-    values: NDArray[np.float64],
-    errors: NDArray[np.float64],
+    values: Floats,
+    errors: Floats,
     measure: str,
     prior: Prior | None,
 ) -> Iterator[SiteValue]:
@@ -299,8 +301,8 @@ def _against_others(
 
 def _explanations(
     mixes: Sequence[CaseMix],
-    values: NDArray[np.float64],
-    errors: NDArray[np.float64],
+    values: Floats,
+    errors: Floats,
     spread: float,
 ) -> Iterator[Explanation]:
     """Regress a measure on one number of the case mix at a time."""
@@ -320,16 +322,9 @@ def _differences(models: Sequence[NetworkModel]) -> tuple[Difference, ...]:
     """Compare models of different packages by AUROC, at the sites that trained neither."""
     differences = []
     for pair in combinations(models, 2):
-        leads = {_plain(model.lead) for model in pair}
-        first, second = (
-            {
-                s.site: s.measure
-                for s in model.measures["auroc"].sites
-                if _plain(s.site) not in leads
-            }
-            for model in pair
-        )
-        common = tuple(site for site in first if site in second)
+        leads = {model.lead for model in pair}
+        first, second = ({s.site: s.measure for s in m.measures["auroc"].sites} for m in pair)
+        common = tuple(site for site in first if site in second and site not in leads)
         if pair[0].package == pair[1].package or len(common) < FEWEST_COMMON:
             continue
         values = np.array([first[site].estimate - second[site].estimate for site in common])
@@ -338,8 +333,8 @@ def _differences(models: Sequence[NetworkModel]) -> tuple[Difference, ...]:
         pool = pooled(values, errors)
         degrees = len(common) - 1
         error = (pool.high - pool.low) / 2 / stats.t.isf(0.025, degrees)
-        p_value = 2 * stats.t.sf(abs(pool.mean) / error, degrees) if error else 1.0
-        numbers = pool.mean, pool.low, pool.high, float(p_value)
-        differences.append(Difference(pair[0].key, pair[1].key, common, *numbers))
+        p_value = float(2 * stats.t.sf(abs(pool.mean) / error, degrees))
+        keys, ends = (pair[0].key, pair[1].key), (pool.mean, pool.low, pool.high)
+        differences.append(Difference(*keys, common, *ends, p_value))
     corrected = holm([d.p_value for d in differences]).tolist()
     return tuple(replace(d, p_value=p) for d, p in zip(differences, corrected, strict=True))

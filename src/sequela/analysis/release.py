@@ -8,7 +8,7 @@ computed from others, and reading it computes them: an edit must change all of t
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -69,7 +69,7 @@ class Measure(ReleasePart):
 
 
 class Bin(ReleasePart):
-    """Patients with a predicted risk from ``low`` to below ``high``, and their mean risk."""
+    """Examples with a predicted risk from ``low`` to below ``high``, and their mean risk."""
 
     low: _Share
     high: _Share
@@ -104,13 +104,27 @@ class Update(ReleasePart):
 
 
 class RatesAtThreshold(ReleasePart):
-    """The performance at the package's threshold; ``None`` where it would reveal few people."""
+    """The performance at the package's threshold; ``None`` if few people are above or below it."""
 
     threshold: _Share
     sensitivity: _Share | None
     specificity: _Share | None
     precision: _Share | None
     alarm_rate: _Share | None
+
+    @classmethod
+    def of(cls, threshold: float, bins: Sequence[Bin]) -> Self:
+        """Compute the rates from bins with the threshold as an edge, or hide them."""
+        names = ("sensitivity", "specificity", "precision", "alarm_rate")
+        rates: dict[str, float | None] = dict.fromkeys(names)
+        if threshold in [group.low for group in bins]:
+            alarms = sum(group.examples for group in bins if group.low >= threshold)
+            hits = sum(group.events for group in bins if group.low >= threshold)
+            examples, events = (sum(b.examples for b in bins), sum(b.events for b in bins))
+            others, false = examples - events, alarms - hits
+            numbers = (hits / events, 1 - false / others, hits / alarms, alarms / examples)
+            rates = dict(zip(names, numbers, strict=True))
+        return cls(threshold=threshold, **rates)
 
 
 class GroupResults(ReleasePart):
@@ -207,8 +221,8 @@ class Release(ReleasePart):
         question: SHA-256 of the task and the analysis, the same for packages that can be compared.
         population: SHA-256 of the question and the site's data, the same for one site's data under
             two names.
-        study, lead, outcome: Names of the study, of the site that trained the models, and of the
-            predicted event.
+        study, lead, outcome, example: Names of the study, of the site that trained the models, of
+            the predicted event, and of what is predicted for, such as a stay.
         site, data: Names of the site and of its data set.
         unit: ``subject``, ``session`` or ``recording``: the meaning of ``patients``.
         classes: The names of both classes; the second is the event.
@@ -230,6 +244,7 @@ class Release(ReleasePart):
     study: str
     lead: str
     outcome: str
+    example: str
     site: str
     data: str
     unit: Literal["subject", "session", "recording"]
@@ -339,7 +354,8 @@ def _sums_of(
         unsure = float(with_event @ without) / (events * others)
         yield "the AUROC and the bins", sure - 1e-9 <= auroc.value <= sure + unsure + 1e-9
         yield "the AUROCs", _close(auroc.value, results.metrics.get("auroc") or auroc.value)
-    yield "the rates", _rates_fit(results, least, events, others)
+    rates = results.at_threshold
+    yield "the rates", rates == RatesAtThreshold.of(rates.threshold, bins)
     keys = [(group.attribute, group.value) for group in results.groups]
     fits = len(set(keys)) == len(keys)
     for attribute in {attribute for attribute, _ in keys}:
@@ -354,24 +370,3 @@ def _sums_of(
 
 def _few(counts: ArrayLike, least: int) -> bool:
     return bool(np.min(counts) < 0) or has_small(counts, least)
-
-
-def _rates_fit(results: ModelResults, least: int, events: int, others: int) -> bool:
-    rates = results.at_threshold
-    if rates.sensitivity is None or rates.specificity is None or rates.alarm_rate is None:
-        return rates.sensitivity is rates.specificity is rates.precision is rates.alarm_rate is None
-    hits, false = round(rates.sensitivity * events), others - round(rates.specificity * others)
-    alarms = hits + false
-    fits = _close(hits / events, rates.sensitivity) and _close(
-        alarms / (events + others), rates.alarm_rate
-    )
-    fits &= _close(1 - false / others, rates.specificity)
-    fits &= _close(hits / alarms, rates.precision or 0) if alarms else rates.precision is None
-    # The bins above the threshold are alarms, those below are none; the bin at it has both.
-    cells = np.array(
-        [(group.events, group.examples - group.events) for group in results.calibration]
-    )
-    low, high = np.array([(group.low, group.high) for group in results.calibration]).T
-    above, at = low >= rates.threshold, (low < rates.threshold) & (rates.threshold < high)
-    inside = [hits, false] - cells[above].sum(axis=0)
-    return fits and not _few([inside, cells[at].sum(axis=0) - inside], least)

@@ -4,9 +4,11 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
+from scipy.special import expit, logit
+from scipy.stats import norm
 
 from sequela.analysis import network as rules
-from sequela.analysis.network import Network, Synthesis
+from sequela.analysis.network import Network, Summary, Synthesis
 from sequela.evaluation.intervals import Estimate, Interval
 from sequela.evaluation.number import number, plural
 from sequela.figures.figure import Figure
@@ -29,7 +31,9 @@ def build_network(network: Network, out: Path) -> Path:
     releases = chain.from_iterable(model.releases for model in network.models)
     title = f"{network.study} at {plural(len({r.site for r in releases}), 'site')}"
     values = {"network": network, "pictures": pictures, "titles": TITLES, "rules": rules}
-    return write_page("network.html.j2", out, title=title, ends=ends, at=at, **values)
+    return write_page(
+        "network.html.j2", out, title=title, ends=ends, at=at, spread=spread, **values
+    )
 
 
 def ends(low: float | None, high: float | None) -> str:
@@ -40,6 +44,15 @@ def ends(low: float | None, high: float | None) -> str:
 def at(value: float | None, low: float | None, high: float | None) -> str:
     """Write a value with its interval."""
     return f"{_end(value)} ({ends(low, high)})"
+
+
+def spread(measure: str, summary: Summary) -> str:
+    """Write the SD between sites with its interval, for an AUROC on its own scale."""
+    spreads = np.array([summary.spread, summary.spread_low, summary.spread_high])
+    if measure == "auroc" and summary.mean is not None:
+        quantiles = norm.ppf(np.linspace(0, 1, 202)[1:-1])
+        spreads = expit(logit(summary.mean) + spreads[:, None] * quantiles).std(axis=1)
+    return "{:.3f} ({:.3f} to {:.3f})".format(*spreads)
 
 
 def _end(value: float | None) -> str:

@@ -155,8 +155,10 @@ def _evaluate_package(
     from sequela.evaluation.number import number, within
     from sequela.report.pages.site_page import write_site_page
 
-    of_site = {"data": data, "root": root, "labels": labels, "site": site}
-    release = evaluate_site(path, out, write_site_page, **of_site, membership=membership)
+    release = evaluate_site(
+        path, out, write_site_page, data=data, root=root, labels=labels, site=site,
+        membership=membership,
+    )  # fmt: skip
     for results in release.models.values():
         measures = (
             f"{name} {number(m.value)} {within(m.low, m.high)}"

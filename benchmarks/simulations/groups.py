@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 from scipy.stats import norm
+from section import write_section
 
 from sequela.evaluation.group_differences import group_differences
 from sequela.evaluation.intervals import Bootstrap
@@ -22,7 +23,6 @@ from sequela.runs.find import open_run
 from sequela.runs.recipe import summarise_runs
 
 RESULTS = Path(__file__).with_suffix(".json")
-PAGE = Path(__file__).parents[2] / "docs" / "contributing" / "simulations.md"
 Row = dict[str, Any]
 NAMES = {
     "auroc": "AUROC",
@@ -180,11 +180,7 @@ def main() -> None:
             json.dumps(results).replace('{"groups"', '\n{"groups"').replace('{"data"', '\n{"data"')
         )
         RESULTS.write_text(text + "\n", "utf-8")
-        text = PAGE.read_text("utf-8")
-        begin, end = "<!-- groups -->", "<!-- end of groups -->"
-        before, _, rest = text.partition(begin)
-        after = rest.partition(end)[2] or "\n"
-        PAGE.write_text(f"{before}{begin}\n\n{page(results)}\n\n{end}{after}", "utf-8")
+        write_section("groups", page(results))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
+from section import write_section
 
 from sequela.evaluation import statistic
 from sequela.evaluation.planned import curve_of
@@ -31,7 +32,6 @@ from sequela.runs.find import open_run
 
 Floats = NDArray[np.float64]
 RESULTS = Path(__file__).with_suffix(".json")
-PAGE = Path(__file__).parents[2] / "docs/contributing/simulations.md"
 STUDIES, RESAMPLES, ROUNDS = 500, 300, 4
 DESIGNS = (  # parameters, share with the event, AUROC
     (10, 0.3, 0.7),
@@ -267,10 +267,7 @@ def main() -> None:
     print(page(results))
     if options.write:
         RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
-        before, begin, rest = PAGE.read_text("utf-8").partition("<!-- plans -->")
-        after = rest.partition("<!-- end of plans -->")[2]
-        text = f"{before}{begin}\n\n{page(results)}\n\n<!-- end of plans -->{after}"
-        PAGE.write_text(text, "utf-8")
+        write_section("plans", page(results))
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
+from section import write_section
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_curve
 
@@ -37,7 +38,6 @@ from sequela.studies.settings import own_signals, run_settings
 DESIGNS = ((1_000, 4), (4_000, 4), (16_000, 4), (200, 30))
 """Patients of a study, of whom 60 % are the training set, and predictors."""
 FRESH, MANY, NEW = 300, 100_000, 2_000
-PAGE = Path(__file__).parents[2] / "docs" / "contributing" / "simulations.md"
 Values = NDArray[np.float64]
 
 
@@ -184,10 +184,7 @@ def main() -> None:
         results["designs"] = simulated(options.studies, options.refits or 100)
     if options.write:
         file.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
-        before, begin, rest = PAGE.read_text("utf-8").partition("<!-- stability -->")
-        after = rest.partition("<!-- end of stability -->")[2]
-        text = f"{before}{begin}\n\n{page(results)}\n<!-- end of stability -->{after}"
-        PAGE.write_text(text, "utf-8")
+        write_section("stability", page(results))
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
+from section import write_section
 
 from sequela.evaluation.calibration import calibration_line
 from sequela.evaluation.predictions import Predictions
@@ -34,7 +35,6 @@ from sequela.sequences.intervals import Intervals
 
 Floats = NDArray[np.float64]
 RESULTS = Path(__file__).with_suffix(".json")
-PAGE = Path(__file__).parents[2] / "docs/contributing/simulations.md"
 HOSPITALS = 200
 SIZES = (250, 500, 1000, 2000, 4000)  # local patients
 EFFECTS = np.array([0.8, -0.6, 0.5, 0.4, -0.4, 0.3, 0.3, -0.2, 0.2, 0.1])  # of the model
@@ -266,11 +266,7 @@ def main() -> None:
         # A row is a line.
         rows = json.dumps(results).replace("}, {", "},\n{").replace("[{", "[\n{")
         RESULTS.write_text(rows + "\n", "utf-8")
-        text = PAGE.read_text("utf-8")
-        begin, end = "<!-- updates -->", "<!-- end of updates -->"
-        before, _, rest = text.partition(begin)
-        after = rest.partition(end)[2] or "\n"
-        PAGE.write_text(f"{before}{begin}\n\n{page(results)}\n\n{end}{after}", "utf-8")
+        write_section("updates", page(results))
 
 
 if __name__ == "__main__":

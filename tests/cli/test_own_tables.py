@@ -47,10 +47,7 @@ def test_what_cannot_be_is_refused(own: Path, tmp_path: Path, refused: Refused) 
     assert "no.toml does not exist" in said
     assert "describe" not in said
     said = refused("data", "describe", "omop")
-    assert (
-        "is not declared in a file; expected one of eicu, mimic3, mimic4, nafld, physionet2012"
-        in said
-    )
+    assert "is not declared in a file; expected one of clif, eicu, mimic3, mimic4, nafld" in said
 
 
 def test_a_table_that_is_absent_is_listed(own: Path, tmp_path: Path, output_of: Output) -> None:

@@ -131,6 +131,12 @@ def test_the_prior_of_the_auroc_has_the_published_mean_and_sd_on_the_scale_of_th
     assert [mean, deviation] == pytest.approx([0.055, 0.015], rel=1e-3)
 
 
+def test_the_priors_of_calibration_are_half_t_with_three_degrees_of_freedom() -> None:
+    for measure, scale in [("o_e", 0.5), ("slope", 0.25)]:
+        at_zero, at_one = prior_of(measure, 0.0)(np.array([0.0, 1.0]))
+        assert at_zero - at_one == pytest.approx(2 * np.log1p(1 / (3 * scale**2)))
+
+
 def test_without_errors_the_interval_for_a_next_site_is_that_of_student() -> None:
     value = np.array([0.2, 0.9, 1.1, 1.6])
     result = pooled(value, np.full(4, 1e-4))

@@ -15,23 +15,24 @@ from scipy.integrate import cumulative_trapezoid
 from scipy.optimize import brentq
 from scipy.special import expit, ndtr
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating]
 Prior = Callable[[Floats], Floats]
-"""A function from spreads, (n,), to their log density, (n,)."""
+"""A function from spreads, (n,), to their log density, (n,), up to a constant."""
 _SPREADS = 10 * np.linspace(0, 1, 1_001) ** 4  # finest at 0; none of the three scales reaches 10
 _TAIL = 0.025  # on each side of an interval
-# Log-normal: mean and SD of the spread of the AUROC of 469 published models (van Leeuwen and
-# others, Statistics in Medicine 2025, 44:e70011, doi:10.1002/sim.70011).
-_AUROC_SPREAD, _AUROC_SPREAD_SD = 0.055, 0.015
+# The spread of the AUROC of 469 models: mean 0.055, SD 0.015 (van Leeuwen and others, Statistics in
+# Medicine 2025, 44:e70011, doi:10.1002/sim.70011).
+_AUROC_PRIOR = stats.lognorm(0.26785, scale=0.053062)
 # Half-t, as Debray and others propose (Statistical Methods in Medical Research 2019, 28:2768,
-# doi:10.1177/0962280218785504): our scales, and the degrees of freedom.
-_SCALES, _DEGREES = {"o_e": 0.5, "slope": 0.25}, 3
+# doi:10.1177/0962280218785504), with scales of our own.
+_PRIORS = {"o_e": stats.t(3, scale=0.5), "slope": stats.t(3, scale=0.25)}
 
 
 @dataclass(frozen=True)
 class Pooled:
     """The mean of all sites, their spread, and the value of a next site, with 95 % intervals."""
 
+    next_mixture: tuple[Floats, Floats, Floats] = field(repr=False)  # weights, means, errors
     mean: float
     low: float
     high: float
@@ -40,12 +41,11 @@ class Pooled:
     spread_high: float
     next_low: float
     next_high: float
-    next_mixture: tuple[Floats, Floats, Floats] = field(repr=False)  # weights, means, errors
 
     def below(self, limit: float, error: float = 0.0) -> float:
         """Return the probability that a next site, measured with an error, is below a limit."""
         weights, means, errors = self.next_mixture
-        return _below(limit, weights, means, np.hypot(errors, error))
+        return float(weights @ ndtr((limit - means) / np.hypot(errors, error)))
 
 
 def pooled(values: Floats, errors: Floats, prior: Prior | None = None) -> Pooled:
@@ -71,27 +71,26 @@ def pooled(values: Floats, errors: Floats, prior: Prior | None = None) -> Pooled
         below /= below[-1]
     weights = np.gradient(below)
     weights[[0, -1]] += below[0], 1 - below[-1]
+    weights /= weights.sum()
     if prior is None:
         (mean,), (error,), spread = _by_reml(values, errors, design)
         reach = stats.t.isf(_TAIL, len(values) - 1) * error
         low, high = mean - reach, mean + reach
     else:
-        mean, spread = np.average([means, _SPREADS], axis=1, weights=weights)
+        mean, spread = weights @ means, weights @ _SPREADS
         low, high = _middle(weights, means, mean_errors)
     spread_interval = np.interp([_TAIL, 1 - _TAIL], below, _SPREADS)
     mixture = (weights, means, np.hypot(mean_errors, _SPREADS))
     numbers = (mean, low, high, spread, *spread_interval, *_middle(*mixture))
-    return Pooled(*map(float, numbers), mixture)
+    return Pooled(mixture, *map(float, numbers))
 
 
 def prior_of(measure: str, mean: float) -> Prior:
     """Return the prior of the spread of ``auroc`` (its logit has this mean), o_e or slope."""
     if measure != "auroc":
-        return lambda spreads: np.asarray(stats.t.logpdf(spreads / _SCALES[measure], _DEGREES))
-    width = np.sqrt(np.log1p((_AUROC_SPREAD_SD / _AUROC_SPREAD) ** 2))
+        return _PRIORS[measure].logpdf
     slope = expit(mean) * expit(-mean)  # of the AUROC over its logit
-    median = _AUROC_SPREAD / np.exp(width**2 / 2) / slope
-    return lambda spreads: np.asarray(stats.lognorm.logpdf(spreads, width, scale=median))
+    return lambda spreads: np.asarray(_AUROC_PRIOR.logpdf(slope * spreads))
 
 
 def regression(values: Floats, errors: Floats, characteristic: Floats) -> tuple[float, ...]:
@@ -124,21 +123,18 @@ def _by_reml(values: Floats, errors: Floats, design: Floats) -> tuple[Floats, Fl
         coefficients, covariance, squares, log_likelihood = _fits(values, errors, design, spreads)
         best = int(log_likelihood.argmax())
         spread = float(spreads[best])
-        spreads = np.linspace(*spreads[[max(best - 1, 0), min(best + 1, len(spreads) - 1)]], 101)
+        beside = spreads[max(best - 1, 0)], spreads[min(best + 1, len(spreads) - 1)]
+        spreads = np.linspace(*beside, 101)
     # Sites that are alike by chance give no smaller errors than their own.
     factor = max(squares[best] / (len(values) - design.shape[1]), spread == 0)
     return coefficients[best], np.sqrt(factor * np.diagonal(covariance[best])), spread
 
 
-def _below(limit: float, weights: Floats, means: Floats, errors: Floats) -> float:
-    return float(np.average(ndtr((limit - means) / errors), weights=weights))
-
-
 def _middle(weights: Floats, means: Floats, errors: Floats) -> tuple[float, float]:
     """Return the ends of the middle 95 % of a mixture of normal distributions."""
     ends = (means - 50 * errors).min(), (means + 50 * errors).max()
-    low, high = (
-        brentq(lambda x, share: _below(x, weights, means, errors) - share, *ends, args=(share,))
-        for share in (_TAIL, 1 - _TAIL)
-    )
-    return low, high
+
+    def end(share: float) -> float:
+        return float(brentq(lambda x: weights @ ndtr((x - means) / errors) - share, *ends))
+
+    return end(_TAIL), end(1 - _TAIL)

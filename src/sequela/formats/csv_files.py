@@ -48,6 +48,7 @@ class Format:
     quote: Literal['"', "'"] = '"'  # around cells
     encoding: Annotated[str, AfterValidator(_encoding)] = "utf-8"  # of the text, such as latin-1
     date: Date = "%Y-%m-%d"  # order of day, month and year; ISO 8601 is always read
+    zone: Literal["", "UTC"] = ""  # the zone that a time may name; by default none
 
     def __post_init__(self) -> None:
         if self.thousands == self.decimal:
@@ -86,6 +87,9 @@ class Format:
                 ("^([0-9]{4})-0?([0-9]{2})-0?([0-9]{2})($|[ T])", r"\1-\2-\3\4"),
                 ("^(.{10}[ T])([0-9]):", r"\10\2:"),
             ]
+        if kind == "time" and self.zone:
+            # A time of another zone keeps its offset, which no time has.
+            steps.append(("([+-]00(:?00)?|Z)$", ""))
         if kind in {"number", "integer"}:
             if self.thousands:
                 between, mark = f"[{self.thousands}]", f"[{self.decimal}]"
@@ -107,7 +111,7 @@ class Format:
 
     def words(self, kind: str) -> str:
         """Return what the form adds to the description of a kind; empty for the usual form."""
-        keys = ("date",) if kind == "time" else ("decimal", "thousands")
+        keys = ("date", "zone") if kind == "time" else ("decimal", "thousands")
         form = ", ".join(f"{key} {getattr(self, key)!r}" for key in keys)
         return f", with {form}, as declared" if self.replaced(kind) else ""
 

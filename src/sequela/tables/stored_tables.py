@@ -135,6 +135,7 @@ class DuckDBFile:
         with self._translated(self.place):
             self._connection = duckdb.connect(database or str(path), read_only=database is None)
             hide_progress(self._connection)
+            self._connection.execute("SET TimeZone = 'UTC'")  # not that of this machine
 
     def table(self, name: str) -> Stored | None:
         """Find a table by its published name; return ``None`` if it is not there."""
@@ -216,7 +217,8 @@ class OtherFiles(DuckDBFile):
         # Workbooks are a hospital's own: no publisher of the catalogue uses them.
         self._excel = files if source.name == "tables" else ()
         self._forms = {
-            stem_of(table.name): Format(date=table.format.date) for table in source.tables
+            stem_of(table.name): Format(date=table.format.date, zone=table.format.zone)
+            for table in source.tables
         }
 
     def _find(self, name: str) -> "tuple[str, DuckDBPyRelation, Sequence[Path]] | None":

@@ -4,7 +4,7 @@ from sequela.plugins import COMMANDS, Command
 
 _TRY = "Show a first result: train a small model on the EEG that ships with sequela."
 _SUMMARIES = {
-    "data": "List, download and check data sets.",
+    "data": "List, describe and check data sets.",
     "build": "Convert hospital tables to MEDS events, and account for every row.",
     "train": "Train one model and write a run folder.",
     "plan": "Compute how many patients a model and its evaluation need.",
@@ -13,6 +13,7 @@ _SUMMARIES = {
     "ensemble": "Average the predictions of finished runs into a new run.",
     "evaluate": "Evaluate a run on its test set, apply its model to other data, or evaluate "
     "predictions.",
+    "combine": "Combine the releases of several sites: their mean, their spread, and a next site.",
     "compare": "Compare runs with the first one on the same test set.",
     "audit": "Look for leaks in a finished run, or in data, splits and predictions of anybody.",
     "explain": "Explain predictions of a network by the contribution of each sample or code.",
@@ -31,7 +32,11 @@ _SUMMARIES = {
 }
 """The first sentence of the help of each command, which its module has too: the list of commands
 imports no module."""
-_MODULES = {"card": "report", "share": "report"}  # of other names than their commands
+_MODULES = {
+    "card": "report",
+    "share": "report",
+    "combine": "evaluate",
+}  # of other names than their commands
 COMMANDS.add(Command("try", "sequela.cli.commands.reproduce:try_", _TRY))
 for _name, _summary in _SUMMARIES.items():
     _module = _MODULES.get(_name, _name)

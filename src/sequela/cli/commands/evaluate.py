@@ -1,4 +1,4 @@
-"""``sequela evaluate``: evaluation of a run on its test set or on other data."""
+"""``sequela evaluate`` and ``combine``: evaluation on a test set, on other data, and over sites."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from sequela.cli.names import Form, HideBelow, Json, TrustCode, check_names, data_sets, known
-from sequela.errors import SettingError
+from sequela.errors import DataError, SettingError
 from sequela.files import require_file
 
 _OWN = "the test set of the run"
@@ -26,6 +26,10 @@ def evaluate(
     json: Json = False,
     page: Path | None = None,
     hide_below: HideBelow = None,
+    out: Path | None = None,
+    site: str | None = None,
+    membership: bool = False,
+    check: bool = False,
     trust_code: TrustCode = False,
 ) -> None:
     """Evaluate a run on its test set, apply its model to other data, or evaluate predictions.
@@ -46,10 +50,14 @@ def evaluate(
     probability is of the second class, from 0 to 1, in percent or as a logit; of a table with a
     split, the test set is evaluated.
 
+    The package of a study (`sequela share --study`) is evaluated on the patients of a site:
+    `sequela evaluate ward-mortality.zip --data omop --root DATABASE --out site`. The folder
+    site/release has only results, and may be sent. --check prints whether the site can take part.
+
     Example: `sequela evaluate runs/gru-improved --data uci-seizure --root uci.csv`
 
     Args:
-        run: Run folder, or a table of predictions: csv, Parquet.
+        run: Run folder, a table of predictions (csv, Parquet), or a package of a study (zip).
         data: Data set to apply the model to.
         root: Folder or file of the data, without --data of other data of the run's data set
             (default: the usual search path).
@@ -59,10 +67,22 @@ def evaluate(
         group: Column of the patients, of a table of predictions.
         form: Form of csv files of predictions as KEY=VALUE, such as decimal=,; repeatable.
         page: Write the page of the external validation to this file.
+        out: Folder of the site to write; it must not exist. For a package.
+        site: Name of the site in its release (default: a name made of a hash of the data).
+        membership: Release how well the site's patients can be told from the lead site's.
+        check: Print whether the site can take part, and compute no prediction.
     """
     check_names(data=data)
     from json import dumps
 
+    if run.suffix == ".zip":
+        _evaluate_package(run, data, root, labels, out, site, membership=membership, check=check)
+        return
+    if out or site or membership or check:
+        raise SettingError(
+            f"{run}: --out, --site, --membership and --check are for the package of a study, a zip "
+            "file; leave them out"
+        )
     # A run is a folder, so a file is somebody's table of predictions.
     if run.is_file():
         if page is not None:
@@ -109,3 +129,75 @@ def evaluate(
     say_numbers(console, open_run(run), numbers)
     if page is not None:
         say_path(console, "page", page.resolve())
+
+
+def _evaluate_package(
+    path: Path,
+    data: str | None,
+    root: Path | None,
+    labels: Path | None,
+    out: Path | None,
+    site: str | None,
+    *,
+    membership: bool,
+    check: bool,
+) -> None:
+    from sequela.analysis.site import RELEASE, check_of, evaluate_site
+
+    if check:
+        checked = check_of(path, data, root, labels)
+        print(*checked.lines, sep="\n")
+        if checked.problems:
+            raise DataError(f"{path}: this site cannot take part: {checked.problems[0]}")
+        return
+    if out is None:
+        raise SettingError(f"{path}: name the folder of the site with --out, or give --check")
+    from sequela.evaluation.number import number, within
+    from sequela.report.pages.site_page import write_site_page
+
+    release = evaluate_site(
+        path, out, write_site_page, data=data, root=root, labels=labels, site=site,
+        membership=membership,
+    )  # fmt: skip
+    for results in release.models.values():
+        measures = (
+            f"{name} {number(m.value)} {within(m.low, m.high)}"
+            for name, m in results.measures.items()
+        )
+        print(f"{results.title}: {', '.join(measures)}")
+    print(f"release of {release.site}, which may be sent: {(out / RELEASE).resolve()}")
+
+
+def combine(
+    releases: list[Path], /, *, out: Path, models: bool = False, below: float | None = None
+) -> None:
+    """Combine the releases of several sites: their mean, their spread, and a next site.
+
+    Pools AUROC, observed / expected events and calibration slope by random effects, with the
+    interval for a next site, outliers, each site left out, and what explains the spread. The site
+    that trained a model is never pooled. Writes network.json, with all numbers, and network.html.
+    Releases of other packages, edited ones, and a site twice are refused.
+
+    Example: `sequela combine site-1/release site-2/release --out network`
+
+    Args:
+        releases: Folders with a release of a site each.
+        out: Folder to write to.
+        models: Compare the models of several packages, each of another lead site: a table of
+            training site by evaluation site.
+        below: Compute the probability that a next site has an AUROC below this (5 sites or more).
+    """
+    from sequela.analysis.network import combine as combine_releases
+    from sequela.files import whole
+    from sequela.report.pages.network_page import at, build_network, ends
+
+    network = combine_releases(releases, several_packages=models, below=below)
+    with whole(out / "network.json") as partial:
+        partial.write_text(f"{network.json()}\n", "utf-8")
+    page = build_network(network, out / "network.html")
+    for model in network.models:
+        if pool := model.measures["auroc"].primary:
+            next_site = ends(pool["next_low"], pool["next_high"])
+            value = at(pool["mean"], pool["low"], pool["high"])
+            print(f"{model.title}: AUROC {value}, of a next site {next_site}")
+    print(f"page: {page.resolve()}")

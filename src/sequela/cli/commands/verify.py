@@ -4,11 +4,14 @@ from pathlib import Path
 
 
 def verify(runs: list[Path], /) -> None:
-    """Verify runs: their files and their numbers.
+    """Verify runs, or the releases of sites: their files and their numbers.
 
     Lists every file that was changed, removed or added since the run was finished. Then computes
     every number again from the predictions, intervals included. No number is printed, so this is
     not logged as an evaluation on the test set.
+
+    Of the release of a site, the seal and the sums are verified, the page is built again, and the
+    results are computed again where the site's predictions are next to it.
 
     The exit status is 2 if anything is wrong. Consistent files do not prove who wrote them: see the
     page on reliability.
@@ -16,7 +19,7 @@ def verify(runs: list[Path], /) -> None:
     Example: `sequela verify reproduction`
 
     Args:
-        runs: Run folders, or folders that hold run folders.
+        runs: Run folders, folders that hold run folders, or folders release of sites.
     """
     from sequela.cli.numbers import open_console
 
@@ -28,6 +31,12 @@ def verify(runs: list[Path], /) -> None:
 
     wrong = 0
     for path in runs:
+        if (path / "release.json").is_file():
+            from sequela.report.pages.site_page import verify_release
+
+            for line in verify_release(path):
+                console.print(f"{path}: {line}")
+            continue
         for verified in verify_folder(path):
             wrong += len(verified.wrong)
             for line in verified.agrees:

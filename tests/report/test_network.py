@@ -60,7 +60,7 @@ def test_three_sites_by_the_command(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert auroc["with_prior"]["spread"] == pytest.approx(pool.spread)
     others = pooled(values[1:], errors[1:], prior_of("auroc", pooled(values, errors).mean))
     assert auroc["others"]["Site 00"]["mean"] == pytest.approx(expit(others.mean))
-    assert model["releases"][0]["case_mix_and_update"]["lstm"][0]["sd_logit"] == 1.2
+    assert content["releases"][0]["models"]["lstm"]["case_mix"]["sd_logit"] == 1.2
     network = combine(folders)
     text = text_of(network, tmp_path)
     assert "The site that trained the model, Lead, is not among them." in text
@@ -159,7 +159,7 @@ def test_the_site_that_trained_is_not_pooled(tmp_path: Path) -> None:
     folders = sites(tmp_path, *spread_out(3))
     own = release_of(tmp_path / "own", "lead ", {"lstm": results_of(0.99)})
     network = combine([*folders, own])
-    assert [r.site for r in network.models[0].releases] == ["Site 00", "Site 01", "Site 02"]
+    assert list(network.models[0].measures["auroc"].sites) == ["Site 00", "Site 01", "Site 02"]
     text = text_of(network, tmp_path)
     assert "The site that trained the model, lead, is not among them." in text
     assert text.startswith("ward-mortality at 3 sites")
@@ -195,7 +195,7 @@ def test_what_cannot_be_combined_is_one_line(
     assert "no model at two sites" in refused(first)
     assert "one package; --models compares" in refused(first, others["other"])
     assert "is of another question than" in refused(first, others["question"], "--models")
-    assert "expected models of packages of two lead sites" in refused(first, second, "--models")
+    assert "expected packages of two lead sites or more" in refused(first, second, "--models")
     assert "has the same patients as the site in" in refused(first, others["twin"])
     assert "has other patients than the site of this name" in refused(first, others["name"])
     assert "was changed after the site wrote it" in refused(first, others["edited"])
@@ -246,7 +246,10 @@ def test_training_site_by_evaluation_site(
     lead, twin = "site C", "Site D"
     few.append(release_of(path, "SITE  d", models, package="C", lead=lead, population=twin))
     names = combine(few, several_packages=True).sites
-    assert [name.lower() for name in names] == [f"site {x}" for x in "abcdef"]
+    assert names == ("Site A", "Site B", "site C", "Site D", "Site E", "Site F")
+    # The lead's name is that of its release, which comes later in the order.
+    own = release_of(tmp_path / "b", "SITE b", models, package="A", lead="Site A")
+    assert combine([*few, own], several_packages=True).models[1].lead == "SITE b"
     # With three hospitals that train, only one is new to two models.
     three = combine(crossed(tmp_path / "three", "ABC", "ABC", 0.5), several_packages=True)
     assert three.differences == {}

@@ -5,9 +5,9 @@ The number of sites alone, and no result, chooses between two analyses: with few
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import chain, combinations
+from itertools import chain, combinations, groupby
 from math import isfinite
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import numpy as np
 from scipy import stats
 from scipy.special import expit, logit
 
-from sequela.analysis.release import MEASURES, Measure, Release, read_release
+from sequela.analysis.release import MEASURES, Measure, ModelResults, Release, read_release
 from sequela.errors import DataError, RunError, SettingError
 from sequela.evaluation.comparison import holm
 from sequela.evaluation.random_effects import Pooled, pooled, prior_of, regression
@@ -26,7 +26,6 @@ FEW_SITES = 10
 FEWEST_COMMON = 3  # sites on which two models are compared, or of which one is left out
 FEWEST_BELOW = 5  # with fewer, the probability of a low AUROC is mostly that of the prior
 MODERATORS = ("sd_logit", "expected_auroc", "membership")  # of the case mix, may explain spread
-_FACTS = ("site", "data", "population", "sequela", "examples", "patients", "events")
 _BACK: dict[str, Callable[[float], float]] = {"auroc": expit, "o_e": np.exp, "slope": float}
 Numbers = dict[str, float | None]
 """Numbers of a pool by the names of :class:`Pooled`, or others; ``None`` is infinite."""
@@ -57,13 +56,16 @@ class Synthesis:
 
 @dataclass(frozen=True)
 class NetworkModel:
-    """A model at the sites that did not train it; ``title`` names the site that did."""
+    """A model at the sites that did not train it.
+
+    ``title`` names the lead site, which did, and ``own`` is its AUROC on that site's test set.
+    """
 
     title: str
     name: str
     package: str
     lead: str
-    releases: tuple[Release, ...]
+    own: tuple[float, float, float] | None
     measures: dict[str, Synthesis]
 
 
@@ -75,25 +77,17 @@ class Network:
     on the logit of the AUROC; ``best`` is significantly better than all of other packages.
     """
 
-    study: str
-    outcome: str
     sites: tuple[str, ...]
+    releases: tuple[Release, ...]
     models: tuple[NetworkModel, ...]
     below: float | None
     differences: dict[str, Numbers]
     best: str | None
 
     def json(self) -> str:
-        """Return all numbers, with those of the releases that were combined."""
-        return json.dumps(asdict(self), indent=1, allow_nan=False, default=_as_json)
-
-
-def _as_json(part: Measure | Release) -> dict[str, object]:
-    numbers = part.model_dump(mode="json")
-    if isinstance(part, Release):
-        parts = {name: (m["case_mix"], m["update"]) for name, m in numbers["models"].items()}
-        return {**{name: numbers[name] for name in _FACTS}, "case_mix_and_update": parts}
-    return numbers
+        """Return all numbers, and the releases that were combined."""
+        numbers = asdict(self)
+        return json.dumps(numbers, indent=1, allow_nan=False, default=lambda m: m.model_dump())
 
 
 def combine(
@@ -108,24 +102,24 @@ def combine(
         raise SettingError(f"--below {below:g}: expected an AUROC between 0 and 1")
     releases = [read_release(folder) for folder in folders]
     _refuse(folders, releases, "question" if several_packages else "package")
-    packages: dict[str, list[Release]] = {}
-    names: dict[str, str] = {}  # the name of each site, written in one way
-    for release in sorted(releases, key=lambda r: (_plain(r.lead), r.package, _plain(r.site))):
-        changes = {"site": names.setdefault(_plain(release.site), release.site)}
-        packages.setdefault(release.package, []).append(release.model_copy(update=changes))
-    leads = [names.get(_plain(group[0].lead), group[0].lead) for group in packages.values()]
-    parts = map(_models, leads, packages.values(), [below] * len(packages))
-    models = tuple(chain.from_iterable(parts))
-    titles = {model.title for model in models}
-    if several_packages and (len(packages) == 1 or len(titles) < len(models)):
-        raise DataError(
-            f"{', '.join(sorted(titles))}: expected models of packages of two lead sites"
-        )
-    if max((len(model.releases) for model in models), default=0) < 2 - several_packages:
+    releases.sort(key=lambda r: (_plain(r.lead), r.package, _plain(r.site)))
+    # The name of each site is written in one way.
+    names = {_plain(release.site): release.site for release in reversed(releases)}
+    for place, r in enumerate(releases):
+        changes = {"site": names[_plain(r.site)], "lead": names.get(_plain(r.lead), r.lead)}
+        releases[place] = r.model_copy(update=changes)
+    packages = groupby(releases, key=lambda r: r.package)
+    models = tuple(chain.from_iterable(_models(list(group), below) for _, group in packages))
+    most = max((len(model.measures["o_e"].sites) for model in models), default=0)
+    if most < 2 - several_packages:
         raise DataError("no model at two sites that did not train it: expected two such releases")
-    sites = {*names.values(), *(leads if several_packages else ())}
-    ordered, first = tuple(sorted(sites, key=_plain)), models[0].releases[0]
-    return Network(first.study, first.outcome, ordered, models, below, *_differences(models))
+    titles = {model.title for model in models}
+    one = len({model.package for model in models}) == 1
+    if several_packages and (one or len(titles) < len(models)):
+        raise DataError(f"{', '.join(sorted(titles))}: expected packages of two lead sites or more")
+    sites = {*names.values(), *(model.lead for model in models if several_packages)}
+    ordered = tuple(sorted(sites, key=_plain))
+    return Network(ordered, tuple(releases), models, below, *_differences(models))
 
 
 def _refuse(folders: Sequence[Path], releases: Sequence[Release], what: str) -> None:
@@ -153,20 +147,18 @@ def _plain(name: str) -> str:
     return " ".join(name.split()).casefold()
 
 
-def _models(lead: str, group: Sequence[Release], below: float | None) -> Iterator[NetworkModel]:
+def _models(group: Sequence[Release], below: float | None) -> Iterator[NetworkModel]:
     """Combine the releases of one package without that of the site that trained it."""
-    away = [release for release in group if release.site != lead]
+    away = [release for release in group if release.site != release.lead]
     for name in dict.fromkeys(chain.from_iterable(release.models for release in away)):
-        releases = tuple(release for release in away if name in release.models)
-        title = f"{releases[0].models[name].title} of {lead}"
-        measures = {measure: _synthesis(measure, name, releases, below) for measure in MEASURES}
-        yield NetworkModel(title, name, group[0].package, lead, releases, measures)
+        results = {r.site: r.models[name] for r in away if name in r.models}
+        measures = {measure: _synthesis(measure, results, below) for measure in MEASURES}
+        lead, about = away[0].lead, next(iter(results.values()))
+        facts = f"{about.title} of {lead}", name, away[0].package, lead, about.trained.auroc
+        yield NetworkModel(*facts, measures)
 
 
-def _synthesis(
-    measure: str, name: str, releases: Sequence[Release], below: float | None
-) -> Synthesis:
-    results = {release.site: release.models[name] for release in releases}
+def _synthesis(measure: str, results: Mapping[str, ModelResults], below: float | None) -> Synthesis:
     sites = {s: r.measures[measure] for s, r in results.items() if measure in r.measures}
     missing = tuple(site for site in results if site not in sites)
     if len(sites) < 2:  # noqa: PLR2004

@@ -26,7 +26,8 @@ def build_network(network: Network, out: Path) -> Path:
                 figure = _forest(TITLES[name], synthesis)
                 pictures[model.title, name] = picture(figure, f"{name.replace('_', '-')}-{place}")
     values = {"network": network, "pictures": pictures, "titles": TITLES, "rules": rules}
-    return write_page("network.html.j2", out, title=network.study, ends=ends, at=at, **values)
+    study = network.releases[0].study
+    return write_page("network.html.j2", out, title=study, ends=ends, at=at, **values)
 
 
 def ends(low: float | None, high: float | None) -> str:

@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -143,7 +144,7 @@ def test_a_rest_of_few_hides_a_second_code() -> None:
     assert moments_of(columns, 10).names == ("logit", "female")
 
 
-def reseal(files: Files, change: Callable[[dict], object]) -> Files:
+def reseal(files: Files, change: Callable[[dict[str, Any]], object]) -> Files:
     content = json.loads(files[PROTOCOL])
     change(content)
     content["seal"] = seal_of({key: value for key, value in content.items() if key != "seal"})
@@ -251,7 +252,7 @@ def test_what_cannot_be_packaged_is_refused(
     assert "--out" in refused("share", eicu, "--study", out, "--out", tmp_path / "out")
     assert "--study" in refused("share", eicu)
     assert "--model" in refused("share", eicu, "--study", out, "--model")
-    assert "10 or more" in refused("share", eicu, "--study", out, "--hide-below", 5)
+    assert "10 or more" in refused("share", eicu, "--study", out, "--hide-below", "5")
     assert ".zip" in refused("share", eicu, "--study", tmp_path / "ward")
     assert not [*tmp_path.iterdir()]
     out.touch()

@@ -192,7 +192,8 @@ def write_package(
             files[f"{name}/{CONFIG}"] = settings.to_toml().encode()
             files[f"{name}/{FILE}"] = (run.path / FILE).read_bytes()
             models.append(_model(run, name, files, data, smallest))
-    described, outcome = run.data, run.data.outcome or {}
+    described, outcome = run.data, run.data.outcome
+    assert outcome is not None  # noqa: S101 - two classes have one
     protocol = Protocol(
         format=1,
         sequela=__version__,

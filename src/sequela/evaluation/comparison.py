@@ -11,8 +11,7 @@ from sequela.evaluation import statistic
 from sequela.evaluation.intervals import DEFAULT, Bootstrap, Interval, distributions
 from sequela.evaluation.metrics import statistic_of
 from sequela.evaluation.predictions import Predictions
-from sequela.evaluation.resampling import class_strata
-from sequela.evaluation.statistic import Statistic
+from sequela.evaluation.statistic import Statistic, class_strata
 
 
 @dataclass(frozen=True)

@@ -184,12 +184,12 @@ class Cohort:
     @cached_property
     def subject_id(self) -> NDArray[np.int64]:
         """The subject of each example: int64 (example,), rising."""
-        return self.labels["subject_id"].to_numpy()
+        return np.asarray(self.labels["subject_id"])
 
     @cached_property
     def label(self) -> NDArray[np.int64]:
         """The label of each example: int64 (example,), 1 where the outcome came."""
-        return self.labels["boolean_value"].to_numpy().astype(np.int64)
+        return np.asarray(self.labels["boolean_value"], np.int64)
 
     @cached_property
     def example_id(self) -> NDArray[np.str_]:

@@ -142,8 +142,9 @@ def distinct_rows(events: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64
 def _key(column: pa.ChunkedArray) -> NDArray[np.int64]:
     """Return integers in the order of a column's values, nulls first."""
     if pa.types.is_dictionary(column.type):
-        return column.combine_chunks().indices.to_numpy().astype(np.int64)
-    key, nulls = column.fill_null(pa.scalar(0, column.type)).to_numpy(), column.is_null().to_numpy()
+        return np.asarray(column.combine_chunks().indices, np.int64)
+    key = np.asarray(column.fill_null(pa.scalar(0, column.type)))
+    nulls = np.asarray(column.is_null())
     if key.dtype.kind == "f":
         bits = key.view(np.int32)
         key = bits ^ ((bits >> 31) & 0x7FFFFFFF)  # the order of floats is that of these integers

@@ -16,7 +16,6 @@ with the package.
 """
 
 import argparse
-import io
 import json
 import os
 import random
@@ -25,21 +24,16 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from sequela.datasets.catalog import EXCERPTS, load_recordings
+from sequela.datasets.catalog import EXCERPTS
 from sequela.runs.manifest import MANIFEST, changes
-from sequela.signals import bonn
 
 ORPHAN_SECONDS = 10.0
 _LOOK = 0.005
@@ -250,64 +244,20 @@ def _folds_resumed(folder: Path) -> list[str]:
     return [*_folds(), "--repeats", "1", "--resume"] if begun else _folds()
 
 
-def cases(plugin: Path, url: str) -> dict[str, Case]:
+def cases(plugin: Path) -> dict[str, Case]:
     """The commands that are killed."""
     plugin.write_text(_STUDY, "utf-8")
     study = ["reproduce", "kills", "--quick", "--processes", "2", "--out", "study"]
-    fetch = ["data", "get", "bonn", "--url", url]
     build = ["build", "mimic3", "--root", str(EXCERPTS / "mimic3"), "--out", "events"]
     return {
         each.name: each
         for each in (
             Case("build", build, lambda out: None if (out / "events").exists() else build),
-            Case("get", fetch, environment=lambda out: {"XDG_CACHE_HOME": str(out)}),
             Case("train", _train(), _resumed),
             Case("folds", _folds(), _folds_resumed),
             Case("reproduce", study, environment=lambda _: {"SEQUELA_PLUGINS": str(plugin)}),
         )
     }
-
-
-@contextmanager
-def serve_bonn() -> Iterator[str]:
-    """The address of a slow server with the five files of the Bonn data, whose gaps are filled."""
-    excerpt = {r.recording_id: r for r in load_recordings("bonn", EXCERPTS / "bonn.parquet")[0]}
-    made = b"".join(b"%d\n" % (value % 100) for value in range(bonn.N_TIMES))
-    files = {}
-    for letter in "ZONFS":
-        content = io.BytesIO()
-        with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
-            for number in range(1, 101):
-                name = f"{letter}{number:03d}"
-                known = excerpt.get(name)
-                text = b"".join(b"%d\n" % v for v in known.signal[0]) if known else made
-                archive.writestr(f"{name}.{'TXT' if letter == 'N' else 'txt'}", text)
-        files[f"/{letter}.zip"] = content.getvalue()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            content = files[self.path]
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            try:
-                for start in range(0, len(content), 2**16):
-                    self.wfile.write(content[start : start + 2**16])
-                    time.sleep(0.03)
-            except OSError:  # who asked was killed
-                self.close_connection = True
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 def main() -> None:
@@ -316,8 +266,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--commands", nargs="+", default=[])
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as at, serve_bonn() as url:
-        known = cases(Path(at) / "plugin.py", url)
+    with tempfile.TemporaryDirectory() as at:
+        known = cases(Path(at) / "plugin.py")
         failed = False
         for name in asked.commands or known:
             rng = random.Random(f"{asked.seed} {name}")

@@ -41,7 +41,6 @@ def results_of(
     # One bin holds everybody: any AUROC fits it, and the mean risk is that of O:E.
     risk = counts[1] / counts[0] / o_e
     bin_ = {"low": 0.0, "high": 1.0, "examples": counts[0], "events": counts[1], "predicted": risk}
-    rates = dict.fromkeys(("sensitivity", "specificity", "precision", "alarm_rate"))
     moments = {"examples": 500, "names": ("logit",), "mean": (-2.0,), "covariance": ((1.4,),)}
     training = {"patients": 2000, "examples": 2000, "events": 300, "auroc": trained}
     return {
@@ -49,7 +48,7 @@ def results_of(
         "trained": {**training, "moments": moments},
         "measures": measures,
         "covariance": tuple(map(tuple, np.diag(squares).tolist())),
-        "metrics": {"auroc": measures["auroc"]["value"] if auroc else None},
+        "metrics": {"auroc": measures["auroc"]["value"] if auroc else 0.5},
         "case_mix": {
             "mean_risk": risk,
             "sd_risk": 0.1,
@@ -59,7 +58,8 @@ def results_of(
             "membership": membership,
         },
         "calibration": (bin_,),
-        "at_threshold": {"threshold": 0.5, **rates},
+        "threshold": 0.5,
+        "rates": {},
         "groups": (),
         "update": {"level": level, "weight": 1.0, "bias": 0.0, "p_values": {}, "needed": {}},
     }
@@ -77,7 +77,6 @@ def release_of(
     counts: tuple[int, int] = (1000, 100),
 ) -> Path:
     """Write the release of a site and return its folder."""
-    no_inputs = dict.fromkeys(("codes", "codes_present", "channels", "channels_present"), 0)
     content = {
         "format": 1,
         "sequela": "0.3.0",
@@ -97,7 +96,8 @@ def release_of(
         "patients": counts[0],
         "events": counts[1],
         "flow": None,
-        "inputs": {**no_inputs, "missing": ()},
+        "inputs": {},
+        "missing": (),
         "audit": (),
         "environment": {},
         "models": models or {"lstm": results_of(counts=counts)},

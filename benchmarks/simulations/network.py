@@ -10,6 +10,7 @@ patients, as a site does. A network covers if the interval contains the true val
 
 import argparse
 import json
+import math
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from sequela.evaluation.random_effects import Pooled, pooled, prior_of
 
 Floats = NDArray[np.float64]
 RESULTS = Path(__file__).with_suffix(".json")
-NETWORKS = 2_000  # a cell and seed
+NETWORKS = 1_000  # a cell and seed
 SITES = (3, 5, 10, 30)
 MEASURES = ("auroc", "o_e", "slope")
 CENTRES = np.array([logit(0.75), 0.0, 1.0])  # of logit AUROC, log O:E, and slope
@@ -39,6 +40,7 @@ SPREADS = {
     "drawn": (None, 0.25, 0.2),
 }
 PATIENTS, EVENTS, FEWEST = (50, 2_000), (0.05, 0.30), 10
+LOG_PATIENTS = math.log(PATIENTS[0]), math.log(PATIENTS[1])
 METHODS = {
     "dl": "DerSimonian-Laird",
     "metafor": "REML, t of k - 1",
@@ -70,6 +72,7 @@ def spread_of_logits() -> RegularGridInterpolator:
 def mean_of_logits(share: Floats, spread: Floats) -> Floats:
     """Return the mean of normal logits whose mean risk is this share, by bisection."""
     low, high = np.full(len(share), -60.0), np.full(len(share), 60.0)
+    middle: Floats = low
     for _ in range(40):
         middle = (low + high) / 2
         above = expit(middle[:, None] + spread[:, None] * QUANTILES).mean(axis=1) > share
@@ -86,7 +89,8 @@ def true_values(count: int, spread: tuple[Any, ...], rng: np.random.Generator) -
     deviations = np.array([first / (0.75 * 0.25), *spread[1:]])
     values = CENTRES + rng.normal(size=(count, 3)) * deviations
     # A model is at least a little better than chance, and not turned round.
-    return np.clip(values, [logit(0.51), -3, 0.1], [logit(0.95), 3, 3])
+    bounds = [(logit(0.51), logit(0.95)), (-3.0, 3.0), (0.1, 3.0)]
+    return np.stack([values[:, m].clip(*bounds[m]) for m in range(3)], axis=1)
 
 
 def estimates(values: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
@@ -96,7 +100,7 @@ def estimates(values: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]
     open_sites = np.arange(len(values))
     while len(open_sites):
         share = rng.uniform(*EVENTS, len(open_sites))
-        size = np.exp(rng.uniform(*np.log(PATIENTS), len(open_sites))).astype(int)
+        size = np.exp(rng.uniform(*LOG_PATIENTS, len(open_sites))).astype(int)
         spread = spread_of_logits()(np.stack([share, auroc[open_sites]], axis=1))
         mean = mean_of_logits(share, spread)
         predicted_spread = spread / slope[open_sites]
@@ -109,11 +113,11 @@ def estimates(values: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]
             event = rng.random(size[row]) < expit(mean[row] + spread[row] * normal)
             line = predicted_mean[row] + predicted_spread[row] * normal
             few = min(event.sum(), (~event).sum()) < FEWEST
-            found = None if few else measures(line, event)
-            if found is None:
+            numbers_of_site = None if few else measures(line, event)
+            if numbers_of_site is None:
                 again.append(site)  # such a site cannot take part
             else:
-                numbers[site], errors[site] = found
+                numbers[site], errors[site] = numbers_of_site
         open_sites = np.array(again, int)
     return numbers, errors
 
@@ -190,9 +194,11 @@ def cell(spread: str, sites: int, networks: int, seed: int) -> dict[str, Any]:
             ends = intervals(measure, numbers[:, m], errors[:, m])
             low, high = np.array([ends[method] for method in METHODS]).T
             hits[network, m] = (low <= true[-1, m]) & (true[-1, m] <= high)
-            on_scale = {"auroc": expit, "o_e": np.exp, "slope": np.asarray}[measure]
-            low, high = on_scale(low), on_scale(high)
-            widths[network, m] = high / low if measure == "o_e" else high - low
+            if measure == "o_e":
+                widths[network, m] = np.exp(high - low)
+            else:
+                on_scale = expit if measure == "auroc" else np.asarray
+                widths[network, m] = on_scale(high) - on_scale(low)
     row: dict[str, Any] = {"spread": spread, "sites": sites, "networks": networks}
     for m, measure in enumerate(MEASURES):
         covered = (100 * hits[:, m].mean(axis=0)).round(2).tolist()

@@ -74,10 +74,6 @@ class OutputError(SequelaError, OSError):
     """Output could not be written."""
 
 
-class DownloadError(SequelaError, OSError):
-    """A download failed, or its content is not the published file."""
-
-
 class MissingExtraError(SequelaError, ImportError):
     """An optional dependency is needed and not installed."""
 

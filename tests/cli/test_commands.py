@@ -19,7 +19,7 @@ from sequela import plugins
 from sequela.cli.app import build_app, main
 from sequela.cli.options import default_of
 from sequela.config import RunSettings, TrainingSettings
-from sequela.datasets.catalog import signals_of
+from sequela.datasets.catalog import lookup
 from sequela.integrity.openings import LEDGER, read
 from sequela.models.registry import MODELS, title_of
 from sequela.runs.find import SIMPLE, find_runs, open_run
@@ -158,8 +158,7 @@ def test_help_on_an_option_is_one_sentence() -> None:
         ("tune mlp-baseline --data bonn --trials 2 --folds 5", "--folds is not for a search"),
         ("tune logistic-regression --data bonn --trials 2", "regression is a baseline model"),
         ("tune auto --data bonn --trials 2", "auto"),
-        ("cost auto", "which must be named with --data: spectral-mlp for recordings"),
-        ("cost mlp-baseline --data bonn", "--data and --root are for auto"),
+        ("cost auto", "the data that `sequela train` reads: spectral-mlp for recordings"),
         ("evaluate nowhere", "config.toml"),
         ("reproduce seizure --processes 0", "--processes is 0; expected 1 or more"),
         ("data check bon1234567890", "unknown data set 'bon1234567890' (known"),
@@ -289,7 +288,7 @@ def test_evaluate_reads_other_recordings_of_the_same_names(
             samples = ",".join(f"{value:.1f}" for value in rng.normal(0, 50, 178))
             lines.append(f"{letter}{number:03d},{letter},{samples}")
     (tmp_path / "other.csv").write_text("\n".join(lines) + "\n", "utf-8")
-    names = zip(signals_of("bonn").classes, "SFNOZ", strict=True)
+    names = zip(lookup("bonn").recordings.classes, "SFNOZ", strict=True)
     classes = ", ".join(f"'{name}' = '{letter}'" for name, letter in names)
     (tmp_path / "signals.toml").write_text(
         "recording = 'recording'\nlabel = 'label'\nsamples = 'X*'\nrate = 173.61\nunit = 'µV'\n"
@@ -350,7 +349,6 @@ def test_auto_trains_the_default_and_is_called_by_its_name(
     synthetic: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
     output_of: Output,
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -364,10 +362,6 @@ def test_auto_trains_the_default_and_is_called_by_its_name(
     assert [each.name for each in (tmp_path / "runs").iterdir()] == ["spectral-mlp"]
     counted = json.loads(output_of("cost", str(run.path), "--json"))
     assert counted["operations"] == run.metrics["operations"]
-    ran("cost", "auto", "--data", "bonn", "--json")
-    captured = capsys.readouterr()
-    assert json.loads(captured.out)["model"] == "spectral-mlp"
-    assert captured.err == "auto: spectral-mlp, the default for recordings of a signal\n"
 
 
 def test_what_a_run_cannot_be_counted_by(run: Path, network_run: Path, refused: Refused) -> None:

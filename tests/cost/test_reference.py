@@ -107,14 +107,6 @@ def test_every_layer_is_counted_exactly(name: str) -> None:
     assert not account.unknown
 
 
-@pytest.mark.parametrize("name", LAYERS)
-def test_macs_are_the_operations_of_their_convention(name: str) -> None:
-    account = count(registered(name), convention="macs")
-    parameters, macs, _ = totals(name)
-    assert account.operations == account.macs == macs
-    assert account.parameters == parameters
-
-
 @pytest.mark.parametrize("name", BATCHES)
 def test_padding_is_executed_and_not_useful(name: str) -> None:
     for (lengths, slots), expected in BATCHES[name].items():
@@ -182,7 +174,7 @@ def test_what_the_report_leaves_out() -> None:
 
 def accounts() -> Iterator[Account]:
     for name in LAYERS:
-        for convention in ("exact", "macs", "report-2019"):
+        for convention in ("exact", "report-2019"):
             yield count(registered(name), convention=convention)
 
 

@@ -6,7 +6,6 @@ import pytest
 import scipy.optimize
 import scipy.special
 from numpy.typing import NDArray
-from sklearn.isotonic import IsotonicRegression
 
 from sequela.errors import DataError, SplitError
 from sequela.evaluation import calibration, metrics, recalibration
@@ -47,37 +46,8 @@ def test_no_temperature_near_the_best_is_better(make_predictions: Make) -> None:
     assert losses[1] < metrics.log_loss(made)
 
 
-def test_a_curve_of_two_classes_is_scikit_learns(make_predictions: Make) -> None:
-    made = tuning(make_predictions(groups=60))
-    other = make_predictions(groups=20, seed=1)
-    fitted = IsotonicRegression(out_of_bounds="clip").fit(made.score.astype(float), made.label)
-    curves = recalibration.fit_isotonic(made)
-    recalibrated = curves.apply(other)
-    assert recalibrated.score == pytest.approx(fitted.predict(other.score.astype(float)), abs=1e-6)
-    assert calibration.brier_score(curves.apply(made)).miscalibration == pytest.approx(0, abs=1e-6)
-
-
-def test_curves_of_several_classes_sum_to_one(make_predictions: Make) -> None:
-    made = tuning(make_predictions(classes=4, groups=60))
-    recalibrated = recalibration.fit_isotonic(made).apply(made)
-    assert recalibrated.probabilities.sum(axis=1) == pytest.approx(1, abs=1e-6)
-    before, after = (calibration.brier_score(some).score for some in (made, recalibrated))
-    assert after < before
-
-
-def test_where_no_class_has_a_chance_all_are_alike(make_predictions: Make) -> None:
-    never = recalibration.Isotonic(predicted=((0, 1),) * 3, recalibrated=((0, 0),) * 3)
-    recalibrated = never.apply(make_predictions(classes=3))
-    assert recalibrated.probabilities == pytest.approx(1 / 3)
-    with pytest.raises(DataError, match="3 classes, the predictions have 2"):
-        never.apply(make_predictions())
-
-
-@pytest.mark.parametrize("fit", [recalibration.fit_temperature, recalibration.fit_isotonic])
-def test_nothing_is_fitted_on_held_out_data(
-    make_predictions: Make, fit: Callable[[Predictions], object]
-) -> None:
-    made = make_predictions()
+def test_nothing_is_fitted_on_held_out_data(make_predictions: Make) -> None:
+    made, fit = make_predictions(), recalibration.fit_temperature
     with pytest.raises(SplitError, match="for the test set"):
         fit(made)
     one_of_them = np.where(np.arange(made.n_examples) == 5, "held_out", "tuning")

@@ -33,10 +33,10 @@ class Encoder(nn.Module):
 """
 WORDS = (
     "--input", "--kwargs", "--convention", "--steps", "--lengths", "--pad-to", "--codes",
-    "--derive", "--format", "--allow-unknown", "--data", "--root",
-    "--json", "--", "-1", "auto", "gru-baseline", "visits-baseline", "mlp-baseline", "macs",
+    "--derive", "--allow-unknown",
+    "--json", "--", "-1", "auto", "gru-baseline", "visits-baseline", "mlp-baseline",
     "report-2019", "lengths", "BxT", "Bx12:int64", "1x178", "1..5000", "5..1", "3,,4", "{}",
-    '{"hidden": 3}', '{"hidden": 1e9}', '{"n_outputs": 2}', "1" * 30, "9999999", "mathml",
+    '{"hidden": 3}', '{"hidden": 1e9}', '{"n_outputs": 2}', "1" * 30, "9999999",
     "markdown", "--no-json", *FIELDS,
 )  # fmt: skip
 NUMBERS = ("1", "2", "5", "12", "178", "+5", "007", "1.5", "0x10", "1_000", "2,2", "1..3", "4,,1")

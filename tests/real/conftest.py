@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.conftest import Once
 
-from sequela.datasets.catalog import load_recordings, signals_of
+from sequela.datasets.catalog import load_recordings, lookup
 from sequela.signals.segments import Segments, cut
 from sequela.tables.build import build
 from sequela.tables.hospitals import source_of
@@ -74,7 +74,7 @@ def segments(real_data: Path) -> Callable[[str], Segments]:
 
     def get(name: str) -> Segments:
         if name not in read:
-            signals = signals_of(name)
+            signals = lookup(name).recordings
             found = load_recordings(name, real_data / FOLDERS[name])[0]
             read[name] = cut(found, signals.n_times, signals.classes)
         return read[name]

@@ -26,14 +26,14 @@ def test_one_split_is_recalibrated_on_its_tuning_part(small_runs: list[RunFolder
     run = small_runs[1]
     tuning, test = (run.predictions.part(name) for name in ("tuning", "held_out"))
     expected = joined([fit_temperature(tuning).apply(test)])
-    found = recalibrated(run, fit_temperature)
+    found = recalibrated(run)
     assert np.array_equal(found.example_id, expected.example_id)
     assert np.array_equal(found.probabilities, expected.probabilities)
 
 
 def test_each_fold_is_recalibrated_on_its_own_tuning_part(record_runs: list[Run]) -> None:
     folds = next(run for run in record_runs if isinstance(run, FoldsFolder))
-    found = recalibrated(folds, fit_temperature)
+    found = recalibrated(folds)
     assert np.array_equal(found.example_id, held_out(folds).example_id)
     for each in folds.runs[: folds.settings.folds]:
         tuning, test = (each.predictions.part(name) for name in ("tuning", "held_out"))

@@ -17,7 +17,7 @@ from tests.conftest import Once, meds
 from tests.report.hospitals import hospital, trained
 from tests.report.test_canaries import meds as canaries_of_meds
 
-from sequela.analysis.package import Channel
+from sequela.analysis.package import Analysis, Channel, PackagedModel
 from sequela.analysis.release import Moments, Training, read_release, seal_of, text_of
 from sequela.analysis.site import (
     _medians,
@@ -104,11 +104,8 @@ def released(predictions: Predictions, threshold: float = 0.3, **attributes: Any
     return results_of(
         predictions,
         {name: np.asarray(values) for name, values in attributes.items()},
-        title="model",
-        trained=training,
-        threshold=threshold,
-        metrics=("auroc", "brier_score"),
-        smallest=LEAST,
+        PackagedModel.model_construct(title="model", training=training, threshold=threshold),
+        Analysis(metrics=("auroc", "brier_score"), smallest_cell=LEAST),
     )
 
 
@@ -138,7 +135,7 @@ def test_measures_that_are_not_defined_are_left_out() -> None:
         (np.full(label.shape, 0.5), ["o_e"]),
         (0.5 + 0.002 * (predictions.probabilities - 0.5), ["auroc", "o_e"]),
     ):
-        measures, covariance = measures_of(replace(predictions, probabilities=np.float32(chances)))
+        measures, covariance = measures_of(replace(predictions, probabilities=chances))
         assert list(measures) == names
         assert covariance.shape == (len(names), len(names))
     assert measures_of(replace(predictions, label=np.zeros_like(predictions.label)))[0] == {}
@@ -184,10 +181,10 @@ def test_nothing_that_is_released_counts_few_people(seed: int) -> None:
     counts = [(int(rows.sum()), int(label[rows].sum())) for rows in of_bins]
     assert counts == [(b.examples, b.events) for b in bins]
     parts = of_bins
-    if results.at_threshold.sensitivity is not None:
+    if results.rates:
         alarm = predictions.score >= threshold
-        assert results.at_threshold.sensitivity == alarm[label == 1].mean()
-        assert results.at_threshold.precision == label[alarm].mean()
+        assert results.rates["sensitivity"] == alarm[label == 1].mean()
+        assert results.rates["precision"] == label[alarm].mean()
         parts = [rows & side for rows in of_bins for side in (alarm, ~alarm)]
     values = np.where(sex == "", "unknown", sex)
     shown = [group.value for group in results.groups]
@@ -252,7 +249,7 @@ EDITS: dict[str, Callable[[Content], None]] = {
     "an event more": _set("events", lambda events: events + 1),
     "events of a bin": _set(f"{M}.calibration.0.events", lambda events: events + 2),
     "a mean risk": _set(f"{M}.case_mix.mean_risk", 0.1),
-    "a rate": _set(f"{M}.at_threshold.sensitivity", 0.99),
+    "a rate": _set(f"{M}.rates.sensitivity", 0.99),
     "a count of few": _set(f"{M}.groups.0.events", 3),
     "a subgroup that leaves few": _set(f"{M}.groups.0.examples", 255),
     "a smallest cell": _set("smallest_cell", 1),
@@ -377,7 +374,7 @@ def test_a_check_is_one_screen(study: Path, capsys: pytest.CaptureFixture[str]) 
     text = "\n".join(lines)
     assert "this site: can take part" in text
     assert re.search(r"patients: 260 with 260 stays: 1\d\d of class 'survived', 1\d\d of", text)
-    assert re.search(r"codes: \d\d of \d\d found, \d\d% of those of a training patient", text)
+    assert re.search(r"codes: \d\d of \d\d, \d\d% of a training patient's codes found", text)
     assert "most frequent codes not found: ONLY//1" in text
     assert re.search(r"LAB//glucose: median 1[23]\d, in training 1[23]\d \([\d.]+ to \d+\)$", text)
 
@@ -386,7 +383,7 @@ def test_a_check_is_one_screen(study: Path, capsys: pytest.CaptureFixture[str]) 
     ("site", "problem"),
     [
         ({"unit": 18.0}, r"other units\? LAB//glucose: median .*, a factor of 18.* of glucose"),
-        ({"labs": False}, r"none of \d+ codes of LAB is found, .*: is a table missing\?"),
+        ({"labs": False}, r"none of \d+ codes of LAB found, .*: is a table missing, or"),
         ({"dead": 0.0}, "labels of one class only: all 260 are false"),
         ({"dead": 1.0}, "labels of one class only: all 260 are true"),
         ({"dead": 0.02}, "cannot take part: [1-9] patients of class 'died' found, 10 are needed"),
@@ -410,22 +407,30 @@ def test_a_site_that_cannot_take_part_gets_one_line(
 
 
 def test_units_are_named_where_medians_differ_by_their_factor() -> None:
-    def channel(*quantiles: float) -> dict[str, Channel]:
-        named = dict(zip(("0.05", "0.5", "0.95"), quantiles, strict=False))
-        return {"x": Channel(unit=None, share=1.0, quantiles=named)}
+    def channel(low: float, median: float, high: float) -> dict[str, Channel]:
+        """Return a measurement with quartiles halfway to the ends."""
+        places = {"0.05": 0.0, "0.25": 0.5, "0.5": 1.0, "0.75": 1.5, "0.95": 2.0}
+        values = np.interp([*places.values()], [0, 1, 2], [low, median, high]).tolist()
+        quantiles = dict(zip(places, values, strict=True))
+        return {"x": Channel(unit=None, share=1.0, quantiles=quantiles)}
 
-    for training, median, words in (
-        ((60, 120, 300), 6.6, "a factor of 18.2 as between mg/dL and mmol/L of glucose"),
-        ((36, 36.9, 38.5), 98.4, "a factor of 2.67 as between °F and °C of a body"),
-        ((0.6, 1.0, 4.0), 85, "a factor of 85 as between mg/dL and µmol/L of creatinine"),
-        ((10, 20, 40), 700, "a factor of 35"),
-        ((10, 20, 40), 39, ""),
-        ((15, 20, 25), 30, ""),
-        ((10, 20, 80), 60, ""),
-        ((-5, 0, 5), 9, ""),
+    for training, site, words in (
+        ((60, 120, 300), (3.3, 6.6, 17), "a factor of 18.2 as between mg/dL and mmol/L of glucose"),
+        ((36, 36.9, 38.5), (96, 98.4, 102), "a factor of 2.67 as between °F and °C of a body"),
+        (
+            (0.6, 1.0, 4.0),
+            (50, 85, 300),
+            "a factor of 85 as between mg/dL and µmol/L of creatinine",
+        ),
+        ((1, 15, 60), (0.1, 1.5, 6), "a factor of 10 as between g/dL and g/L"),
+        ((10, 20, 40), (600, 700, 800), "a factor of 35"),
+        ((10, 20, 40), (20, 39, 60), ""),
+        ((15, 20, 25), (25, 30, 35), ""),
+        ((10, 20, 80), (10, 61, 90), ""),
+        ((-5, 0, 5), (8, 9, 10), ""),
     ):
-        ((_, wrong, line),) = _medians(channel(*training), channel(0, median), 3.0)
-        assert wrong == bool(words)
+        ((_, wrong, line),) = _medians(channel(*training), channel(*site), 3.0)
+        assert wrong == bool(words), line
         assert line.endswith(words or ")")
 
 

@@ -57,15 +57,14 @@ def each_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow(but="build")
-@pytest.mark.parametrize("name", ["build", "get", "folds"])
+@pytest.mark.parametrize("name", ["build", "folds"])
 def test_killed_at_random_moments(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kills, "Place", Here)
     monkeypatch.setattr(kills, "undisturbed", undisturbed)
-    with kills.serve_bonn() as url:
-        case = kills.cases(tmp_path / "plugin.py", url)[name]
-        count = kills.try_kills(case, 1, random.Random(name), tmp_path / name)
+    case = kills.cases(tmp_path / "plugin.py")[name]
+    count = kills.try_kills(case, 1, random.Random(name), tmp_path / name)
     assert (count.wrong, count.survived, count.leftovers, count.orphans) == ([], 1, 0, 0)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tests.runs.conftest import Ask, Place, Train
 
-from sequela.analysis.planning import plan_run
+from sequela.analysis.planning import _sample_sizes, plan_run
 from sequela.errors import RunError
 from sequela.evaluation.sample_size import cox_snell, for_classes, for_evaluation
 from sequela.integrity.verify import verify_run
@@ -115,3 +115,18 @@ def test_several_classes_of_sessions(
     monkeypatch.setattr("sequela.analysis.planning._SIZES", (10, 3, 2, 1))
     _, plan = plan_run(run, root=place("bonn"), refits=2)
     assert plan.no_curve == "a sixth of the training set lacks a class"
+
+
+@pytest.mark.parametrize(("data", "lacking"), [("bonn", "healthy area"), ("eicu", "died")])
+def test_a_class_that_the_validation_set_lacks_is_named(
+    trained: Train, asked: Ask, data: str, lacking: str
+) -> None:
+    run = RunFolder(trained(asked("logistic-regression", data)).path)
+    known = run.predictions
+    lacks = (known.split == "tuning") & (known.label == known.classes.index(lacking))
+    run.__dict__["predictions"] = replace(known, label=np.where(lacks, 0, known.label))
+    training, evaluation = _sample_sizes(run).purposes
+    assert training.why == f"the validation set has no example of {lacking}"
+    assert evaluation.why == {"eicu": training.why}.get(
+        data, "the published formulas are for two classes"
+    )

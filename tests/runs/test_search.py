@@ -1,11 +1,7 @@
-"""Settings searched: on the training and tuning parts alone, by one worker or several."""
+"""Settings searched: on the training and validation set alone."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
-from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +13,7 @@ from tests.runs.folders import interrupt
 
 from sequela.analysis import tune as searches
 from sequela.analysis.space import changed, defaults_of, space_of, within
-from sequela.analysis.tune import FILE, Search, file_of, tune
+from sequela.analysis.tune import FILE, Search, tune
 from sequela.config import Options, RunSettings
 from sequela.errors import RunError, SettingError, UnknownNameError
 from sequela.integrity.openings import LEDGER
@@ -29,19 +25,6 @@ from sequela.runs.folder import RunFolder
 from sequela.studies.settings import run_settings
 
 MODEL = "mlp-baseline"
-KILLED = """
-import os, sys
-from pathlib import Path
-import optuna
-from sequela.analysis import tune as search
-
-file = Path(sys.argv[1])
-with search.scratch_beside(file) as worker:
-    trial = optuna.load_study(study_name="search", storage=search._opened(file)).ask()
-    trial.set_user_attr("worker", worker.name)
-    os._exit(0)
-"""
-"""Takes a trial and a worker's folder, and ends without removing it."""
 
 
 def asked(model: str = MODEL, **training: Any) -> RunSettings:
@@ -55,22 +38,22 @@ def tuned(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolde
     return tune(asked(), out, trials=4, root=synthetic)
 
 
-def search_of(examples: Examples, storage: str | None, folder: Path) -> Search:
+def search_of(examples: Examples, storage: Path) -> Search:
     entry = lookup_network(MODEL)
-    space, where = space_of(entry, asked()), file_of(storage, folder / "search")
-    return Search(asked(), entry, examples, examples.inputs(entry.reads), space, where, "search")
+    space = space_of(entry, asked())
+    return Search(asked(), entry, examples, examples.inputs(entry.reads), space, storage)
 
 
 @pytest.fixture
 def searched(recordings: Examples, tmp_path: Path) -> Callable[..., Search]:
     """A search on the data, or on others."""
-    return lambda of=recordings, storage=None: search_of(of, storage, tmp_path)
+    return lambda of=recordings, storage=tmp_path / "trials": search_of(of, storage)
 
 
 @pytest.fixture(scope="module")
 def whole(recordings: Examples, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The record of twenty trials without an interruption."""
-    return search_of(recordings, None, tmp_path_factory.mktemp("whole")).run(20)
+    return search_of(recordings, tmp_path_factory.mktemp("whole") / "trials").run(20)
 
 
 def losses(found: dict[str, Any]) -> list[Any]:
@@ -138,7 +121,7 @@ def test_a_search_that_is_asked_for_again_is_there(tuned: RunFolder, synthetic: 
     found = tune(asked(), tuned.path, trials=4, root=synthetic, on_trial=lambda *a: said.append(a))
     assert found.path == tuned.path
     assert said == []
-    with pytest.raises(RunError, match=r"search of 4 trials .* choose another --out"):
+    with pytest.raises(RunError, match=r"search of 4 trials .* remove it to continue"):
         tune(asked(), tuned.path, trials=5, root=synthetic)
 
 
@@ -170,7 +153,7 @@ def test_a_search_goes_on_as_if_never_interrupted(
 def test_a_trial_that_was_interrupted_does_not_count(
     searched: Callable[..., Search], tmp_path: Path
 ) -> None:
-    whole = searched(storage=f"{tmp_path}/whole.trials").run(2)
+    whole = searched(storage=tmp_path / "whole.trials").run(2)
     search = searched()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sequela.runs.learner.Learner.learn", interrupt)
@@ -197,35 +180,14 @@ def test_a_trial_that_fails_is_told(
     assert found["best"] == 0
 
 
-def test_the_trial_of_a_killed_worker_is_given_up(searched: Callable[..., Search]) -> None:
-    search, waited = searched(), list[int]()
+def test_the_trial_of_a_killed_process_is_given_up(searched: Callable[..., Search]) -> None:
+    search = searched()
     search.run(1)
-    subprocess.run([sys.executable, "-c", KILLED, search.storage], check=True)
-    found = search.run(2, on_wait=waited.append)
-    assert waited == []
+    optuna.load_study(study_name=search.name, storage=searches._opened(search.storage)).ask()
+    found = search.run(2)
     assert [each["number"] for each in found["trials"]] == [0, 2]
     names = {path.name for path in search.storage.parent.iterdir()}
     assert names == {search.storage.name}
-
-
-def test_a_trial_that_another_worker_begins_just_now_is_waited_for(
-    searched: Callable[..., Search], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Between the looks at how many were begun, and at how many are at work."""
-    begun, theirs = searches._begun, list[tuple[optuna.Study, optuna.Trial]]()
-
-    def another_is_first(study: optuna.Study) -> int:
-        if not theirs and begun(study):
-            theirs.append((study, study.ask()))
-        return begun(study)
-
-    def finish(_: int) -> None:
-        study, trial = theirs[0]
-        study.tell(trial, 0.1)
-
-    monkeypatch.setattr(searches, "_begun", another_is_first)
-    found = searched().run(2, on_wait=finish)
-    assert [each["loss"] for each in found["trials"]][1:] == [0.1]
 
 
 def test_another_search_of_the_same_name_is_refused(searched: Callable[..., Search]) -> None:
@@ -239,24 +201,18 @@ def test_another_search_of_the_same_name_is_refused(searched: Callable[..., Sear
         narrower.run(2)
 
 
-def test_an_address_of_a_database_is_refused() -> None:
-    with pytest.raises(SettingError, match="cannot be used: expected the path of a file") as caught:
-        file_of("postgresql://me:s3cret@host/name", Path("run"))
-    assert "s3cret" not in str(caught.value)
-
-
 def test_a_file_of_others_is_left_alone(searched: Callable[..., Search], tmp_path: Path) -> None:
     for name, content in (("notes.txt", "no trials\n"), ("own.jsonl", '{"id": 1}\n'), ("7", "7")):
         path = tmp_path / name
         path.write_text(content)
         with pytest.raises(SettingError, match=rf"{name} cannot be used .found other content"):
-            searched(storage=f"{path}").run(1)
+            searched(storage=path).run(1)
         assert path.read_text() == content
     (tmp_path / "edited").write_text('{"op_code": 0}\nby hand\n{"op_code": 0}\n')
     with pytest.raises(SettingError, match=r"edited cannot be used .found other content"):
-        searched(storage=f"{tmp_path}/edited").run(1)
+        searched(storage=tmp_path / "edited").run(1)
     with pytest.raises(SettingError, match=r"cannot be used .Is a directory"):
-        searched(storage=f"{tmp_path}").run(1)
+        searched(storage=tmp_path).run(1)
     assert len(list(tmp_path.iterdir())) == 4
 
 
@@ -266,20 +222,7 @@ def test_a_folder_that_is_taken_is_refused(tmp_path: Path, synthetic: Path) -> N
         tune(asked(), tmp_path, trials=1, root=synthetic)
 
 
-@pytest.mark.slow
-def test_two_workers_share_the_trials(
-    tmp_path: Path, synthetic: Path, processes: ForkServerContext
-) -> None:
-    said = {"trials": 4, "root": synthetic}
-    begin = partial(processes.Process, target=tune, args=(asked(), tmp_path / "run"), kwargs=said)
-    both = [begin() for _ in range(2)]
-    for each in both:
-        each.start()
-    for each in both:
-        each.join(120)
-    assert [each.exitcode for each in both] == [0, 0]
-    run = RunFolder(tmp_path / "run")
-    numbers = [each["number"] for each in run.json(FILE)["trials"]]
-    assert numbers == list(range(len(numbers)))
-    assert len(numbers) in (4, 5)  # both may begin the last one
-    run.require_complete()
+def test_a_second_search_for_one_folder_is_refused(tmp_path: Path, synthetic: Path) -> None:
+    with searches._alone(tmp_path / "run"), pytest.raises(RunError, match="another process search"):
+        tune(asked(), tmp_path / "run", trials=1, root=synthetic)
+    assert list(tmp_path.iterdir()) == []

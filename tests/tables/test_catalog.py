@@ -20,7 +20,6 @@ def test_entries_are_whole(name: str) -> None:
         data_set.signals,
         data_set.rows,
         data_set.windows,
-        data_set.fetches,
     )
     for function in filter(None, functions):
         assert isinstance(function, str)
@@ -45,7 +44,7 @@ def test_places_are_looked_at_in_their_order(
     # From the last to the first: each one that is there goes before those made so far.
     places = {
         excerpts / "mimic3": "the excerpt that ships with sequela (the demo's 100 patients)",
-        no_data / "mimic3": f"`sequela data get mimic3` put under {no_data / 'mimic3'}",
+        no_data / "mimic3": f"the data in your cache, {no_data / 'mimic3'}",
         shared / "mimic3-demo": f"the data under {shared / 'mimic3-demo'}",
         shared / "mimic3": f"the data under {shared / 'mimic3'}",
     }

@@ -128,8 +128,10 @@ why = "a label, never an input"
 facts = [
   { code = "HOSPITAL_ADMISSION//{ward|UNKNOWN}", time = "admitted", known = "at admission" },
   { codes.discharge = "HOSPITAL_DISCHARGE" },
-  { code = "HOSPITAL_OUTCOME//expired", where = "outcome == 'died'" },
-  { code = "HOSPITAL_OUTCOME//alive", where = "outcome == 'home'" },
+  { why = "a label", facts = [
+    { code = "HOSPITAL_OUTCOME//expired", where = "outcome == 'died'" },
+    { code = "HOSPITAL_OUTCOME//alive", where = "outcome == 'home'" },
+  ] },
 ]
 
 """
@@ -256,6 +258,8 @@ JOINS = "[[tables.labs.joins]]\ntable = 'patients'\n"
          "unknown key 'among' (known: problem"),
         ("[[tables.labs.facts]]", "[tables.labs.facts]", "key 'tables.labs.facts' is {"),
         ('value = "result"', 'values = "result"', "codes and values are tables of codes"),
+        ('value = "result"', 'facts = ["result"]', "facts are a list of facts"),
+        ('value = "result"', 'facts = [{ code = "LAB//{tst}" }]', "unknown column 'tst'"),
         ('value = "result"', 'values.result = "LAB//{tst}"', "unknown column 'tst'"),
         ('value = "result"', 'values = ["rsult"]\nwhere = "tst > 1"', "unknown column 'tst'"),
         ('value = "result"', "missing = -1", "unknown key 'missing'"),

@@ -121,6 +121,7 @@ def _to_train(run: Run, development: Predictions) -> list[Need]:
         concordance = tuning.get("concordance") or sample_size.CHANCE
         r2 = sample_size.cox_snell_of_times(concordance, rate * follow_up)
         return sample_size.for_times(parameters, rate, development.horizons[-1], follow_up, r2)
+    _require_classes(run)
     classes = range(len(development.classes))
     shares = [float(np.mean(development.label == index)) for index in classes]
     if len(classes) == _BINARY:
@@ -138,7 +139,19 @@ def _to_train(run: Run, development: Predictions) -> list[Need]:
 def _to_evaluate(run: Run, development: Predictions) -> list[Need]:
     if development.horizons or len(development.classes) > _BINARY:
         raise SettingError("the published formulas are for two classes")
+    _require_classes(run)
     return sample_size.for_evaluation(float(development.label.mean()), _auroc(run))
+
+
+def _require_classes(run: Run) -> None:
+    """Raise an error if a validation set lacks a class, so that an AUROC is not defined."""
+    for fold in run.once:
+        tuning = fold.predictions.part("tuning")
+        counts = np.bincount(tuning.label, minlength=len(tuning.classes)).tolist()
+        lacking = [name for name, count in zip(tuning.classes, counts, strict=True) if not count]
+        if lacking:
+            which = "a" if run.of_many else "the"
+            raise SettingError(f"{which} validation set has no example of {', '.join(lacking)}")
 
 
 def _auroc(run: Run) -> float:

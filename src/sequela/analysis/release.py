@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from numpy.typing import ArrayLike, NDArray
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from scipy.special import expit
 
+from sequela.cohort.flow import Flow
 from sequela.config import SMALLEST_CELL
 from sequela.disclosure import has_small
 from sequela.errors import RunError
@@ -79,7 +80,7 @@ class Bin(ReleasePart):
 
 
 class CaseMix(ReleasePart):
-    """The mean and the standard deviation of the predicted risk and of its logit.
+    """Mean and standard deviation of the predicted risk and of its logit.
 
     ``expected_auroc`` is the AUROC that the model would have if its risks were right, and
     ``membership`` the AUROC of a model that tells the site's patients from the lead site's.
@@ -94,37 +95,16 @@ class CaseMix(ReleasePart):
 
 
 class Update(ReleasePart):
-    """The smallest sufficient local update, with weight and bias of the logit."""
+    """The smallest sufficient local update: see :class:`sequela.evaluation.recalibration.Choice`.
 
-    level: Literal["none", "intercept", "intercept and slope"]
+    ``weight`` and ``bias`` are those of the logit.
+    """
+
+    level: Annotated[str, Field(pattern="^(none|intercept|intercept and slope)$")]
     weight: Annotated[float, Field(gt=0)]
     bias: float
     p_values: Mapping[str, _Share]
     needed: Mapping[str, _Count]
-
-
-class RatesAtThreshold(ReleasePart):
-    """The performance at the package's threshold; ``None`` if few people are above or below it."""
-
-    threshold: _Share
-    sensitivity: _Share | None
-    specificity: _Share | None
-    precision: _Share | None
-    alarm_rate: _Share | None
-
-    @classmethod
-    def of(cls, threshold: float, bins: Sequence[Bin]) -> Self:
-        """Compute the rates from bins with the threshold as an edge, or hide them."""
-        names = ("sensitivity", "specificity", "precision", "alarm_rate")
-        rates: dict[str, float | None] = dict.fromkeys(names)
-        if threshold in [group.low for group in bins]:
-            alarms = sum(group.examples for group in bins if group.low >= threshold)
-            hits = sum(group.events for group in bins if group.low >= threshold)
-            examples, events = (sum(b.examples for b in bins), sum(b.events for b in bins))
-            others, false = examples - events, alarms - hits
-            numbers = (hits / events, 1 - false / others, hits / alarms, alarms / examples)
-            rates = dict(zip(names, numbers, strict=True))
-        return cls(threshold=threshold, **rates)
 
 
 class GroupResults(ReleasePart):
@@ -148,7 +128,7 @@ class Moments(ReleasePart):
 
 
 class Training(ReleasePart):
-    """Counts of the training set of the lead site, and results on its test set."""
+    """The lead site: counts of its training set; AUROC and moments in its test set."""
 
     patients: _Count
     examples: _Count
@@ -161,79 +141,34 @@ class ModelResults(ReleasePart):
     """The results of one model of the package.
 
     A measure is missing where it is not defined: all risks are equal, or separate the classes.
-    ``covariance`` is that of the estimates of the others, in the order of ``MEASURES``.
+    ``covariance`` is that of the estimates of the others, in the order of ``MEASURES``. See
+    :func:`rates_at` for the ``rates`` at the package's ``threshold``.
     """
 
     title: str
     trained: Training
     measures: Mapping[str, Measure]
     covariance: tuple[tuple[float, ...], ...]
-    metrics: Mapping[str, float | None]
+    metrics: Mapping[str, float]
     case_mix: CaseMix
     calibration: tuple[Bin, ...]
-    at_threshold: RatesAtThreshold
+    threshold: _Share
+    rates: Mapping[str, float]
     groups: tuple[GroupResults, ...]
     update: Update
-
-
-class ReleasedStep(ReleasePart):
-    """A rule of the cohort, and how many it removed and left; ``None`` hides a small count."""
-
-    rule: str
-    sentence: str
-    removed: _Count | None
-    left: _Count | None
-    positives: _Count | None
-
-
-class ReleasedFlow(ReleasePart):
-    """The flow of the cohort: see :class:`sequela.cohort.flow.Flow`."""
-
-    unit: str
-    candidates: _Count | None
-    steps: tuple[ReleasedStep, ...]
-    examples: _Count
-    subjects: _Count
-    positives: _Count
-    notes: tuple[str, ...]
-
-
-class PresentInputs(ReleasePart):
-    """Codes and measurements of the models that enough patients of the site have.
-
-    ``missing`` are the codes that are the most frequent in training among the others.
-    """
-
-    codes: _Count
-    codes_present: _Count
-    channels: _Count
-    channels_present: _Count
-    missing: tuple[str, ...]
 
 
 class Release(ReleasePart):
     """All that a site sends.
 
-    Attributes:
-        format: The version of this list.
-        sequela: The version of Sequela.
-        package: SHA-256 of the study's package.
-        question: SHA-256 of the task and the analysis, the same for packages that can be compared.
-        population: SHA-256 of the question and the site's data, the same for one site's data under
-            two names.
-        study, lead, outcome, example: Names of the study, of the site that trained the models, of
-            the predicted event, and of what is predicted for, such as a stay.
-        site, data: Names of the site and of its data set.
-        unit: ``subject``, ``session`` or ``recording``: the meaning of ``patients``.
-        classes: The names of both classes; the second is the event.
-        smallest_cell: No count of people below it is in the release.
-        examples, patients, events: Counts of the cohort: stays, say, their patients, and the stays
-            with the event.
-        flow: The flow of the cohort, without small counts; recordings have none.
-        inputs: Codes and measurements of the models at the site.
-        audit: The sentences of the leak audit.
-        environment: Versions of the packages.
-        models: The results by the model's name in the package.
+    ``question`` is the SHA-256 of the task and the analysis, which packages that can be compared
+    share; ``population`` that of the question and the site's people, the same under another name;
+    ``package`` that of the package. ``lead`` names the site that trained the models. Counts are of
+    examples (a stay, say, which ``example`` names), of their patients (or of another ``unit``), and
+    of examples with the event, the second of ``classes``. No count of people below
+    ``smallest_cell`` is in the release. ``flow`` is that of the cohort; recordings have none.
+    ``inputs`` counts codes and measurements of the models, and those of which the site has enough;
+    ``missing`` are the codes among the others that are the most frequent in training.
     """
 
     format: Literal[1]
@@ -253,8 +188,9 @@ class Release(ReleasePart):
     examples: int
     patients: int
     events: int
-    flow: ReleasedFlow | None
-    inputs: PresentInputs
+    flow: Mapping[str, JsonValue] | None
+    inputs: Mapping[str, _Count]
+    missing: tuple[str, ...]
     audit: tuple[str, ...]
     environment: Mapping[str, str]
     models: Annotated[Mapping[str, ModelResults], Field(min_length=1)]
@@ -281,7 +217,7 @@ def read_release(folder: Path) -> Release:
         wrong = next((what for what, fits in _sums(release) if not fits), "")
     except OSError as error:
         raise RunError(f"{path}: not found: expected the folder release of a site") from error
-    except (ValueError, TypeError, AttributeError, ArithmeticError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
         where = ""
         if isinstance(error, ValidationError):
             first = error.errors(include_url=False, include_input=False)[0]
@@ -296,77 +232,84 @@ def read_release(folder: Path) -> Release:
     return release
 
 
+def rates_at(threshold: float, bins: Sequence[Bin]) -> dict[str, float]:
+    """Compute rates from bins with the threshold as an edge; none if few are beyond it."""
+    above = [group for group in bins if group.low >= threshold]
+    if not above or above[0].low != threshold:
+        return {}
+    hits, alarms = (sum(getattr(b, name) for b in above) for name in ("events", "examples"))
+    events, examples = (sum(getattr(b, name) for b in bins) for name in ("events", "examples"))
+    return {
+        "sensitivity": hits / events,
+        "specificity": 1 - (alarms - hits) / (examples - events),
+        "precision": hits / alarms,
+        "alarm_rate": alarms / examples,
+    }
+
+
 def _close(computed: float, stated: float) -> bool:
     return math.isclose(computed, stated, rel_tol=1e-9, abs_tol=1e-9)
 
 
+def _few(counts: ArrayLike, least: int) -> bool:
+    return bool(np.min(counts) < 0) or has_small(counts, least)
+
+
 def _sums(release: Release) -> Iterator[tuple[str, bool]]:
-    """Compute what numbers of a release say about others: yield what, and whether it fits."""
+    """Compute numbers of a release from others: yield their names, and whether they fit."""
     least, people = release.smallest_cell, release.patients
-    events, others = release.events, release.examples - release.events
-    yield "the counts", least <= min(people, events, others) and people <= release.examples
-    if (flow := release.flow) is not None:
-        counts = (flow.examples, flow.subjects, flow.positives)
-        yield "the counts of the flow", counts == (release.examples, people, events)
-        yield "the steps of the flow", _adds_up(flow, least)
+    classes = np.array([release.events, release.examples - release.events])
+    yield "the counts", least <= min(people, *classes) and people <= release.examples
+    if release.flow is not None:
+        yield "the steps of the flow", _flow_fits(Flow.from_dict(release.flow), release)
     for name, results in release.models.items():
-        for what, fits in _sums_of(results, least, events, others):
+        for what, fits in _sums_of(results, least, classes):
             yield f"{what} of {name}", fits
 
 
-def _adds_up(flow: ReleasedFlow, least: int) -> bool:
-    left, fits = flow.candidates, True
-    for step in flow.steps:
-        counts = [count for count in (step.removed, step.left, step.positives) if count is not None]
+def _flow_fits(flow: Flow, release: Release) -> bool:
+    counts = (release.examples, release.patients, release.events)
+    fits, left = (flow.examples, flow.subjects, flow.positives) == counts, flow.candidates
+    for step in flow.steps:  # None is a hidden count
+        shown = [n for n in (step.removed, step.left, step.positives) if n is not None]
+        fits &= not _few([0, *shown], release.smallest_cell)
         if None not in (left, step.left, step.removed):
-            fits &= left == (step.left or 0) + (step.removed or 0)
-        fits &= not has_small(counts, least) and (step.positives or 0) <= (step.removed or least)
+            fits &= left == step.left + step.removed
         left = step.left
     return fits and left in (None, flow.examples)
 
 
 def _sums_of(
-    results: ModelResults, least: int, events: int, others: int
+    results: ModelResults, least: int, classes: NDArray[np.int64]
 ) -> Iterator[tuple[str, bool]]:
-    names = [name for name in MEASURES if name in results.measures]
-    measures = [results.measures[name] for name in names]
-    fits = all(map(Measure.fits, measures, names)) and "o_e" in names
-    yield "the measures", fits and len(names) == len(results.measures)
+    measures, bins, examples = results.measures, results.calibration, int(classes.sum())
+    fits = all(measure.fits(name) for name, measure in measures.items())
+    yield "the measures", fits and {"o_e"} <= measures.keys() <= {*MEASURES}
     covariance = np.array(results.covariance)
-    squares = [measure.error**2 for measure in measures]
+    squares = [measures[name].error ** 2 for name in MEASURES if name in measures]
     fits = np.allclose(covariance, covariance.T) and np.allclose(np.diag(covariance), squares, 1e-9)
     yield "the covariances", fits and np.linalg.eigvalsh(covariance).min() >= -1e-9 * sum(squares)
-    bins = results.calibration
     counts = np.array([(group.events, group.examples - group.events) for group in bins])
-    edges = [group.low for group in bins] + [1.0]
-    fits = edges == [0.0] + [group.high for group in bins] and sorted(edges) == edges
-    fits &= all(group.low <= group.predicted <= group.high for group in bins)
-    fits &= counts.sum(axis=0).tolist() == [events, others] and not _few(counts, least)
-    yield "the bins", fits
+    edges = [group.low for group in bins]
+    fits = [*edges, 1.0] == [0.0, *(group.high for group in bins)] and sorted(edges) == edges
+    fits &= all(b.low - 1e-9 <= b.predicted <= b.high + 1e-9 for b in bins)
+    yield "the bins", fits and (counts.sum(0) == classes).all() and not _few(counts, least)
     expected = sum(group.examples * group.predicted for group in bins)
-    yield "the events and O:E", _close(events / expected, results.measures["o_e"].value)
-    mean = results.case_mix.mean_risk * (events + others)
-    yield "the mean risk and the bins", _close(expected, mean)
-    if (auroc := results.measures.get("auroc")) is not None:
-        # Patients of two bins are in order: only the order within the bins is not known.
-        with_event, without = counts.T
-        sure = float(with_event @ (np.cumsum(without) - without)) / (events * others)
-        unsure = float(with_event @ without) / (events * others)
-        yield "the AUROC and the bins", sure - 1e-9 <= auroc.value <= sure + unsure + 1e-9
-        yield "the AUROCs", _close(auroc.value, results.metrics.get("auroc") or auroc.value)
-    rates = results.at_threshold
-    yield "the rates", rates == RatesAtThreshold.of(rates.threshold, bins)
-    keys = [(group.attribute, group.value) for group in results.groups]
-    fits = len(set(keys)) == len(keys)
-    for attribute in {attribute for attribute, _ in keys}:
-        groups = [group for group in results.groups if group.attribute == attribute]
-        counts = np.array([(group.events, group.examples - group.events) for group in groups])
-        rest = np.array([events, others]) - counts.sum(axis=0)
-        fits &= not _few(counts, least) and not _few(rest, least)
-    pairs = [(group.auroc, "auroc") for group in results.groups]
-    pairs += [(group.o_e, "o_e") for group in results.groups]
-    yield "the subgroups", fits and all(m.fits(name) for m, name in pairs if m is not None)
-
-
-def _few(counts: ArrayLike, least: int) -> bool:
-    return bool(np.min(counts) < 0) or has_small(counts, least)
+    fits = _close(expected, results.case_mix.mean_risk * examples)
+    yield "the risks", fits and _close(classes[0] / expected, measures["o_e"].value)
+    if "auroc" in measures:
+        # Examples of two bins are in order: only the order within bins is not known.
+        events, others = counts.T
+        sure, unsure = events @ (np.cumsum(others) - others), events @ others
+        pairs, value = classes.prod(), measures["auroc"].value
+        fits = sure / pairs - 1e-9 <= value <= (sure + unsure) / pairs + 1e-9
+        yield "the AUROC and the bins", fits and _close(results.metrics["auroc"], value)
+    yield "the rates", results.rates == rates_at(results.threshold, bins)
+    groups, fits = list(results.groups), True
+    for attribute in {group.attribute for group in groups}:
+        members = [group for group in groups if group.attribute == attribute]
+        counts = np.array([(group.events, group.examples - group.events) for group in members])
+        fits &= len({group.value for group in members}) == len(members)
+        fits &= not _few([*counts, classes - counts.sum(axis=0)], least)
+    fits &= all(group.auroc is None or group.auroc.fits("auroc") for group in groups)
+    yield "the subgroups", fits and all(g.o_e is None or g.o_e.fits("o_e") for g in groups)

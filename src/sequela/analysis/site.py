@@ -5,7 +5,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import compress, pairwise
+from itertools import chain, compress, pairwise
 from pathlib import Path
 from textwrap import wrap
 
@@ -15,6 +15,7 @@ from scipy.special import logit
 from scipy.stats import norm, rankdata
 
 from sequela.analysis.package import (
+    Analysis,
     Channel,
     Package,
     PackagedModel,
@@ -33,12 +34,9 @@ from sequela.analysis.release import (
     Measure,
     ModelResults,
     Moments,
-    PresentInputs,
-    RatesAtThreshold,
     Release,
-    ReleasedFlow,
-    Training,
     Update,
+    rates_at,
     text_of,
 )
 from sequela.datasets.codes import family_of
@@ -72,7 +70,7 @@ _BINS = 10  # of calibration, before they are merged
 _NAMED = 10  # codes that are missing at a site, in a release
 _OF_A_TABLE = 0.1  # share of a training patient's codes from which a whole family may not miss
 _WIDTH, _HEIGHT = 80, 30  # letters and lines of a screen
-_FITS = "can take part"
+_PREDICTIONS = "predictions.parquet"
 _VERSIONS = ("sequela", "python", "torch", "numpy", "scikit-learn")
 RELEASE = "release"  # folder of what may be sent
 _NOTICE = """# Internal: keep this folder where the data are
@@ -93,7 +91,7 @@ _UNITS = {
     100: "percent and shares of 1",
     1000: "units and thousandths of them",
 }
-"""Units that are often confused, by their factor."""
+"""Units that are often confused, by the factor between them."""
 
 
 def measures_of(predictions: Predictions) -> tuple[dict[str, Measure], Floats]:
@@ -156,13 +154,12 @@ def membership_of(here: Moments, there: Moments) -> float:
     patients of both; normal variables need only their means and covariances.
     """
     names = [name for name in here.names if name in there.names]
-    means, covariances = [], []
-    for side in (here, there):
+    apart, covariance = np.zeros(len(names)), np.zeros((len(names), len(names)))
+    for side, sign in ((here, 1), (there, -1)):
         places = [side.names.index(name) for name in names]
-        means.append(np.array(side.mean)[places])
-        covariances.append(np.array(side.covariance)[np.ix_(places, places)])
-    apart = means[0] - means[1]
-    return float(norm.cdf(np.sqrt(apart @ np.linalg.pinv(sum(covariances)) @ apart)))
+        apart += sign * np.array(side.mean)[places]
+        covariance += np.array(side.covariance)[np.ix_(places, places)]
+    return float(norm.cdf(np.sqrt(apart @ np.linalg.pinv(covariance) @ apart)))
 
 
 class _People:
@@ -226,13 +223,13 @@ def _groups(
         names = np.unique(values).tolist()
         counts = np.array([people.count(values == name) for name in names])
         for name in compress(names, ~hidden_cells(counts, people.smallest)):
-            rows = values == name
-            measures, _ = measures_of(predictions.where(rows))
+            members = predictions.where(values == name)
+            measures, _ = measures_of(members)
             yield GroupResults(
                 attribute=attribute,
                 value=name,
-                examples=int(rows.sum()),
-                events=int(people.happened[rows].sum()),
+                examples=members.n_examples,
+                events=int(members.label.sum()),
                 auroc=measures.get("auroc"),
                 o_e=measures.get("o_e"),
             )
@@ -241,31 +238,28 @@ def _groups(
 def results_of(
     predictions: Predictions,
     attributes: Attributes,
-    *,
-    title: str,
-    trained: Training,
-    threshold: float,
-    metrics: Sequence[str],
-    smallest: int,
+    model: PackagedModel,
+    analysis: Analysis,
     membership: float | None = None,
 ) -> ModelResults:
     """Compute what a site releases of a model's predictions for its patients.
 
-    ``attributes`` are str (example,) by name, for the subgroups. See :class:`ModelResults`.
+    ``attributes`` are str (example,) by name, for the subgroups.
     """
-    people, chance = _People(predictions, smallest), event(predictions).chance
+    people, chance = _People(predictions, analysis.smallest_cell), event(predictions).chance
     logits = logit(chance.clip(_EPSILON, 1 - _EPSILON))
     measures, covariance = measures_of(predictions)
-    bins = _bins(chance, threshold, people)
+    bins = _bins(chance, model.threshold, people)
     # Nothing is applied to these patients: the change is what the site would need.
-    local = replace(predictions, split=np.full(len(chance), "tuning"))
-    choice = choose(local)
+    choice = choose(replace(predictions, split=np.full(len(chance), "tuning")))
+    weight, bias = choice.scaling.weight[1], choice.scaling.bias[1]
+    tests = {"p_values": choice.p_values, "needed": choice.needed}
     return ModelResults(
-        title=title,
-        trained=trained,
+        title=model.title,
+        trained=model.training,
         measures=measures,
         covariance=tuple(map(tuple, covariance.tolist())),
-        metrics={name: METRICS[name].value(predictions) for name in metrics},
+        metrics={name: METRICS[name].value(predictions) for name in analysis.metrics},
         case_mix=CaseMix(
             mean_risk=float(chance.mean()),
             sd_risk=float(chance.std(ddof=1)),
@@ -275,35 +269,34 @@ def results_of(
             membership=membership,
         ),
         calibration=bins,
-        at_threshold=RatesAtThreshold.of(threshold, bins),
+        threshold=model.threshold,
+        rates=rates_at(model.threshold, bins),
         groups=tuple(_groups(predictions, attributes, people)),
-        update=Update(
-            level=choice.level,
-            weight=choice.scaling.weight[1],
-            bias=choice.scaling.bias[1],
-            p_values=choice.p_values,
-            needed=choice.needed,
+        update=Update.model_validate(
+            {"level": choice.level, "weight": weight, "bias": bias, **tests}
         ),
     )
 
 
 @dataclass(frozen=True)
 class SiteCheck:
-    """A site's patients and inputs, compared with the package; no model predicts anything.
+    """A site's patients and inputs next to what a study needs; no model predicts anything.
 
-    The ``lines`` have exact counts, for the site itself, and ``inputs`` may be sent; ``problems``
-    are the reasons why the site cannot take part.
+    The ``lines`` have exact counts, for the site itself; ``problems`` are why it cannot take part.
+    ``inputs`` and the frequent codes that are ``missing`` may be sent.
     """
 
-    lines: tuple[str, ...]
-    problems: tuple[str, ...]
-    inputs: PresentInputs
+    lines: list[str]
+    problems: list[str]
+    inputs: dict[str, int]
+    missing: list[str]
 
 
 def check_site(package: Package, data: Examples) -> SiteCheck:
     """Check whether a site can take part in a study with its examples."""
-    protocol, unit = package.protocol, _person(data.arrays.unit)
-    least = max(protocol.checks.smallest_class, protocol.analysis.smallest_cell)
+    protocol, checks, unit = package.protocol, package.protocol.checks, data.arrays.unit
+    unit = "patient" if unit == "subject" else unit
+    least = max(checks.smallest_class, protocol.analysis.smallest_cell)
     problems, n_people, of_class = list[str](), len(np.unique(data.marked)), list[str]()
     for label, name in enumerate(protocol.classes):
         count = len(np.unique(data.marked[data.labels == label]))
@@ -312,86 +305,79 @@ def check_site(package: Package, data: Examples) -> SiteCheck:
             problems.append(f"{plural(count, unit)} of class '{name}' found, {least} are needed")
     # A hidden share is that of a code of nearly all training patients, or of few of them.
     shares = {code: 0.5 if share is None else share for code, share in protocol.codes.items()}
+    frequent = sorted(shares, key=lambda code: -shares[code])
     codes, channels = codes_of(data, "held_out", 1), channels_of(data, "held_out", 1)
-    absent = sorted((code for code in shares if not codes.get(code)), key=lambda c: -shares[c])
-    total, families = sum(shares.values()) or 1.0, dict[str, list[str]]()
+    absent = [code for code in frequent if not codes.get(code)]
+    families, total = dict[str, list[str]](), sum(shares.values())
     for code in shares:
         families.setdefault(family_of(code).name, []).append(code)
-    problems += [
-        f"none of {len(members)} codes of {family} is found, which are {share:.0%} of a training "
-        "patient's codes: is a table missing?"
-        for family, members in families.items()
-        if (share := sum(shares[code] for code in members) / total) >= _OF_A_TABLE
-        and len(members) > 1
-        and {*members} <= {*absent}
-    ]
-    present = 1 - sum(shares[code] for code in absent) / total
-    if present < (needed := protocol.checks.inputs_share):
-        problems.append(f"{present:.0%} of a training patient's codes found, {needed:.0%} needed")
+    for family, members in families.items():
+        share = sum(shares[code] for code in members) / total
+        if share >= _OF_A_TABLE and len(members) > 1 and {*members} <= {*absent}:
+            problems.append(
+                f"none of {len(members)} codes of {family} found, which are {share:.0%} of a "
+                "training patient's codes: is a table missing, or has this source other codes?"
+            )
+    present = sum(shares[code] for code in shares if codes.get(code)) / total if total else 1.0
+    codes_found = f"{present:.0%} of a training patient's codes found"
+    if present < checks.inputs_share:
+        problems.append(f"{codes_found}, {checks.inputs_share:.0%} are needed")
     measured = {n: c for n, c in channels.items() if n_people * (c.share or 0) >= least}
-    medians = sorted(_medians(protocol.channels, measured, protocol.checks.unit_factor))
-    problems += [f"other units? {line}" for *_, wrong, line in medians if wrong]
-    examples = plural(len(data.labels), protocol.example)
-    found = f"{len(shares) - len(absent):,} of {len(shares):,} found, {present:.0%}"
-    entries = {
-        "study": (f"{protocol.name}, of {protocol.lead}: {protocol.asks}", 2),
-        "this site": ("; ".join(["cannot take part", *problems]) if problems else _FITS, 6),
-        "read": ("; ".join(_sources(data)), 4),
-        f"{unit}s": (f"{n_people:,} with {examples}: {', '.join(of_class)}", 2),
-        "codes": (f"{found} of those of a training patient", 1),
-        "most frequent codes not found": (", ".join(absent[:_NAMED]) or "none", 3),
-        "times": ("; ".join(_times(data)), 3),
-        "measurements": (f"{len(measured)} of {len(protocol.channels)} in {least} {unit}s", 1),
-    }
-    lines = list[str]()
-    for name, (text, most) in entries.items():
-        lines += _wrapped(f"{name}: {text}", most)
+    medians = sorted(_medians(protocol.channels, measured, checks.unit_factor))
+    problems += [f"other units? {line}" for _, wrong, line in medians if wrong]
+    cohort = f"{n_people:,} with {plural(len(data.labels), protocol.example)}"
+    verdict = "; ".join(["cannot take part", *problems]) if problems else "can take part"
+    texts = [
+        f"study: {protocol.name}, of {protocol.lead}: {protocol.asks}",
+        f"this site: {verdict}",
+        f"read: {'; '.join(_sources(data))}",
+        f"{unit}s: {cohort}: {', '.join(of_class)}",
+        f"codes: {len(shares) - len(absent):,} of {len(shares):,}, {codes_found}",
+        f"most frequent codes not found: {', '.join(absent[:_NAMED]) or 'none'}",
+        f"times: {'; '.join(_times(data))}",
+        f"measurements: {len(measured)} of {len(protocol.channels)} in {least} {unit}s or more",
+    ]
+    lines = [*chain.from_iterable(map(_wrap, texts))]
     lines += [f"  {line}"[:_WIDTH] for *_, line in medians[: _HEIGHT - len(lines)]]
-    rare = [code for code in shares if n_people * (codes.get(code) or 0) < least]
-    inputs = PresentInputs(
-        codes=len(shares),
-        codes_present=len(shares) - len(rare),
-        channels=len(protocol.channels),
-        channels_present=len(measured),
-        missing=tuple(sorted(rare, key=lambda code: -shares[code])[:_NAMED]),
-    )
-    return SiteCheck(tuple(lines), tuple(problems), inputs)
+    missing = [code for code in frequent if n_people * (codes.get(code) or 0) < least]
+    inputs = {"codes": len(shares), "codes_present": len(shares) - len(missing)}
+    inputs |= {"channels": len(protocol.channels), "channels_present": len(measured)}
+    return SiteCheck(lines, problems, inputs, missing[:_NAMED])
 
 
-def _person(unit: str) -> str:
-    return "patient" if unit == "subject" else unit
-
-
-def _wrapped(text: str, most: int) -> list[str]:
-    return wrap(text, _WIDTH, subsequent_indent="  ", max_lines=most, placeholder=" ...")
+def _wrap(text: str) -> list[str]:
+    return wrap(text, _WIDTH, subsequent_indent="  ", max_lines=3, placeholder=" ...")
 
 
 def _medians(
     training: Mapping[str, Channel], site: Mapping[str, Channel], most: float
 ) -> Iterator[tuple[float, bool, str]]:
-    """Compare medians of patients: yield minus their distance, whether units differ, and a line."""
-    for name, channel in training.items():
-        if name not in site or "0.5" not in channel.quantiles:
+    """Compare medians of patients: yield minus their factor, whether units differ, and a line."""
+    for name in training.keys() & site.keys():
+        here, there = site[name].quantiles, training[name].quantiles
+        if not {"0.25", "0.5", "0.75"} <= here.keys() & there.keys():
             continue
-        here, there = site[name].quantiles["0.5"], channel.quantiles["0.5"]
-        low, high = min(channel.quantiles.values()), max(channel.quantiles.values())
-        ratio = here / there if here * there > 0 else 1.0
+        median, usual = here["0.5"], there["0.5"]
+        low, high = min(there.values()), max(there.values())
+        ratio = median / usual if median * usual > 0 else 1.0
         factor = max(ratio, 1 / ratio)
         unit = min(_UNITS, key=lambda known: abs(math.log(known / factor)))
-        is_known = abs(math.log(unit / factor)) < math.log(_NEAR)
-        wrong = not low <= here <= high and (factor > most or is_known)
-        line = f"{name}: median {here:.3g}, in training {there:.3g} ({low:.3g} to {high:.3g})"
+        is_known = 1 / _NEAR < unit / factor < _NEAR
+        # A wide distribution may hold the median in another unit, but not most of the values.
+        is_beyond = not low <= median <= high
+        is_apart = here["0.75"] < there["0.25"] or here["0.25"] > there["0.75"]
+        wrong = (is_apart and factor > most) or (is_beyond and (factor > most or is_known))
+        line = f"{name}: median {median:.3g}, in training {usual:.3g} ({low:.3g} to {high:.3g})"
         if wrong:
             line += f", a factor of {factor:.3g}"
-        if wrong and is_known:
-            line += f" as between {_UNITS[unit]}"
+            line += f" as between {_UNITS[unit]}" if is_known else ""
         yield -factor, wrong, line
 
 
 def _sources(data: Examples) -> list[str]:
     """Return the tables that were read, with their rows, and those that were not."""
     if not isinstance(data, Records):
-        return [f"{plural(len(np.unique(data.arrays.recording_id)), 'recording')}"]
+        return [plural(len(np.unique(data.arrays.recording_id)), "recording")]
     root = data.cohort.events.root
     if not (root / ACCOUNT).is_file():
         return [public(data.origin)]
@@ -402,8 +388,8 @@ def _sources(data: Examples) -> list[str]:
 
 def _times(data: Examples) -> list[str]:
     """Return findings on facts that were known later than dated, and notes on times."""
-    findings = [in_one_line(finding.in_words()) for finding in data.leaks]
     notes = data.cohort.notes if isinstance(data, Records) else ()
+    findings = [in_one_line(finding.in_words()) for finding in data.leaks]
     return [*findings, *notes] or ["no fact is known to be dated before it was available"]
 
 
@@ -411,19 +397,19 @@ def check_of(path: Path, data: str | None, root: Path | None, labels: Path | Non
     """Check whether a site can take part in the study of a package, for each of its models."""
     with temporary() as work:
         package = open_package(path, work / "package")
-        checks = [check_site(package, e) for _, _, e in _loaded(package, data, root, labels, work)]
+        checks = [check for *_, check in _checked(package, data, root, labels, work)]
     return next((check for check in checks if check.problems), checks[0])
 
 
-def _loaded(
-    package: Package, data: str | None, root: Path | None, labels: Path | None, work: Path
-) -> Iterator[tuple[PackagedModel, TrainedModel, Examples]]:
-    """Yield each model of a package with the site's examples as its inputs."""
+def _checked(
+    package: Package, name: str | None, root: Path | None, labels: Path | None, work: Path
+) -> Iterator[tuple[PackagedModel, TrainedModel, Examples, SiteCheck]]:
+    """Yield each model of a package, and the site's examples as its inputs with their check."""
     for described in package.protocol.models:
-        folder = package.folders[described.name]
-        model = open_model(folder)
-        name = data or package.protocol.data
-        yield described, model, load_other(folder, model.header, name, root, work, labels)
+        model = open_model(folder := package.folders[described.name])
+        name = name or package.protocol.data
+        data = load_other(folder, model.header, name, root, work, labels)
+        yield described, model, data, check_site(package, data)
 
 
 def evaluate_site(
@@ -445,86 +431,67 @@ def evaluate_site(
     if out.exists():
         raise OutputError(f"{out}: exists already: name a new folder with --out")
     with writing(out), scratch_beside(out) as work:
-        package = open_package(path, work / "package")
-        protocol, folder, results = package.protocol, work / "site", dict[str, ModelResults]()
-        analysis = protocol.analysis
-        for described, model, examples in _loaded(package, data, root, labels, work / "data"):
-            check = check_site(package, examples)
+        package, folder = open_package(path, work / "package"), work / "site"
+        protocol, results = package.protocol, dict[str, ModelResults]()
+        analysis, smallest = protocol.analysis, protocol.analysis.smallest_cell
+        for described, model, examples, check in _checked(package, data, root, labels, work):
             if check.problems:
                 raise DataError(f"{path}: this site cannot take part: {check.problems[0]}")
-            predictions = examples.predictions(model.probabilities_of(examples))
+            predictions, apart = examples.predictions(model.probabilities_of(examples)), None
             attributes = {n: v for n, v in examples.attributes().items() if n in analysis.subgroups}
-            stored = _stored(folder / described.name, predictions)
-            stored.write_attributes(attributes)
-            apart = None
+            predictions.write(folder / described.name / _PREDICTIONS)
+            _stored(folder / described.name).write_attributes(attributes)
             if membership:
-                here = moments_of(
-                    columns_of(examples, predictions.probabilities), analysis.smallest_cell
-                )
+                here = moments_of(columns_of(examples, predictions.probabilities), smallest)
                 apart = membership_of(here, described.training.moments)
             results[described.name] = results_of(
-                predictions,
-                attributes,
-                title=described.title,
-                trained=described.training,
-                threshold=described.threshold,
-                metrics=analysis.metrics,
-                smallest=analysis.smallest_cell,
-                membership=apart,
+                predictions, attributes, described, analysis, apart
             )
         # Not of the inputs, which differ between packages of one question.
-        people = (
-            f"{protocol.question} {predictions.example_id.tolist()} {predictions.label.tolist()}"
-        )
-        population = hashlib.sha256(people.encode()).hexdigest()
-        release = Release(
-            format=1,
-            sequela=__version__,
-            package=package.digest,
-            question=protocol.question,
-            population=population,
-            study=protocol.name,
-            lead=protocol.lead,
-            example=protocol.example,
-            outcome=protocol.outcome["label"],
-            site=site or f"site {population[:8]}",
-            data=examples.data_set.title,
-            unit=examples.arrays.unit,
-            classes=protocol.classes,
-            smallest_cell=analysis.smallest_cell,
-            examples=predictions.n_examples,
-            patients=len(np.unique(predictions.person)),
-            events=int(predictions.label.sum()),
-            flow=_flow(examples, analysis.smallest_cell),
-            inputs=check.inputs,
-            audit=tuple(in_one_line(f.in_words(analysis.smallest_cell)) for f in examples.leaks),
-            environment={n: str(v) for n, v in environment().items() if n in _VERSIONS},
-            models=results,
-        )
-        (folder / NOTICE).write_text(_NOTICE, "utf-8")
+        people = [protocol.question, predictions.example_id.tolist(), predictions.label.tolist()]
+        population = hashlib.sha256(json.dumps(people).encode()).hexdigest()
+        flow = None
+        if isinstance(examples, Records):
+            flow = as_json(released_flow(examples.cohort.flow.to_dict(), smallest))
+        content = {
+            "format": 1,
+            "sequela": __version__,
+            "package": package.digest,
+            "population": population,
+            "study": protocol.name,
+            "outcome": protocol.outcome["label"],
+            **protocol.model_dump(include={"question", "lead", "example", "classes"}),
+            "site": site or f"site {population[:8]}",
+            "data": examples.data_set.title,
+            "unit": examples.arrays.unit,
+            "smallest_cell": smallest,
+            **_counts(predictions),
+            "flow": flow,
+            "inputs": check.inputs,
+            "missing": tuple(check.missing),
+            "audit": tuple(in_one_line(finding.in_words(smallest)) for finding in examples.leaks),
+            "environment": {n: str(v) for n, v in environment().items() if n in _VERSIONS},
+            "models": results,
+        }
+        release = Release.model_validate(content)
         (folder / RELEASE).mkdir()
         (folder / RELEASE / FILE).write_text(text_of(release), "utf-8")
         write_page(release, folder / RELEASE / PAGE)
+        (folder / NOTICE).write_text(_NOTICE, "utf-8")
         folder.rename(out)
     return release
 
 
-def _stored(path: Path, predictions: Predictions | None = None) -> RunFolder:
-    """Return a folder with the predictions of a model, which are written if they are given."""
-    folder, file = RunFolder(path), path / "predictions.parquet"
-    if predictions is None:
-        predictions = Predictions.read(file)
-    else:
-        predictions.write(file)
-    vars(folder).update(predictions=predictions)
+def _counts(predictions: Predictions) -> dict[str, int]:
+    people, events = len(np.unique(predictions.person)), int(predictions.label.sum())
+    return {"examples": predictions.n_examples, "patients": people, "events": events}
+
+
+def _stored(path: Path) -> RunFolder:
+    """Open the folder of a model's predictions at a site, which is no run."""
+    folder = RunFolder(path)
+    vars(folder).update(predictions=Predictions.read(path / _PREDICTIONS))
     return folder
-
-
-def _flow(data: Examples, smallest: int) -> ReleasedFlow | None:
-    if not isinstance(data, Records):
-        return None
-    flow = as_json(released_flow(data.cohort.flow.to_dict(), smallest))
-    return ReleasedFlow.model_validate_json(json.dumps(flow))
 
 
 def verify_numbers(release: Release, folder: Path) -> bool:
@@ -532,31 +499,21 @@ def verify_numbers(release: Release, folder: Path) -> bool:
 
     A RunError is raised for the first number that differs.
     """
-    present = [name for name in release.models if (folder.parent / name).is_dir()]
-    for name in present:
-        stated, stored = release.models[name], _stored(folder.parent / name)
-        predictions = stored.predictions
-        counts = {
-            "examples": predictions.n_examples,
-            "patients": len(np.unique(predictions.person)),
-            "events": int(predictions.label.sum()),
-        }
-        computed = results_of(
-            predictions,
-            stored.attributes,
-            title=stated.title,
-            trained=stated.trained,
-            threshold=stated.at_threshold.threshold,
-            metrics=[*stated.metrics],
-            smallest=release.smallest_cell,
-            membership=stated.case_mix.membership,
+    present = {n: r for n, r in release.models.items() if (folder.parent / n).is_dir()}
+    for name, stated in present.items():
+        stored = _stored(folder.parent / name)
+        model = PackagedModel.model_construct(
+            title=stated.title, threshold=stated.threshold, training=stated.trained
         )
-        pairs = [({name: getattr(release, name) for name in counts}, counts)]
-        pairs += [(stated.model_dump(mode="json"), computed.model_dump(mode="json"))]
-        for pair in pairs:
-            for key, value, other in differences(*pair, words=True):
-                raise RunError(
-                    f"{folder}: {name}: {key} is {value}, and the predictions give {other}: "
-                    "evaluate the package again"
-                )
+        analysis = Analysis(metrics=tuple(stated.metrics), smallest_cell=release.smallest_cell)
+        mix = stated.case_mix
+        computed = results_of(
+            stored.predictions, stored.attributes, model, analysis, mix.membership
+        )
+        counts = _counts(stored.predictions)
+        before = {**release.model_dump(include={*counts}), **stated.model_dump(mode="json")}
+        after = {**counts, **computed.model_dump(mode="json")}
+        for key, value, other in differences(before, after, words=True):
+            reason = f"{key} is {value}, and the predictions give {other}"
+            raise RunError(f"{folder}: {name}: {reason}: evaluate the package again")
     return bool(present)

@@ -6,11 +6,9 @@ loss on the validation set.
 
 import json
 import math
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from tempfile import gettempdir
@@ -18,7 +16,7 @@ from typing import Any
 
 import optuna
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from optuna.samplers import TPESampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
@@ -27,8 +25,7 @@ from threadpoolctl import threadpool_limits
 
 from sequela.analysis.space import Space, changed, defaults_of, described, space_of, within
 from sequela.config import RunSettings
-from sequela.errors import RunError, SequelaError, SettingError, without_passwords
-from sequela.files import scratch_beside
+from sequela.errors import RunError, SequelaError, SettingError
 from sequela.models.reference import ReferenceModel
 from sequela.models.registry import ModelEntry
 from sequela.runs import fit
@@ -38,14 +35,11 @@ from sequela.runs.model import entry_for
 from sequela.training.history import History, TrainingListener, kept_epoch
 
 FILE = "search.json"
-_UNNAMED = timedelta(minutes=1)  # after which a trial without a worker's name is given up
 _STARTUP = 5  # trials that finish before others are compared with them
-_LOOK = 0.5  # seconds between two looks at the trials of other workers
 _FEWEST = 10  # finished trials from which the importance of settings is estimated
 _DONE = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 _WHY = "why"  # a trial failed
 _EPOCHS = "epochs"  # of a trial
-_WORKER = "worker"  # of a trial: the name of its folder
 
 OnTrial = Callable[[optuna.Study, FrozenTrial], None]
 
@@ -56,21 +50,14 @@ def tune(
     *,
     trials: int,
     searched: Sequence[str] = (),
-    storage: str | None = None,
-    name: str | None = None,
     root: Path | None = None,
     on_trial: OnTrial = lambda *_: None,
-    on_wait: Callable[[int], None] = lambda _: None,
 ) -> RunFolder:
     """Search for settings on the validation set, and train a run with the best.
 
-    Several processes may call this with the same arguments: they share the trials, and one of them
-    trains the run, whose ``search.json`` has the results. An interrupted search is continued.
-
-    ``trials`` is the total of all processes, and ``searched`` the settings to search: see
-    :func:`sequela.analysis.space.space_of`. For ``storage`` see :func:`file_of`; ``name`` is the
-    name of the search in it (default: model and data set). ``on_wait`` is called once while other
-    processes run the last trials.
+    The run's ``search.json`` has the results. The trials are in a file next to the run folder, from
+    which an interrupted search is continued: ``trials`` is the total. ``searched`` are the settings
+    to search: see :func:`sequela.analysis.space.space_of`.
     """
     if trials < 1:
         raise SettingError(f"--trials {trials} cannot be used: expected 1 or more")
@@ -81,23 +68,33 @@ def tune(
             f"set itself: run sequela train {settings.model} --data {settings.data}"
         )
     space = space_of(entry, settings, searched)
-    where = file_of(storage, out)
     folder = RunFolder(out)
     if _finished(folder, settings, trials):
         return folder
-    with work_beside(out) as work:
+    with _alone(out), work_beside(out) as work:
         data = load(settings, root, work)
         inputs = data.inputs(reads)
         with torch.random.fork_rng(devices=[]):  # may raise an error before the first trial
             fit.learner_of(settings, entry, data, inputs).built()
-        title = name or f"{settings.model} on {settings.data}"
-        search = Search(settings, entry, data, inputs, space, where, title)
-        result = search.run(trials, on_trial, on_wait)
-        # One process of this machine trains the run.
-        lock = f"sequela-{sha256(str(out.resolve()).encode()).hexdigest()[:16]}.lock"
-        best, again = search.best(result), partial(fit.train, root=root, work=work, resume=True)
-        with FileLock(Path(gettempdir()) / lock):
-            return again(best, out, files={FILE: result})
+        where = out.with_name(f"{out.name}.trials")
+        search = Search(settings, entry, data, inputs, space, where)
+        result = search.run(trials, on_trial)
+        files = {FILE: result}
+        return fit.train(search.best(result), out, root=root, work=work, resume=True, files=files)
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Refuse a second search for one run folder on this machine."""
+    lock = f"sequela-{sha256(str(out.resolve()).encode()).hexdigest()[:16]}.lock"
+    try:
+        with FileLock(Path(gettempdir()) / lock, timeout=0):
+            yield
+    except Timeout:
+        raise RunError(
+            f"{out}: another process searches for it: wait until that has ended, or choose another "
+            "--out"
+        ) from None
 
 
 def _finished(folder: RunFolder, settings: RunSettings, trials: int) -> bool:
@@ -110,8 +107,7 @@ def _finished(folder: RunFolder, settings: RunSettings, trials: int) -> bool:
             return True
         raise RunError(
             f"{folder.path}: has the run of a search of {trials_made} trials for {trained.model} "
-            f"on {trained.data}: choose another --out, and the same --storage to continue its "
-            "trials"
+            f"on {trained.data}: remove it to continue its trials, or choose another --out"
         )
     if folder.complete or (is_taken(folder.path) and not (folder.path / CONFIG).exists()):
         raise RunError(f"{folder.path}: is not empty; choose another --out")
@@ -143,49 +139,38 @@ class Search:
     inputs: Inputs
     space: Space
     storage: Path
-    name: str
+
+    @property
+    def name(self) -> str:
+        """The name of the search: model and data set."""
+        return f"{self.settings.model} on {self.settings.data}"
 
     @property
     def question(self) -> dict[str, object]:
-        """The settings that all workers must share."""
+        """The settings that all trials share."""
         return {
             "settings": self.settings.model_dump(mode="json", exclude_none=True),
             "space": described(self.space),
             "data": self.data.digest,
         }
 
-    def run(
-        self,
-        trials: int,
-        on_trial: OnTrial = lambda *_: None,
-        on_wait: Callable[[int], None] = lambda _: None,
-    ) -> dict[str, Any]:
-        """Search until all workers have finished ``trials`` together, and return ``search.json``.
+    def run(self, trials: int, on_trial: OnTrial = lambda *_: None) -> dict[str, Any]:
+        """Search until ``trials`` are finished, and return ``search.json``.
 
-        ``on_trial`` is called after each trial of this worker, and ``on_wait`` once, when no trial
-        is left to start, with the number of unfinished trials of other workers.
+        ``on_trial`` is called after each trial.
         """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        # The locked folder shows other workers that this one has not ended.
-        with scratch_beside(self.storage) as worker, threadpool_limits(limits=1):
+        with threadpool_limits(limits=1):
             torch.set_num_threads(1)
             study = self._study(_opened(self.storage))
-            self._unfinished(study)
-            waited = False
-            while True:
-                # In this order: another worker may start the last trial between two checks.
-                if _begun(study) < trials:
-                    self._begin_with_defaults(study)
-                    trial = study.ask(dict(self.space))
-                    trial.set_user_attr(_WORKER, worker.name)
-                    on_trial(study, study.tell(trial, **self._judged(trial)))
-                elif running := self._unfinished(study):  # one may still find something better
-                    if not waited:
-                        on_wait(running)
-                    waited = True
-                    time.sleep(_LOOK)
-                elif _begun(study) >= trials:  # no trial of a dead worker failed in between
-                    return self._result(study)
+            # A process that was killed left its trial running.
+            for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+                study.tell(trial.number, state=TrialState.FAIL)
+            while _finished_trials(study) < trials:
+                self._begin_with_defaults(study)
+                begun = study.ask(dict(self.space))
+                on_trial(study, study.tell(begun, **self._judged(begun)))
+            return self._result(study)
 
     def best(self, result: Mapping[str, Any]) -> RunSettings:
         """Return the best settings of a search."""
@@ -210,8 +195,8 @@ class Search:
         elif stored != question:
             differs = _first_difference(json.loads(stored), self.question)
             raise SettingError(
-                f"the storage has a search '{self.name}' that differs in {differs}: continue it "
-                "with its original options, or choose another --name"
+                f"{self.storage} has a search '{self.name}' that differs in {differs}: continue it "
+                "with its original options, or choose another --out"
             )
         return study
 
@@ -239,14 +224,6 @@ class Search:
             trial.set_user_attr(_WHY, "its loss is not a finite number")
             return {"state": TrialState.FAIL}
         return {"values": loss}
-
-    def _unfinished(self, study: optuna.Study) -> int:
-        """Count the running trials, and give up those whose worker has ended."""
-        running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        dead = [trial for trial in running if _is_dead(self.storage, trial)]
-        for trial in dead:
-            study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
-        return len(running) - len(dead)
 
     def _result(self, study: optuna.Study) -> dict[str, Any]:
         states = {TrialState.COMPLETE: "finished", TrialState.PRUNED: "stopped early"}
@@ -297,18 +274,6 @@ class _SamplerByNumber(TPESampler):
         super().before_trial(study, trial)
 
 
-def file_of(storage: str | None, out: Path) -> Path:
-    """Return the file of the trials: ``storage``, or by default one next to the run folder."""
-    if storage is None:
-        return out.with_name(f"{out.name}.trials")
-    if "://" in storage or not storage:
-        raise SettingError(
-            f"--storage {without_passwords(storage)} cannot be used: expected the path of a file, "
-            "in a folder that all workers share"
-        )
-    return Path(storage)
-
-
 def _opened(file: Path) -> JournalStorage:
     """Open the trials, or raise a SettingError for a file with other content."""
     try:
@@ -320,28 +285,19 @@ def _opened(file: Path) -> JournalStorage:
     except (OSError, KeyError, TypeError, ValueError) as error:
         why = getattr(error, "strerror", None) or "found other content"
         raise SettingError(
-            f"--storage {file} cannot be used ({why}): expected a file that can be written, new or "
-            "with trials of a search"
+            f"{file} cannot be used ({why}): expected a file that can be written, new or with "
+            "trials of a search; choose another --out"
         ) from error
 
 
-def _is_dead(file: Path, trial: FrozenTrial) -> bool:
-    worker = trial.user_attrs.get(_WORKER)
-    if worker is None:  # it has just begun, or was killed at once
-        begun = trial.datetime_start
-        return begun is not None and datetime.now() - begun > _UNNAMED
-    with scratch_beside(file):  # removes the folders of processes that were killed
-        return not file.with_name(worker).exists()
-
-
-def _begun(study: optuna.Study) -> int:
-    """Count finished and running trials, without interrupted ones."""
-    trials = study.get_trials(deepcopy=False, states=(*_DONE, TrialState.RUNNING))
+def _finished_trials(study: optuna.Study) -> int:
+    """Count the finished trials, without interrupted ones."""
+    trials = study.get_trials(deepcopy=False, states=_DONE)
     return sum(not _interrupted(trial) for trial in trials)
 
 
 def _interrupted(trial: FrozenTrial) -> bool:
-    """Return ``True`` if the worker of a trial was ended, rather than its settings failing."""
+    """Return ``True`` if the process of a trial was ended, rather than its settings failing."""
     return trial.state is TrialState.FAIL and _WHY not in trial.user_attrs
 
 

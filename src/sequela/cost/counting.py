@@ -42,7 +42,7 @@ def account(
         inputs: The arguments of its forward: one tensor, a tuple of arguments, or a mapping by
             name. Only shapes matter, except for integers (offsets, lengths), which may decide how
             much is computed.
-        convention: ``exact``, ``macs`` or ``report-2019``.
+        convention: ``exact`` or ``report-2019``.
         name: Name of the model in the account; its class by default.
         padded_rows: Rows of a padded batch in a Linear on multi-hot visits.
         allow_unknown: Whether operations without a rule are left out, which makes the account a

@@ -1,4 +1,4 @@
-"""The account as text or MathML, with the derivation of each layer's count.
+"""The account as text, with the derivation of each layer's count.
 
 A derivation is a formula, its substitution and its value, line by line.
 """
@@ -6,10 +6,9 @@ A derivation is a formula, its substitution and its value, line by line.
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from html import escape
 from itertools import chain
 
-from sequela.cost.formula import Form, Formula, Number, Symbol, add, formula, merged
+from sequela.cost.formula import Formula, Number, Symbol, add, formula, merged
 from sequela.cost.ledger import Account, LayerCost, Noted, ReportCount
 from sequela.cost.work import Omission, Work
 
@@ -98,13 +97,8 @@ def explain(omission: Omission) -> list[DerivedLine]:
     ]
 
 
-def render(account: Account, form: str, *, derivation: bool = False) -> str:
-    """Format the account as ``text``, with tables, or as ``mathml``, which is the derivation alone.
-
-    Text may end with the derivation too.
-    """
-    if form == "mathml":
-        return render_mathml(account)
+def render(account: Account, *, derive: bool = False) -> str:
+    """Format the account as tables, which the derivation may follow."""
     blocks = [
         f"{account.model}, convention {account.convention}, input {account.inputs}",
         _columns(_table(account)),
@@ -122,7 +116,7 @@ def render(account: Account, form: str, *, derivation: bool = False) -> str:
         blocks.append(f"free: {_kinds(account.free)}")
     if account.report is not None:
         blocks.append(_report(account.report))
-    if derivation:
+    if derive:
         blocks += map(_derivation, account.layers)
     return "\n\n".join(blocks)
 
@@ -173,11 +167,26 @@ def _report(report: ReportCount) -> str:
     rows += [(name, f"{size:,}", f"{work:,}") for name, size, work in counts]
     if not report.omissions:
         return f"{_columns(rows)}\nthe report leaves out nothing"
+    return f"{_columns(rows)}\n{_left_out(report)}"
+
+
+def _left_out(report: ReportCount) -> str:
+    parameters, operations = report.missing_parameters, report.missing_operations
     terms = chain.from_iterable(map(explain, report.omissions))
-    missing = f"the report leaves out {more[0]:,} parameters and {more[1]:,} operations:"
     return "\n".join(
-        [_columns(rows), missing, *(f"  {line.label}: {' = '.join(line.steps)}" for line in terms)]
+        [
+            f"the report leaves out {parameters:,} parameters and {operations:,} operations:",
+            *(f"  {line.label}: {' = '.join(line.steps)}" for line in terms),
+        ]
     )
+
+
+def derivation(account: Account) -> str:
+    """Format the derivation alone, with what the report of 2019 leaves out."""
+    blocks = [*map(_derivation, account.layers)]
+    if account.report is not None and account.report.omissions:
+        blocks.append(_left_out(account.report))
+    return "\n\n".join(blocks)
 
 
 def _derivation(layer: LayerCost) -> str:
@@ -189,68 +198,3 @@ def _derivation(layer: LayerCost) -> str:
         meanings = (f"{s.name} = {s.number:,} {s.meaning}" for s in symbols.values())
         lines.append(f"  where {', '.join(meanings)}")
     return "\n".join(lines)
-
-
-def render_mathml(account: Account) -> str:
-    """Render the derivation: a ``<section>`` for each layer, a ``<math>`` element for each line.
-
-    The fragment has no style and no script; classes are ``derivation``, ``part`` and ``symbols``.
-    """
-    sections = [_section(layer) for layer in account.layers]
-    if account.report is not None and account.report.omissions:
-        terms = list(chain.from_iterable(map(explain, account.report.omissions)))
-        sections.append(
-            '<section class="derivation"><h4>What the report of 2019 leaves out</h4>'
-            f"{_lines(terms)}</section>"
-        )
-    return "\n".join(sections)
-
-
-def math(formula: Formula) -> str:
-    """Render a formula, its substitution and its value as one ``<math>`` element.
-
-    Example:
-        >>> math(Symbol("n", 3, "inputs") + 1)[:50]
-        '<math><mrow><mrow><mi>n</mi><mo>+</mo><mn>1</mn></'
-    """
-    value = f"<mn>{formula.value:,}</mn>"
-    if isinstance(formula, Number):
-        return f"<math>{value}</math>"
-    substituted = formula.write(MATHML.substituted)
-    if substituted == f"<mn>{formula.value}</mn>":
-        substituted = value
-    steps = dict.fromkeys((formula.write(MATHML), substituted, value))
-    return f"<math><mrow>{'<mo>=</mo>'.join(steps)}</mrow></math>"
-
-
-def _section(layer: LayerCost) -> str:
-    where = ", ".join(
-        f"<math><mrow>{_symbol(s)}<mo>=</mo><mn>{s.number:,}</mn></mrow></math> {escape(s.meaning)}"
-        for s in legend(layer).values()
-    )
-    title = f"<h4>{escape(layer.name)}: {escape(layer.kind)}</h4>"
-    symbols = f'<p class="symbols">{where}</p>' if where else ""
-    return f'<section class="derivation">{title}{_lines(derive(layer))}{symbols}</section>'
-
-
-def _lines(lines: list[DerivedLine]) -> str:
-    items = []
-    for line in lines:
-        tag = '<li class="part">' if line.part else "<li>"
-        items.append(f"{tag}{escape(line.label)}: {math(line.formula)}</li>")
-    return f"<ul>{''.join(items)}</ul>"
-
-
-def _symbol(symbol: Symbol) -> str:
-    base, _, subscript = symbol.name.partition("_")
-    letter = f"<mi>{escape(base)}</mi>"
-    return f"<msub>{letter}<mi>{escape(subscript)}</mi></msub>" if subscript else letter
-
-
-MATHML = Form(
-    "<mn>{}</mn>",
-    _symbol,
-    {"+": "<mo>+</mo>", "-": "<mo>&#x2212;</mo>", "·": "<mo>&#x22C5;</mo>"},
-    "<mrow><mo>(</mo>{}<mo>)</mo></mrow>",
-    "<mrow>{}</mrow>",
-)

@@ -14,30 +14,10 @@ Example:
 import ast
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
 from operator import add as plus
 from operator import mul, sub
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """The templates of a written formula.
-
-    Signs are by ``+``, ``-`` and ``·``. A sum or difference in a product or after a minus gets the
-    ``bracket``, joined terms the ``group``.
-    """
-
-    number: str
-    symbol: "Callable[[Symbol], str]"
-    signs: Mapping[str, str]
-    bracket: str
-    group: str
-
-    @property
-    def substituted(self) -> "Form":
-        """The same form with the values of symbols."""
-        return replace(self, symbol=lambda symbol: self.number.format(symbol.number))
 
 
 class Formula(ABC):
@@ -49,20 +29,16 @@ class Formula(ABC):
         """The value of the formula for its symbols' values."""
 
     @abstractmethod
-    def write(self, form: Form) -> str:
-        """Write the formula in a form."""
+    def text(self, *, values: bool = False) -> str:
+        """Format the formula with its symbols, ``(n + 1)·m``, or with their values."""
 
     def symbols(self) -> "dict[str, Symbol]":
         """Return the symbols by name, in reading order."""
         return {}
 
-    def text(self) -> str:
-        """Format the formula with its symbols: ``(n + 1)·m``."""
-        return self.write(TEXT)
-
     def substitution(self) -> str:
         """Format the formula with the symbols' values: ``(178 + 1)·16``."""
-        return self.write(TEXT.substituted)
+        return self.text(values=True)
 
     def __add__(self, term: "Formula | int") -> "Formula":
         return add([self, formula(term)])
@@ -89,9 +65,9 @@ class Number(Formula):
         """The number."""
         return self.number
 
-    def write(self, form: Form) -> str:
-        """Write the digits."""
-        return form.number.format(self.number)
+    def text(self, *, values: bool = False) -> str:  # noqa: ARG002 - it is its own value
+        """Format the digits."""
+        return str(self.number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +83,9 @@ class Symbol(Formula):
         """The symbol's value."""
         return self.number
 
-    def write(self, form: Form) -> str:
-        """Write the name or the value."""
-        return form.symbol(self)
+    def text(self, *, values: bool = False) -> str:
+        """Format the name or the value."""
+        return str(self.number) if values else self.name
 
     def symbols(self) -> "dict[str, Symbol]":
         """Return the symbol itself."""
@@ -129,22 +105,20 @@ class Joined(Formula):
         joins = {"+": plus, "-": sub, "·": mul}
         return reduce(joins[self.operator], [term.value for term in self.terms])
 
-    def write(self, form: Form) -> str:
-        """Write the terms; sums and differences are bracketed in products and after a minus."""
+    def text(self, *, values: bool = False) -> str:
+        """Format the terms; sums and differences are bracketed in products and after a minus."""
         # Brackets are needed where a sum is a factor, or is subtracted.
         written = []
         for place, term in enumerate(self.terms):
             inner = isinstance(term, Joined) and term.operator != "·"
             binds = self.operator == "·" or (self.operator == "-" and place > 0)
-            written.append((form.bracket if inner and binds else "{}").format(term.write(form)))
-        return form.group.format(form.signs[self.operator].join(written))
+            text = term.text(values=values)
+            written.append(f"({text})" if inner and binds else text)
+        return ("·" if self.operator == "·" else f" {self.operator} ").join(written)
 
     def symbols(self) -> dict[str, Symbol]:
         """Return the terms' symbols."""
         return merged(self.terms)
-
-
-TEXT = Form("{}", lambda symbol: symbol.name, {"+": " + ", "-": " - ", "·": "·"}, "({})", "{}")
 
 
 def formula(value: Formula | int) -> Formula:

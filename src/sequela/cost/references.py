@@ -12,7 +12,6 @@ from sequela.cost.layers.elementwise import elementwise, reduction
 from sequela.cost.layers.products import dense, embedding
 from sequela.cost.ledger import Account, LayerCost, Noted
 from sequela.cost.work import (
-    NONE,
     Cost,
     Layer,
     Part,
@@ -186,7 +185,7 @@ def with_features(
     per_sample = parse(counted.formula, symbols) * samples(len(lengths))
     operations = per_sample + parse(counted.per_step, symbols) * steps
     # The network does not learn the featuriser's constants.
-    cost = Cost(NONE if account.convention == "macs" else operations)
+    cost = Cost(operations)
     layer = LayerCost.once(features, featuriser.title, Work.single(featuriser.title, cost))
     return replace(account, layers=(layer, *account.layers))
 

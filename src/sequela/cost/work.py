@@ -7,7 +7,7 @@ formula is written, not as a numerical library evaluates it.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 from sequela.cost.formula import Formula, Number, Symbol, add, formula, multiply
@@ -19,7 +19,12 @@ ONCE = Number(1)
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """The cost of a piece of work: operations, and multiplications by a weight among them."""
+    """The cost of a piece of work: operations, and multiplications by a weight among them (MACs).
+
+    A value computed from weights and constants alone, such as a joined or masked weight, and the
+    scale of a normalisation are weights. A bias, a statistic and another activation are not, so the
+    products of queries, keys and values in attention are not MACs.
+    """
 
     operations: Formula
     macs: Formula = NONE
@@ -175,24 +180,6 @@ def exact(layer: Layer) -> Layer:
     return layer
 
 
-def macs(layer: Layer) -> Layer:
-    """Count multiplications by a weight only.
-
-    - Each product of an activation and a weight is 1; its addition is not counted.
-    - A value computed from weights and constants alone, such as a joined or masked weight, is a
-      weight.
-    - The scale of a normalisation is a weight. A bias, a statistic and another activation are not,
-      so the products of queries, keys and values in attention are not counted.
-    """
-    # Parts without a multiplication by a weight would be lines of 0.
-    parts = tuple(
-        Part(part.label, Cost(part.cost.macs, part.cost.macs))
-        for part in layer.work.parts
-        if part.cost.macs != Number(0)
-    )
-    return replace(layer, work=Work(parts, layer.work.times, layer.work.unit))
-
-
 def report_2019(layer: Layer) -> Layer:
     """Count by the rules of the report of 2019, its omissions included.
 
@@ -209,7 +196,7 @@ def report_2019(layer: Layer) -> Layer:
     return layer.report or layer
 
 
-CONVENTIONS: dict[str, Convention] = {"exact": exact, "macs": macs, "report-2019": report_2019}
+CONVENTIONS: dict[str, Convention] = {"exact": exact, "report-2019": report_2019}
 
 
 def convention_of(name: str) -> Convention:

@@ -92,7 +92,6 @@ class DataSet:
             options, to its declaration, in place of ``source``; empty where that is used.
         windows: Function that reads windows of recordings by a declaration, as ``module:function``,
             in place of ``reads`` and ``signals``; empty where these are used.
-        fetches: Function that downloads it, as ``module:function``; empty if there is none.
         excerpt: File or folder under ``excerpts/`` that ships with the package; empty if none.
         excerpt_size: Size of the excerpt in words.
         package: Installed package that contains it; empty if none.
@@ -114,7 +113,6 @@ class DataSet:
     declares: str = ""
     rows: str = ""
     windows: str = ""
-    fetches: str = ""
     excerpt: str = ""
     excerpt_size: str = ""
     package: str = ""
@@ -205,7 +203,7 @@ class DataSet:
     def _places(self) -> "list[Located]":
         """List its usual places in order; they need not exist."""
         places = []
-        # The user's own folder comes before downloads, and the excerpt is the last resort.
+        # The user's own folder comes before the cache, and the excerpt is the last resort.
         if folder := os.environ.get("SEQUELA_DATA"):
             if not Path(folder).is_dir():
                 raise DataNotFoundError(
@@ -217,8 +215,7 @@ class DataSet:
                 for path in (Path(folder) / self.name, Path(folder) / f"{self.name}-demo")
             ]
         cached = cache_folder(self.name)
-        origin = f"the data that `sequela data get {self.name}` put under {cached}"
-        places.append(Located(cached, origin))
+        places.append(Located(cached, f"the data in your cache, {cached}"))
         # The place of a package is known without importing it.
         if self.package and (spec := find_spec(self.package)) and spec.origin:
             origin = f"the package {self.package}"
@@ -287,22 +284,13 @@ _NOT_OF: "Mapping[Modality, Mapping[SplitUnit, str]]" = {
 
 
 def cache_folder(name: str) -> Path:
-    """Return the folder of ``sequela data get`` for a data set, in the user's cache."""
+    """Return the folder of a data set in the user's cache."""
     return user_cache_path("sequela") / name
 
 
 def load_recordings(name: str, root: Path | None = None) -> tuple[list[Recording], Located]:
     """Load all recordings of an EEG data set in a fixed format, sorted by id, and their place."""
     return lookup(name).open(root)
-
-
-def signals_of(name: str) -> Signals:
-    """Return the declaration of an EEG data set's recordings.
-
-    Raises:
-        UnknownNameError: If no data set has that name.
-    """
-    return lookup(name).recordings
 
 
 def loaded(what: object) -> Any:

@@ -15,7 +15,7 @@ from scipy.integrate import cumulative_trapezoid
 from scipy.optimize import brentq
 from scipy.special import expit, ndtr
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating]
 Prior = Callable[[Floats], Floats]
 """A function from spreads, (n,), to their log density, (n,), up to a constant."""
 _SPREADS = 10 * np.linspace(0, 1, 1_001) ** 4  # finest at 0; none of the three scales reaches 10
@@ -32,6 +32,7 @@ _PRIORS = {"o_e": stats.t(3, scale=0.5), "slope": stats.t(3, scale=0.25)}
 class Pooled:
     """The mean of all sites, their spread, and the value of a next site, with 95 % intervals."""
 
+    next_mixture: tuple[Floats, Floats, Floats] = field(repr=False)  # weights, means, errors
     mean: float
     low: float
     high: float
@@ -40,7 +41,6 @@ class Pooled:
     spread_high: float
     next_low: float
     next_high: float
-    next_mixture: tuple[Floats, Floats, Floats] = field(repr=False)  # weights, means, errors
 
     def below(self, limit: float, error: float = 0.0) -> float:
         """Return the probability that a next site, measured with an error, is below a limit."""
@@ -82,7 +82,7 @@ def pooled(values: Floats, errors: Floats, prior: Prior | None = None) -> Pooled
     spread_interval = np.interp([_TAIL, 1 - _TAIL], below, _SPREADS)
     mixture = (weights, means, np.hypot(mean_errors, _SPREADS))
     numbers = (mean, low, high, spread, *spread_interval, *_middle(*mixture))
-    return Pooled(*map(float, numbers), mixture)
+    return Pooled(mixture, *map(float, numbers))
 
 
 def prior_of(measure: str, mean: float) -> Prior:
@@ -123,7 +123,8 @@ def _by_reml(values: Floats, errors: Floats, design: Floats) -> tuple[Floats, Fl
         coefficients, covariance, squares, log_likelihood = _fits(values, errors, design, spreads)
         best = int(log_likelihood.argmax())
         spread = float(spreads[best])
-        spreads = np.linspace(*spreads[[max(best - 1, 0), min(best + 1, len(spreads) - 1)]], 101)
+        beside = spreads[max(best - 1, 0)], spreads[min(best + 1, len(spreads) - 1)]
+        spreads = np.linspace(*beside, 101)
     # Sites that are alike by chance give no smaller errors than their own.
     factor = max(squares[best] / (len(values) - design.shape[1]), spread == 0)
     return coefficients[best], np.sqrt(factor * np.diagonal(covariance[best])), spread

@@ -1,8 +1,8 @@
 """Recalibration of probabilities on the validation set; test predictions are refused.
 
-All levels of change but isotonic curves multiply the logits of the classes and add to them. Of
-times to an event, the logits are those of each interval among the patients without an event before
-it: the baseline risk and its slope are recalibrated (Cox 1972, with a logit for each interval).
+All levels of change multiply the logits of the classes and add to them. Of times to an event, the
+logits are those of each interval among the patients without an event before it: the baseline risk
+and its slope are recalibrated (Cox 1972, with a logit for each interval).
 """
 
 from collections.abc import Callable
@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import log_softmax, softmax
 from scipy.stats import chi2, norm
-from sklearn.isotonic import IsotonicRegression
 
 from sequela.errors import DataError, SplitError
 from sequela.evaluation.metrics import example_loss
@@ -97,35 +96,6 @@ def levels_of(predictions: Predictions) -> tuple[Level, ...]:
     if len(predictions.classes) == 2 or predictions.horizons:  # noqa: PLR2004
         return NONE, INTERCEPT, LINE
     return NONE, TEMPERATURE, VECTOR
-
-
-@dataclass(frozen=True)
-class Isotonic:
-    """A rising curve for each class's probability (Zadrozny & Elkan 2002), by its corners.
-
-    The results are divided by their sum, which with two classes is 1 already.
-    """
-
-    predicted: tuple[tuple[float, ...], ...]
-    recalibrated: tuple[tuple[float, ...], ...]
-
-    def apply(self, predictions: Predictions) -> Predictions:
-        """Return the predictions with recalibrated probabilities."""
-        n_classes = len(predictions.classes)
-        if len(self.predicted) != n_classes:
-            raise DataError(
-                f"the curves are for {len(self.predicted)} classes, the predictions have "
-                f"{n_classes}"
-            )
-        curves = enumerate(zip(self.predicted, self.recalibrated, strict=True))
-        recalibrated = np.stack(
-            [np.interp(predictions.probabilities[:, k], *curve) for k, curve in curves], axis=1
-        )
-        total = recalibrated.sum(axis=1, keepdims=True)
-        shares = np.full_like(recalibrated, 1 / n_classes)  # if all curves return 0
-        return replace(
-            predictions, probabilities=np.divide(recalibrated, total, out=shares, where=total > 0)
-        )
 
 
 class _Rows:
@@ -292,19 +262,6 @@ def fit_temperature(tuning: Predictions) -> LogitScaling:
     least = minimize_scalar(loss, bounds=(-reach, reach), options={"xatol": 1e-8})
     weights = np.full(len(tuning.classes), np.exp(-least.x))
     return LogitScaling(tuple(weights.tolist()), tuple(np.zeros_like(weights).tolist()))
-
-
-def fit_isotonic(tuning: Predictions) -> Isotonic:
-    """Fit the curves with the least squared error on the validation set."""
-    refuse_held_out(tuning, "a curve is fitted")
-    curves = [
-        IsotonicRegression().fit(chance.astype(np.float64), tuning.label == index)
-        for index, chance in enumerate(tuning.probabilities.T)
-    ]
-    return Isotonic(
-        predicted=tuple(tuple(curve.X_thresholds_.tolist()) for curve in curves),
-        recalibrated=tuple(tuple(curve.y_thresholds_.tolist()) for curve in curves),
-    )
 
 
 def refuse_held_out(predictions: Predictions, what: str) -> None:

@@ -1,1 +1,1 @@
-"""The ``sequela data`` commands: list, fetch, describe and check data."""
+"""The ``sequela data`` commands: list, describe and check data."""

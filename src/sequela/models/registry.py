@@ -106,7 +106,7 @@ Entry = ModelEntry | ReferenceModel
 ENSEMBLE = "ensemble"
 UPDATED = "updated"
 NOT_TRAINED: Mapping[str, str] = {
-    AUTO: "selects the default model of a data set, which must be named with --data: "
+    AUTO: "is the default model of the data that `sequela train` reads: "
     + "; ".join(f"{default.model} for {default.data}" for default in DEFAULTS.values()),
     ENSEMBLE: "is made of finished runs: sequela ensemble RUN RUN --out RUN",
     UPDATED: "is made of a finished run: sequela update RUN --data DATA --out RUN",

@@ -1,6 +1,7 @@
 """The TRIPOD+AI checklist of a run: answers from the run, and items open for a person."""
 
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -27,12 +28,14 @@ class Item:
     open: str = ""
 
 
-ITEMS = tuple(
-    Item(**row)
-    for row in tomllib.loads(files("sequela.report").joinpath("tripod.toml").read_text("utf-8"))[
-        "items"
-    ]
-)
+def _items() -> Iterator[Item]:
+    text = files("sequela.report").joinpath("tripod.toml").read_text("utf-8")
+    for section, items in tomllib.loads(text).items():
+        for number, words in items.items():
+            yield Item(number, section, **words)
+
+
+ITEMS = tuple(_items())
 
 
 @dataclass(frozen=True)

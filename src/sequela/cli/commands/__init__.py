@@ -4,7 +4,7 @@ from sequela.plugins import COMMANDS, Command
 
 _TRY = "Show a first result: train a small model on the EEG that ships with sequela."
 _SUMMARIES = {
-    "data": "List, download and check data sets.",
+    "data": "List, describe and check data sets.",
     "build": "Convert hospital tables to MEDS events, and account for every row.",
     "train": "Train one model and write a run folder.",
     "plan": "Compute how many patients a model and its evaluation need.",

@@ -1,13 +1,12 @@
 """``sequela cost``: parameters and operations of a model, with the derivation."""
 
 import json as json_format
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from sequela.cli.names import check_names, data_sets, known
+from sequela.cli.names import check_names
 from sequela.errors import SettingError
 
 if TYPE_CHECKING:
@@ -20,31 +19,23 @@ def cost(
     *,
     input_: Annotated[list[str] | None, Parameter(name="--input")] = None,
     kwargs: str = "{}",
-    convention: Literal["exact", "macs", "report-2019"] = "exact",
-    data: Annotated[
-        str | None, Parameter(show_default=known("none: only auto needs it", data_sets))
-    ] = None,
-    root: Path | None = None,
+    convention: Literal["exact", "report-2019"] = "exact",
     steps: int | None = None,
     lengths: str | None = None,
     pad_to: int | None = None,
     codes: int | None = None,
     derive: bool = False,
-    format_: Annotated[Literal["text", "mathml"], Parameter(name="--format")] = "text",
     json: bool = False,
     allow_unknown: bool = False,
 ) -> None:
     """Count the parameters and operations of a model, with the derivation of each number.
 
     MODEL is a model listed by `sequela train --help`, a class (FILE.py:CLASS or
-    package.module:CLASS), the folder of a run, or auto for the default model of a data set. Nothing
-    is trained, and only auto reads data. Examples:
+    package.module:CLASS), or the folder of a run. It trains nothing and reads no data. Examples:
 
         sequela cost gru-baseline --derive
 
         sequela cost visits-improved --lengths 1..20 --json
-
-        sequela cost auto --data bonn
 
         sequela cost my_model.py:Encoder --input BxTx12 --steps 100 --kwargs '{"hidden": 64}'
 
@@ -54,21 +45,18 @@ def cost(
             between them, B for the batch size, T for the number of steps, and a type after a colon,
             such as 1x178, BxTx12 or Bx20:int64, and "lengths" is a tensor of the lengths.
         kwargs: Arguments of the class, or settings of the model, as JSON.
-        convention: Operations to count: every arithmetic operation (exact), multiply-accumulate
-            operations (macs), or the operations of the 2019 report (report-2019).
-        data: For auto: the data set of the default model.
-        root: For auto: folder or file of the data (default: the usual search path).
+        convention: Operations to count: every arithmetic operation (exact), or those of the 2019
+            report (report-2019).
         steps: Samples in a segment (default: 178), visits of a patient (default: 20), or the size
             T in --input (default: 1).
         lengths: Length of each sequence in the batch, such as 3,1,4 or 1..20.
         pad_to: Pad the batch to this many steps (default: its longest sequence).
         codes: Codes in each visit (default: 11, the mean of MIMIC-III).
         derive: Print the derivation of each number, layer by layer.
-        format_: Format of the output; mathml prints only the derivation, as an HTML fragment.
         json: Print everything as JSON.
         allow_unknown: Leave out operations that have no counting rule: the result is a lower bound.
     """
-    check_names(model, data)
+    check_names(model)
     from sequela.cost.derivation import render
     from sequela.cost.record import to_json
     from sequela.cost.references import account_of_unfitted
@@ -76,8 +64,6 @@ def cost(
     from sequela.models.reference import REFERENCE_MODELS
     from sequela.runs.find import is_run
 
-    if data is not None or root is not None:
-        model = _default(model, data, root)
     if ":" not in model and is_run(Path(model)):
         # The folder holds the account of the trained network, which has one input: another shape
         # would need the model.
@@ -103,32 +89,14 @@ def cost(
     if json:
         print(json_format.dumps(to_json(account), indent=1))
     else:
-        print(render(account, format_, derivation=derive))
-
-
-def _default(model: str, data: str | None, root: Path | None) -> str:
-    from sequela.config import TrainingSettings
-    from sequela.models.defaults import AUTO
-    from sequela.runs.folder import work_beside
-    from sequela.studies.settings import default_run, run_settings
-
-    if model != AUTO or data is None:
-        raise SettingError(
-            "--data and --root are for auto: write `sequela cost auto --data NAME`, or "
-            "leave them out"
-        )
-    settings = run_settings(AUTO, data)
-    with work_beside(Path(AUTO)) as work:
-        default, _ = default_run(settings, TrainingSettings(), root=root, work=work)
-    print(f"auto: {default.model}, the default for {default.data}", file=sys.stderr)
-    return default.model
+        print(render(account, derive=derive))
 
 
 def _refuse(model: str, *options: object) -> None:
     if any(options):
         raise SettingError(
             f"{model} is a baseline model, counted on one example: leave out all but --kwargs, "
-            "--steps, --convention, --derive, --format and --json"
+            "--steps, --convention, --derive and --json"
         )
 
 
@@ -137,8 +105,8 @@ def _of_run(path: Path, *, changed: bool) -> "Account":
 
     if changed:
         raise SettingError(
-            f"{path} is a run, counted when it was made: leave out all but --derive, --format and "
-            "--json, or name a model"
+            f"{path} is a run, counted when it was made: leave out all but --derive and --json, or "
+            "name a model"
         )
     (run,) = named_runs([path])
     if run.account is None:

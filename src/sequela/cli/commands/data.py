@@ -1,4 +1,4 @@
-"""``sequela data``: list, fetch and check data sets."""
+"""``sequela data``: list, describe and check data sets."""
 
 from functools import partial
 from pathlib import Path
@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 
 from sequela.cli.names import check_names
 
-data = App(name="data", sort_key=0, help="List, download and check data sets.")
+data = App(name="data", sort_key=0, help="List, describe and check data sets.")
 
 
 @data.command(name="list")
@@ -32,21 +32,17 @@ def list_(*, json: bool = False) -> None:
 
 
 @data.command
-def get(
-    name: str, /, *, url: Annotated[str | None, Parameter(env_var="SEQUELA_BONN_URL")] = None
-) -> None:
-    """Download a data set from its publisher into your cache and verify it.
+def get(name: str, /) -> None:
+    """Print how to get a data set from its publisher; nothing is downloaded.
 
-    Example: `sequela data get bonn`
+    Example: `sequela data get mimic4`
 
     Args:
-        name: Data set of `sequela data list`; for data with a data use agreement, the command
-            prints how to get them.
-        url: Address of a mirror of the publisher's folder, which holds Z.zip, O.zip...
+        name: Data set of `sequela data list`.
     """
-    from sequela.intake.fetch import get as fetch
+    from sequela.datasets.catalog import lookup
 
-    print(f"{name} is at {fetch(name, url)}")
+    print(f"{name}: {lookup(name).how_to_get}")
 
 
 @data.command

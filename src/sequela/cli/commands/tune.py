@@ -1,9 +1,9 @@
 """``sequela tune``: a search for settings, then a run with the best."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from cyclopts import App, Group, Parameter
+from cyclopts import App
 
 from sequela.cli.names import Root, check_names
 from sequela.cli.options import FIRST, OptionsOfTune
@@ -15,15 +15,11 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
     from rich.console import Console
 
-_SHARED = Group("Shared search", sort_key=1)
-
 tune = App(
     name="tune",
     group_parameters=FIRST,
     help_format="markdown",
-    help_epilogue="""The same command continues a search that was interrupted. Start it in several
-terminals, or on several machines with one `--storage FILE` in a folder that they share, to share
-the trials. Needs the extra `tune`.
+    help_epilogue="""The same command continues an interrupted search. Needs the extra `tune`.
 
 Example: `sequela tune gru-improved --data bonn --trials 30`, or
 `sequela tune visits-improved --data eicu --trials 50 --search hidden=8..64 --search
@@ -42,8 +38,6 @@ def tune_one(
     root: Root = None,
     options: OptionsOfTune = Options(),  # noqa: B008 - frozen
     out: Path | None = None,
-    storage: Annotated[str | None, Parameter(group=_SHARED)] = None,
-    name: Annotated[str | None, Parameter(group=_SHARED)] = None,
 ) -> None:
     """Search for good settings of a network, then train a run with the best.
 
@@ -55,13 +49,11 @@ def tune_one(
     Args:
         model: A network, or a class of one (FILE.py:CLASS or package.module:CLASS).
         data: Data set.
-        trials: Total number of trials, including those of earlier calls and of other workers.
+        trials: Total number of trials, including those of earlier calls.
         search: Setting to search, as NAME=LOW..HIGH or NAME=A,B,C; may be repeated (default:
             learning_rate, batch_size, weight_decay, schedule, and the network's sizes and dropout).
         options: Settings of the run.
-        out: Run folder (default: runs/MODEL.tuned).
-        storage: File of the trials (default: a file next to the run folder).
-        name: Name of the search in this file (default: model and data set).
+        out: Run folder (default: runs/MODEL.tuned); the file of the trials is next to it.
     """
     check_names(model, data)
     from sequela.cli.numbers import open_console, say_finished, say_path
@@ -80,11 +72,8 @@ def tune_one(
         out or Path("runs") / f"{model.rpartition(':')[2]}.tuned",
         trials=trials,
         searched=search or (),
-        storage=storage,
-        name=name,
         root=root,
         on_trial=lambda study, trial: _say_trial(console, study, trial, trials),
-        on_wait=lambda n: console.print(f"waiting for {plural(n, 'trial')} of other workers"),
     )
     say_finished(console, run, open_=False)
     search_record = run.json(FILE)

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from markupsafe import Markup
 
 from sequela.cohort.flow import Flow
-from sequela.cost.derivation import render_mathml
+from sequela.cost.derivation import derivation
 from sequela.evaluation.intervals import Estimate, Interval
 from sequela.evaluation.metrics import Metric
 from sequela.evaluation.number import number
@@ -77,7 +77,7 @@ class StudyPart:
     table_one: TableOne | None
     flow: Markup | None
     panels: list[dict[str, object]]
-    derivations: list[tuple[Entry, Markup]]
+    derivations: list[tuple[Entry, str]]
     traces: Picture | None
     checklist: Checklist
     sources: list[DataRecord]
@@ -262,11 +262,11 @@ def _choice(main: Group, command: str) -> str:
     return main.study.notes.get("training", "") if ours and shipped else ""
 
 
-def _derivations(main: Group) -> Iterator[tuple[Entry, Markup]]:
+def _derivations(main: Group) -> Iterator[tuple[Entry, str]]:
     for entry in main.plain:
         if account := entry.run.account:
             shown_account = account if main.study.claims else replace(account, report=None)
-            yield entry, Markup(render_mathml(shown_account))  # noqa: S704 - its text escaped
+            yield entry, derivation(shown_account)
 
 
 def _as_reported(groups: Sequence[Group]) -> Group | None:

@@ -31,7 +31,7 @@ from sequela.evaluation.decision import Threshold, net_benefit
 from sequela.evaluation.metrics import METRICS, headline, log_loss, named
 from sequela.evaluation.number import number
 from sequela.evaluation.predictions import Predictions, event, joined
-from sequela.evaluation.recalibration import Isotonic, LogitScaling, fit_isotonic, fit_temperature
+from sequela.evaluation.recalibration import fit_temperature
 from sequela.evaluation.subgroups import Subgroup, subgroups
 from sequela.evaluation.summary import as_written
 from sequela.figures.decision import decision_curves
@@ -54,7 +54,6 @@ _RANKED = {
     "precision-recall": "Precision-recall curves. Precision depends on how frequent the event is.",
 }
 _DECIDED = "Net benefit of acting above a threshold (Vickers and Elkin 2006)."
-Fit = Callable[[Predictions], LogitScaling | Isotonic]
 
 
 def held_out(run: Run) -> Predictions:
@@ -62,9 +61,10 @@ def held_out(run: Run) -> Predictions:
     return run.predictions.part("held_out")
 
 
-def recalibrated(run: Run, fit: Fit) -> Predictions:
-    """Recalibrate the test-set predictions on the validation set of the same fold."""
-    return joined([fit(fold.predictions.part("tuning")).apply(held_out(fold)) for fold in run.once])
+def recalibrated(run: Run) -> Predictions:
+    """Scale the temperature of test-set predictions, by the validation set of the same fold."""
+    fits = [fit_temperature(fold.predictions.part("tuning")) for fold in run.once]
+    return joined([f.apply(held_out(fold)) for f, fold in zip(fits, run.once, strict=True)])
 
 
 def ranked(entries: Sequence[Entry], what: str, prefix: str) -> list[Picture]:
@@ -173,12 +173,8 @@ def calibrated(entry: Entry, what: str, prefix: str) -> Picture:
     """Draw the reliability of one model, as trained and recalibrated on the validation set."""
     predictions = {
         "as trained": held_out(entry.run),
-        "recalibrated (temperature)": recalibrated(entry.run, fit_temperature),
+        "recalibrated (temperature)": recalibrated(entry.run),
     }
-    # Isotonic curves of several classes are fitted one against the rest and then divided by their
-    # sum, which is no longer calibrated.
-    if len(predictions["as trained"].classes) == _BINARY:
-        predictions["recalibrated (isotonic)"] = recalibrated(entry.run, fit_isotonic)
     curves = {
         name: reliability(variant, _rng(entry.run), smallest=entry.smallest)
         for name, variant in predictions.items()
@@ -236,7 +232,7 @@ def scores(entry: Entry) -> dict[str, object]:
         "line": line,
         "calibration": calibration_in_words(predictions),
         "loss": log_loss(predictions),
-        "recalibrated_loss": log_loss(recalibrated(entry.run, fit_temperature)),
+        "recalibrated_loss": log_loss(recalibrated(entry.run)),
     }
 
 

@@ -238,9 +238,10 @@ def _with_words(name: str, table: object, form: dict[str, str]) -> object:
 def _written_out(name: str, table: dict[str, Any]) -> dict[str, object]:
     """Write out the short forms of a table.
 
-    These are lists of columns by their kind, keys that all facts share, and blocks of facts: with
-    ``codes``, from words to a code, or ``values``, columns of numbers and the codes of these.
-    ``missing`` is the number in such columns where nothing was measured.
+    These are lists of columns by their kind, keys that all facts share, and blocks of facts that
+    share the block's other keys: ``facts`` by their own keys, ``codes`` from words to a code, or
+    ``values``, columns of numbers and the codes of these. ``missing`` is the number in such columns
+    where nothing was measured.
     """
     columns, notes = dict[str, object](), {**table.get("notes", {})}
     # ``integer = ["a", "b"]`` lists columns by kind, ``a = "integer"`` gives the kind of one.
@@ -249,11 +250,12 @@ def _written_out(name: str, table: dict[str, Any]) -> dict[str, object]:
     common = {key: table[key] for key in _KEYS_OF_FACTS & table.keys()}
     facts = list[object]()
     for block in table.get("facts", ()):
-        if not isinstance(block, dict) or not {"codes", "values"} & block.keys():
+        if not isinstance(block, dict) or not {"facts", "codes", "values"} & block.keys():
             facts.append({**common, **block} if isinstance(block, dict) else block)
             continue
         shared = {**common, **block}
         codes, values = shared.pop("codes", {}), shared.pop("values", {})
+        facts += [{**shared, **fact} for fact in _facts_in(name, shared.pop("facts", []))]
         missing, where = shared.pop("missing", None), shared.pop("where", None)
         # A list has no codes: the block's code and the column's name make one.
         if _are_texts(values):
@@ -275,6 +277,12 @@ def _written_out(name: str, table: dict[str, Any]) -> dict[str, object]:
             facts.append({**shared, "what": what, "code": code, "value": column, "where": measured})
     rest = {key: value for key, value in table.items() if key not in _KEYS_OF_FACTS}
     return {**rest, "facts": facts, "columns": columns, "notes": notes}
+
+
+def _facts_in(name: str, facts: object) -> list[dict[str, object]]:
+    if not isinstance(facts, list) or not all(isinstance(fact, dict) for fact in facts):
+        raise SettingError(f"key 'tables.{name}.facts': facts are a list of facts")
+    return facts
 
 
 def _are_texts(value: object) -> bool:

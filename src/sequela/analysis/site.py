@@ -294,9 +294,9 @@ class SiteCheck:
 
 def check_site(package: Package, data: Examples) -> SiteCheck:
     """Check whether a site can take part in a study with its examples."""
-    protocol, checks, unit = package.protocol, package.protocol.checks, data.arrays.unit
+    protocol, analysis, unit = package.protocol, package.protocol.analysis, data.arrays.unit
     unit = "patient" if unit == "subject" else unit
-    least = max(checks.smallest_class, protocol.analysis.smallest_cell)
+    least = analysis.smallest_cell
     problems, n_people, of_class = list[str](), len(np.unique(data.marked)), list[str]()
     for label, name in enumerate(protocol.classes):
         count = len(np.unique(data.marked[data.labels == label]))
@@ -320,10 +320,10 @@ def check_site(package: Package, data: Examples) -> SiteCheck:
             )
     present = sum(shares[code] for code in shares if codes.get(code)) / total if total else 1.0
     codes_found = f"{present:.0%} of a training patient's codes found"
-    if present < checks.inputs_share:
-        problems.append(f"{codes_found}, {checks.inputs_share:.0%} are needed")
+    if present < analysis.inputs_share:
+        problems.append(f"{codes_found}, {analysis.inputs_share:.0%} are needed")
     measured = {n: c for n, c in channels.items() if n_people * (c.share or 0) >= least}
-    medians = sorted(_medians(protocol.channels, measured, checks.unit_factor))
+    medians = sorted(_medians(protocol.channels, measured, analysis.unit_factor))
     problems += [f"other units? {line}" for _, wrong, line in medians if wrong]
     cohort = f"{n_people:,} with {plural(len(data.labels), protocol.example)}"
     verdict = "; ".join(["cannot take part", *problems]) if problems else "can take part"
@@ -456,7 +456,7 @@ def evaluate_site(
         content = {
             "format": 1,
             "sequela": __version__,
-            "package": package.digest,
+            "package": protocol.digest,
             "population": population,
             "study": protocol.name,
             "outcome": protocol.outcome["label"],

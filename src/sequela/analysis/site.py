@@ -85,7 +85,7 @@ _UNITS = {
     2.8: "mg/dL and mmol/L of urea nitrogen",
     4.0: "mg/dL and mmol/L of calcium",
     7.5: "mmHg and kPa",
-    10: "g/dL and g/L",
+    10: "amounts in a dL and in a L",
     18: "mg/dL and mmol/L of glucose",
     88.4: "mg/dL and µmol/L of creatinine",
     100: "percent and shares of 1",
@@ -280,20 +280,19 @@ def results_of(
 
 @dataclass(frozen=True)
 class SiteCheck:
-    """A site's patients and inputs next to what a study needs; no model predicts anything.
+    """A site's patients and inputs next to what a study needs, in lines with exact counts.
 
-    The ``lines`` have exact counts, for the site itself; ``problems`` are why it cannot take part.
-    ``inputs`` and the frequent codes that are ``missing`` may be sent.
+    ``problems`` are why it cannot take part; ``present`` is the share of a training patient's codes
+    that occur at the site.
     """
 
     lines: list[str]
     problems: list[str]
-    inputs: dict[str, int]
-    missing: list[str]
+    present: float
 
 
 def check_site(package: Package, data: Examples) -> SiteCheck:
-    """Check whether a site can take part in a study with its examples."""
+    """Check whether a site can take part in a study with its examples; no model predicts."""
     protocol, checks, unit = package.protocol, package.protocol.checks, data.arrays.unit
     unit = "patient" if unit == "subject" else unit
     least = max(checks.smallest_class, protocol.analysis.smallest_cell)
@@ -305,48 +304,47 @@ def check_site(package: Package, data: Examples) -> SiteCheck:
             problems.append(f"{plural(count, unit)} of class '{name}' found, {least} are needed")
     # A hidden share is that of a code of nearly all training patients, or of few of them.
     shares = {code: 0.5 if share is None else share for code, share in protocol.codes.items()}
-    frequent = sorted(shares, key=lambda code: -shares[code])
     codes, channels = codes_of(data, "held_out", 1), channels_of(data, "held_out", 1)
-    absent = [code for code in frequent if not codes.get(code)]
-    families, total = dict[str, list[str]](), sum(shares.values())
+    absent = sorted((c for c in shares if not codes.get(c)), key=lambda code: -shares[code])
+    total, families = sum(shares.values()) or 1.0, dict[str, set[str]]()
     for code in shares:
-        families.setdefault(family_of(code).name, []).append(code)
+        families.setdefault(family_of(code).name, set()).add(code)
     for family, members in families.items():
         share = sum(shares[code] for code in members) / total
-        if share >= _OF_A_TABLE and len(members) > 1 and {*members} <= {*absent}:
+        if share >= _OF_A_TABLE and len(members) > 1 and members.issubset(absent):
             problems.append(
                 f"none of {len(members)} codes of {family} found, which are {share:.0%} of a "
                 "training patient's codes: is a table missing, or has this source other codes?"
             )
-    present = sum(shares[code] for code in shares if codes.get(code)) / total if total else 1.0
+    present = max(1 - sum(shares[code] for code in absent) / total, 0.0)
     codes_found = f"{present:.0%} of a training patient's codes found"
     if present < checks.inputs_share:
         problems.append(f"{codes_found}, {checks.inputs_share:.0%} are needed")
     measured = {n: c for n, c in channels.items() if n_people * (c.share or 0) >= least}
     medians = sorted(_medians(protocol.channels, measured, checks.unit_factor))
     problems += [f"other units? {line}" for _, wrong, line in medians if wrong]
-    cohort = f"{n_people:,} with {plural(len(data.labels), protocol.example)}"
+    sources, notes = [public(data.origin)], list[str]()
+    if isinstance(data, Records):
+        sources, notes = _sources(data), [*data.cohort.notes]
     verdict = "; ".join(["cannot take part", *problems]) if problems else "can take part"
+    examples = plural(len(data.labels), protocol.example)
+    findings = [in_one_line(finding.in_words()) for finding in data.leaks]
     texts = [
         f"study: {protocol.name}, of {protocol.lead}: {protocol.asks}",
         f"this site: {verdict}",
-        f"read: {'; '.join(_sources(data))}",
-        f"{unit}s: {cohort}: {', '.join(of_class)}",
+        f"{unit}s: {n_people:,} with {examples}: {', '.join(of_class)}",
+        f"read: {'; '.join(sources)}",
         f"codes: {len(shares) - len(absent):,} of {len(shares):,}, {codes_found}",
         f"most frequent codes not found: {', '.join(absent[:_NAMED]) or 'none'}",
-        f"times: {'; '.join(_times(data))}",
+        f"times: {'; '.join([*findings, *notes]) or 'no fact is known to be dated too early'}",
         f"measurements: {len(measured)} of {len(protocol.channels)} in {least} {unit}s or more",
     ]
-    lines = [*chain.from_iterable(map(_wrap, texts))]
+    wrapped = [
+        wrap(t, _WIDTH, subsequent_indent="  ", max_lines=3, placeholder=" ...") for t in texts
+    ]
+    lines = [*chain.from_iterable(wrapped)]
     lines += [f"  {line}"[:_WIDTH] for *_, line in medians[: _HEIGHT - len(lines)]]
-    missing = [code for code in frequent if n_people * (codes.get(code) or 0) < least]
-    inputs = {"codes": len(shares), "codes_present": len(shares) - len(missing)}
-    inputs |= {"channels": len(protocol.channels), "channels_present": len(measured)}
-    return SiteCheck(lines, problems, inputs, missing[:_NAMED])
-
-
-def _wrap(text: str) -> list[str]:
-    return wrap(text, _WIDTH, subsequent_indent="  ", max_lines=3, placeholder=" ...")
+    return SiteCheck(lines, problems, present)
 
 
 def _medians(
@@ -374,23 +372,14 @@ def _medians(
         yield -factor, wrong, line
 
 
-def _sources(data: Examples) -> list[str]:
+def _sources(data: Records) -> list[str]:
     """Return the tables that were read, with their rows, and those that were not."""
-    if not isinstance(data, Records):
-        return [plural(len(np.unique(data.arrays.recording_id)), "recording")]
     root = data.cohort.events.root
     if not (root / ACCOUNT).is_file():
         return [public(data.origin)]
     account = read_account(root)
     tables = [f"{table['table']} ({table['rows']:,} rows)" for table in account["tables"]]
     return [*tables, *(f"{name} not read: {why}" for name, why in account["not_read"].items())]
-
-
-def _times(data: Examples) -> list[str]:
-    """Return findings on facts that were known later than dated, and notes on times."""
-    notes = data.cohort.notes if isinstance(data, Records) else ()
-    findings = [in_one_line(finding.in_words()) for finding in data.leaks]
-    return [*findings, *notes] or ["no fact is known to be dated before it was available"]
 
 
 def check_of(path: Path, data: str | None, root: Path | None, labels: Path | None) -> SiteCheck:
@@ -467,8 +456,7 @@ def evaluate_site(
             "smallest_cell": smallest,
             **_counts(predictions),
             "flow": flow,
-            "inputs": check.inputs,
-            "missing": tuple(check.missing),
+            "codes_present": check.present,
             "audit": tuple(in_one_line(finding.in_words(smallest)) for finding in examples.leaks),
             "environment": {n: str(v) for n, v in environment().items() if n in _VERSIONS},
             "models": results,

@@ -12,7 +12,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote_to_bytes
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors import numpy as arrays_file
 
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{24,}={0,2}")
 _ID = re.compile(r"(^|_)(row_|subject_|hadm_|icustay_|stay_|transfer_)?id$|stayid$|^uniquepid$")
@@ -126,6 +132,15 @@ def parts_of(content: bytes, depth: int = 4) -> Iterator[bytes]:
         yield from parts_of(inner, depth - 1)
 
 
+def _bytes_of(array: NDArray[Any]) -> bytes:
+    """The bytes of an array, or its numbers as text: an id may be stored as a number."""
+    if array.dtype == np.uint8:
+        return array.tobytes()
+    names = array.dtype.names or ()
+    columns = [array[name] for name in names] or [array]
+    return " ".join(f"{n:.15g}" for column in columns for n in np.ravel(column).tolist()).encode()
+
+
 def _unpacked(content: bytes) -> Iterator[bytes]:
     if content[:2] == b"\x1f\x8b":
         yield gzip.decompress(content)
@@ -134,6 +149,12 @@ def _unpacked(content: bytes) -> Iterator[bytes]:
             for name in archive.namelist():
                 yield name.encode()
                 yield archive.read(name)
+        return  # no text of its own, but bytes that look like those of URLs
+    if content[8:9] == b"{":  # safetensors: the length of its header comes first
+        with suppress(SafetensorError):
+            yield from map(_bytes_of, arrays_file.load(content).values())
+    if content[:6] == b"\x93NUMPY":
+        yield _bytes_of(np.load(io.BytesIO(content), allow_pickle=False))
     if content[:1] == b"\x78":
         with suppress(zlib.error):
             yield zlib.decompressobj().decompress(content)

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from safetensors import numpy as arrays_file
 from tests.canaries import Planted, called, outputs, parts_of, planted
 from tests.conftest import meds as write_meds
 
@@ -36,6 +37,10 @@ TASK = ("--task", "in-hospital", "--demographics")
 LANDMARK = ("--task", "landmark", "--days", 1000, "--demographics")
 EPOCH = ("--epochs", 1)
 SHOWN = {"shared/report.html": ["visits-baseline"], "external.html": ["visits-baseline"]}
+
+
+FEW_EVENTS: set[str] = set()
+"""Data sets with too few events in the test set for a package."""
 
 
 def shown_of(
@@ -61,6 +66,11 @@ def shown_of(
     assert called(main, "verify", run) == 0
     (outside / "results.json").write_text(json.dumps(results([open_run(run)], hide_below)), "utf-8")
     assert called(main, "share", run, "--out", outside / "shared") == 0  # its page and its card
+    trees = ("boosting", *of_data, *task, "--min-subjects", 10)
+    assert called(main, "train", *trees, "--out", out / "inside" / "boosting") == 0
+    package = ("--study", outside / "ward.zip")
+    status = called(main, "share", out / "inside" / "boosting", *package)
+    assert status == (2 if data in FEW_EVENTS else 0)
     printed = capsys.readouterr()
     return printed.out + printed.err
 
@@ -358,6 +368,7 @@ def test_no_canary_of_recordings_is_shown(
     assert called(main, "compare", *runs, "--out", outside / "compare.html") == 0
     for run in (runs[0], both):  # its page and its card too
         assert called(main, "share", run, "--out", outside / f"shared-{run.name}") == 0
+    assert called(main, "share", both, "--study", outside / "night.zip") == 0
     explained = ("--root", canaries.root, "--steps", 4, "--out", outside / "explanation.html")
     assert called(main, "explain", runs[0], *explained) == 0
     model = outside / "model.onnx"
@@ -394,5 +405,14 @@ def test_whatever_is_packed_is_searched() -> None:
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("inner.txt", "needle")
     packed = base64.b64encode(gzip.compress(archive.getvalue()))
-    for content in (packed, b"%6eeedle", zlib.compress(b"a needle" * 9)):
+    array = io.BytesIO()
+    np.save(array, np.array([1.5, 7310013]))
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("0.npy", array.getvalue())
+        file.writestr("1.json", b"needle")
+    weights = {"skops": np.frombuffer(archive.getvalue(), np.uint8), "ids": np.array([7310026])}
+    stored = arrays_file.save(weights)
+    for content in (packed, b"%6eeedle", zlib.compress(b"a needle" * 9), stored):
         assert any(b"needle" in part for part in parts_of(content))
+    for number in (b"7310013", b"7310026"):
+        assert any(number in part.split() for part in parts_of(stored))

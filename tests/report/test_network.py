@@ -52,18 +52,18 @@ def test_three_sites_by_the_command(tmp_path: Path, capsys: pytest.CaptureFixtur
     mean, low, high, next_low, next_high = expit(
         [pool.mean, pool.low, pool.high, pool.next_low, pool.next_high]
     )
-    assert re.search(rf"AUROC +3 +{mean:.2f} \({low:.2f} to {high:.2f}\)", printed)
+    assert f"AUROC {mean:.2f} ({low:.2f} to {high:.2f}), of a next site {next_low:.2f}" in printed
     content = json.loads((tmp_path / "network/network.json").read_text("utf-8"))
     (model,) = content["models"]
     auroc = model["measures"]["auroc"]
     assert auroc["with_prior"]["next_low"] == pytest.approx(next_low)
     assert auroc["with_prior"]["spread"] == pytest.approx(pool.spread)
     others = pooled(values[1:], errors[1:], prior_of("auroc", pooled(values, errors).mean))
-    assert auroc["sites"][0]["others"]["mean"] == pytest.approx(expit(others.mean))
-    assert model["releases"][0]["models"]["lstm"]["case_mix"]["sd_logit"] == 1.2
+    assert auroc["others"]["Site 00"]["mean"] == pytest.approx(expit(others.mean))
+    assert model["releases"][0]["case_mix_and_update"]["lstm"][0]["sd_logit"] == 1.2
     network = combine(folders)
     text = text_of(network, tmp_path)
-    assert "LSTM, trained at Lead, was evaluated at 3 other sites on 3,000 patients." in text
+    assert "The site that trained the model, Lead, is not among them." in text
     assert f"{next_low:.2f} to {next_high:.2f} AUROC of a next site (95 % prediction" in text
     assert "Not analysed: a regression on the case mix needs 10 sites." in text
     assert "AUROC with a prior (primary)" in text
@@ -78,9 +78,9 @@ def test_two_sites_cannot_judge_each_other(tmp_path: Path) -> None:
     network = combine(sites(tmp_path, *spread_out(2)), below=0.7)
     auroc = network.models[0].measures["auroc"]
     assert auroc.below is None
-    assert [site.p_value for site in auroc.sites] == [None, None]
+    assert not auroc.others
     text = text_of(network, tmp_path)
-    assert "Of two sites, none can be judged by the others." in text
+    assert "AUROC: of two sites, none can be judged by the others." in text
     assert "The probability of an AUROC below 0.7 is given for 5 sites or more." in text
     assert "each site left out" not in text
 
@@ -92,13 +92,16 @@ def test_forty_sites_with_an_outlier_and_a_case_mix(tmp_path: Path) -> None:
     network = combine(sites(tmp_path, *results, results_of(0.4, sd_logit=1.2)), below=0.7)
     auroc = network.models[0].measures["auroc"]
     assert auroc.primary is auroc.without_prior
-    assert [s.site for s in auroc.sites if (s.p_value or 1) < 0.05] == ["Site 39"]
+    others = auroc.others or {}
+    assert [site for site, pool in others.items() if (pool["p_value"] or 0) < 0.05] == ["Site 39"]
     assert 0 < (auroc.below or 0) < 0.5
-    by_name = {e.moderator: e for e in auroc.explanations}
-    assert set(by_name) == {"sd_logit", "expected_auroc"}  # nobody sent the membership
+    assert set(auroc.explanations or {}) == {
+        "sd_logit",
+        "expected_auroc",
+    }  # nobody sent the membership
     text = text_of(network, tmp_path)
-    assert "Site 39 differs significantly from the other sites (p < 0.001)." in text
-    assert "per SD of the SD of the predicted logit" in text
+    assert "AUROC: Site 39 differs significantly from the other sites (p < 0.001); pooled" in text
+    assert "per SD of the spread of the predicted logit" in text
     assert "AUROC without a prior (primary)" in text
     assert "The probability that the AUROC of a next site is below 0.7 is" in text
     # All are alike in these, so nothing is to explain.
@@ -116,12 +119,12 @@ def test_identical_sites_have_an_interval(tmp_path: Path) -> None:
     network = combine(sites(tmp_path, *[results_of(0.8) for _ in range(4)]))
     auroc = network.models[0].measures["auroc"]
     assert auroc.without_prior
-    assert auroc.without_prior.spread == 0
-    assert (auroc.without_prior.low or 1) < 0.79
-    assert (auroc.without_prior.high or 0) > 0.81
+    assert auroc.without_prior["spread"] == 0
+    assert (auroc.without_prior["low"] or 1) < 0.79
+    assert (auroc.without_prior["high"] or 0) > 0.81
     text = text_of(network, tmp_path)
     assert "AUROC: without a prior the spread is 0; the sites differ no more than by chance" in text
-    assert "No site differs significantly from the others. Pooled without any one site" in text
+    assert "AUROC: no site differs significantly from the others; pooled without any one" in text
 
 
 def test_a_measure_may_be_missing_or_endless(tmp_path: Path) -> None:
@@ -131,16 +134,16 @@ def test_a_measure_may_be_missing_or_endless(tmp_path: Path) -> None:
     assert measures["auroc"].missing == ("Site 00",)
     assert len(measures["auroc"].sites) == 2
     text = text_of(network, tmp_path)
-    assert "Not defined at Site 00." in text
+    assert "AUROC: not defined at Site 00; of two sites, none can be judged" in text
     one = combine(sites(tmp_path / "one", results_of(None), results_of(0.8)))
     assert one.models[0].measures["auroc"].primary is None
     alone = text_of(one, tmp_path)
-    assert "One site, so nothing is pooled." in alone
-    assert "The AUROC is defined at fewer than two sites, so it is not pooled." in alone
+    assert "AUROC: not defined at Site 00; nothing is pooled at fewer than two sites." in alone
+    assert "LSTM of Lead: AUROC at fewer than two sites, so not pooled." in alone
     both = combine(sites(tmp_path / "both", endless, endless))
     o_e = both.models[0].measures["o_e"].without_prior
     assert o_e
-    assert o_e.high is None
+    assert o_e["high"] is None
     assert "to over 100" in text_of(both, tmp_path)
     assert json.loads(both.json())
     with pytest.raises(SequelaError, match="no model at two sites"):
@@ -158,8 +161,7 @@ def test_the_site_that_trained_is_not_pooled(tmp_path: Path) -> None:
     network = combine([*folders, own])
     assert [r.site for r in network.models[0].releases] == ["Site 00", "Site 01", "Site 02"]
     text = text_of(network, tmp_path)
-    assert "evaluated at 3 other sites on" in text
-    assert "The release of lead, which trained, is left out." in text
+    assert "The site that trained the model, lead, is not among them." in text
     assert text.startswith("ward-mortality at 3 sites")
     assert "lead: 0" not in text
 
@@ -190,10 +192,10 @@ def test_what_cannot_be_combined_is_one_line(
     def refused(*arguments: str | Path) -> str:
         return refusal(capsys, "combine", *arguments, "--out", out)
 
-    assert "1 release, and no model at two sites" in refused(first)
-    assert "expected one package; to compare packages" in refused(first, others["other"])
-    assert "expected one question" in refused(first, others["question"], "--models")
-    assert "of one package: expected two or more" in refused(first, second, "--models")
+    assert "no model at two sites" in refused(first)
+    assert "one package; --models compares" in refused(first, others["other"])
+    assert "is of another question than" in refused(first, others["question"], "--models")
+    assert "expected models of packages of two lead sites" in refused(first, second, "--models")
     assert "has the same patients as the site in" in refused(first, others["twin"])
     assert "has other patients than the site of this name" in refused(first, others["name"])
     assert "was changed after the site wrote it" in refused(first, others["edited"])
@@ -226,15 +228,14 @@ def test_training_site_by_evaluation_site(
 ) -> None:
     folders = crossed(tmp_path, "ABC", "ABCDEF", 0.5)
     ran("combine", *folders, "--models", "--out", tmp_path / "network")
-    assert "travels best: m, trained at Site C" in capsys.readouterr().out
+    assert "Model C of Site C: AUROC " in capsys.readouterr().out
     network = combine(folders, several_packages=True)
-    assert network.best
-    assert network.best.lead == "Site C"
-    first = network.differences[0]
-    assert first.sites == ("Site C", "Site D", "Site E", "Site F")  # neither A nor B
-    assert first.p_value > 0.05
+    assert network.best == "Model C of Site C"
+    first = network.differences["Model A of Site A minus Model B of Site B"]
+    assert first["sites"] == 4  # neither A nor B
+    assert (first["p_value"] or 0) > 0.05
     text = text_of(network, tmp_path)
-    assert "Model C, trained at Site C, travels best: its AUROC is significantly higher" in text
+    assert "Model C of Site C travels best: its AUROC is significantly higher" in text
     assert text.count("own 0.82 (0.79 to 0.85)") == 3
     same = combine(crossed(tmp_path / "same", "ABC", "ABCDEF", 0.0), several_packages=True)
     assert len(same.differences) == 3
@@ -248,5 +249,5 @@ def test_training_site_by_evaluation_site(
     assert [name.lower() for name in names] == [f"site {x}" for x in "abcdef"]
     # With three hospitals that train, only one is new to two models.
     three = combine(crossed(tmp_path / "three", "ABC", "ABC", 0.5), several_packages=True)
-    assert three.differences == ()
+    assert three.differences == {}
     assert "Which model travels best cannot be said" in text_of(three, tmp_path)

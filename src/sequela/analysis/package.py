@@ -152,18 +152,27 @@ class Protocol(ReleasePart):
     checks: Checks
     analysis: Analysis
 
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the package: it has that of each file."""
+        return seal_of(self.model_dump(mode="json"))
+
 
 @dataclass(frozen=True)
 class Package:
-    """An opened package: its protocol with the SHA-256 of all of it, and a folder for each model.
+    """An opened package: its protocol, and a folder for each model.
 
     A folder has no id and no fingerprint of the training patients, so whether the patients of other
     data are among them is unknown.
     """
 
     protocol: Protocol
-    digest: str
     folders: Mapping[str, RunFolder]
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of all of it."""
+        return self.protocol.digest
 
 
 def columns_of(data: Examples, probabilities: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
@@ -295,7 +304,7 @@ def open_package(path: Path, work: Path) -> Package:
         (work / name).parent.mkdir(parents=True, exist_ok=True)
         (work / name).write_bytes(files[name])
     folders = {model.name: _folder(work / model.name) for model in protocol.models}
-    return Package(protocol, seal_of(protocol.model_dump(mode="json")), folders)
+    return Package(protocol, folders)
 
 
 def _folder(path: Path) -> RunFolder:
@@ -325,6 +334,10 @@ def _results_of(path: Path) -> dict[str, RunFolder]:
             f"{path}: its result is inflated by a leak (rows of one patient in several sets, or "
             "later information): package a run without"
         )
+    questions = sorted({f"{run.data.question}, of {run.settings.data}" for run in runs})
+    if len(questions) > 1:
+        listed = "; ".join(questions)
+        raise RunError(f"{path}: has several questions ({listed}): name the folder of one")
     splits = {run.settings.split for run in runs}
     unweighted = {run.settings.model for run in runs if not run.settings.training.class_weights}
     results = dict[str, RunFolder]()
@@ -339,11 +352,6 @@ def _results_of(path: Path) -> dict[str, RunFolder]:
                 "one seed, or their ensemble"
             )
         first = next(iter(results.values()), run)
-        if (first.data.question, first.settings.data) != (run.data.question, settings.data):
-            raise RunError(
-                f"{path}: has several questions ({first.data.question}, of {first.settings.data}; "
-                f"{run.data.question}, of {settings.data}): name the folder of one"
-            )
         check_same_split(first, run)
         names[name] += 1
         results[f"{name}-{names[name]}" if names[name] > 1 else name] = run
@@ -359,8 +367,8 @@ def _leaks(run: Run) -> bool:
 def _check(run: RunFolder, smallest: int) -> None:
     """Make sure that the model of a run may be shared, and that a site could evaluate it."""
     if len(run.data.classes) != _BINARY or run.data.horizons:
-        found = "times to an event" if run.data.horizons else plural(len(run.data.classes), "class")
-        raise SettingError(f"{run.path}: predicts {found}: a study's package is for two classes")
+        what = "times to an event" if run.data.horizons else f"{len(run.data.classes)} classes"
+        raise SettingError(f"{run.path}: predicts {what}: a study's package is for two classes")
     least = least_named(run.data)
     if least is not None and least < smallest:
         raise RunError(
@@ -444,20 +452,22 @@ def _model(
 
 
 def moments_of(columns: Mapping[str, NDArray[Any]], smallest: int) -> Moments:
-    """Compute means and covariance of the known variables, over the examples that have all.
+    """Compute means and covariance of the variables that are known of most examples.
 
-    At the lead site, the examples are those of the test set, from which the model has not learnt.
+    An unknown value counts as the mean. At the lead site, the examples are those of the test set,
+    from which the model has not learnt.
     """
-    known = {n: v for n, v in columns.items() if np.isfinite(v).mean() >= _KNOWN}
-    rows = np.logical_and.reduce([np.isfinite(values) for values in known.values()])
-    table = {name: values[rows] for name, values in known.items()}
-    if "female" in table:
-        women = int(table["female"].sum())
-        if has_small((women, int(rows.sum()) - women), smallest):  # which the mean would reveal
-            del table["female"]
+    table = {}
+    for name, values in columns.items():
+        known = np.isfinite(values)
+        counts = np.unique(values[known], return_counts=True)[1]
+        # The mean of a sex would reveal how many have the rarer one.
+        few = name == "female" and has_small(counts, smallest)
+        if known.mean() >= _KNOWN and not few:
+            table[name] = np.where(known, values, values[known].mean())
     covariance = np.atleast_2d(np.cov(np.stack([*table.values()])))
     return Moments(
-        examples=len(rows),  # also without those: their number may be small
+        examples=len(columns["logit"]),
         names=tuple(table),
         mean=tuple(float(values.mean()) for values in table.values()),
         covariance=tuple(map(tuple, covariance.tolist())),
@@ -474,20 +484,31 @@ def codes_of(data: Examples, part: str, smallest: int) -> dict[str, float | None
     size, total = len(train.vocabulary), int(person.max()) + 1
     pairs = np.unique(of_code * size + train.codes)  # a person and a code, once
     people = np.bincount(pairs % size, minlength=size).tolist()
-    siblings: dict[str, dict[str, int]] = {}
-    for code, count in list(zip(train.vocabulary, people, strict=True))[1:]:  # without UNKNOWN
-        siblings.setdefault(code.rpartition("//")[0], {})[code] = count
+    return _shares(dict(zip(train.vocabulary[1:], people[1:], strict=True)), total, smallest)
+
+
+def _shares(people: Mapping[str, int], total: int, smallest: int) -> dict[str, float | None]:
+    """Divide the numbers of patients with each code by their total; hide what reveals few.
+
+    A patient may have just one of several codes, such as a sex, so those without any are counted.
+
+    Example:
+        >>> _shares({"GENDER//F": 48, "GENDER//M": 47, "LAB//1": 60}, 100, 10)
+        {'GENDER//F': 0.48, 'GENDER//M': None, 'LAB//1': 0.6}
+    """
+    families: dict[str, dict[str, int]] = {}
+    for code, count in people.items():
+        families.setdefault(code.rpartition("//")[0], {})[code] = count
     shares = dict[str, float | None]()
-    for counts in siblings.values():
-        # A patient may have just one of them, such as a sex: the rest is a count too.
+    for counts in families.values():
         rest = max(total - sum(counts.values()), 0)
         hide = hidden_cells([*counts.values(), rest], smallest)[:-1].tolist()
         for (code, count), hidden in zip(counts.items(), hide, strict=True):
-            shares[code] = None if hidden else _share(count, total, smallest)
+            shares[code] = None if hidden else _share_of(count, total, smallest)
     return shares
 
 
-def _share(count: int, total: int, smallest: int) -> float | None:
+def _share_of(count: int, total: int, smallest: int) -> float | None:
     return None if has_small((count, total - count), smallest) else round(count / total, 4)
 
 
@@ -519,7 +540,7 @@ def channels_of(data: Examples, part: str, smallest: int) -> dict[str, Channel]:
     return {
         name: Channel(
             unit=unit,
-            share=_share(len(people), total, smallest),
+            share=_share_of(len(people), total, smallest),
             quantiles={
                 str(q): float(f"{np.quantile(people, q):.3g}")
                 for q in _QUANTILES

@@ -169,55 +169,35 @@ def _evaluate_package(
 
 
 def combine(
-    releases: list[Path],
-    /,
-    *,
-    out: Path,
-    models: bool = False,
-    below: float | None = None,
-    json: Json = False,
+    releases: list[Path], /, *, out: Path, models: bool = False, below: float | None = None
 ) -> None:
     """Combine the releases of several sites: their mean, their spread, and a next site.
 
-    Pools AUROC, observed / expected events and calibration slope of each model by random effects,
-    with the interval for a next site, outliers, each site left out, and what explains the spread.
-    The site that trained the models is never pooled. Writes network.json, with all numbers, and
-    network.html. Releases of other packages, edited ones, and a site twice are refused.
-
-    With --models, compares the models of several packages, each from another lead site, of one
-    question: a table of training site by evaluation site.
+    Pools AUROC, observed / expected events and calibration slope by random effects, with the
+    interval for a next site, outliers, each site left out, and what explains the spread. The site
+    that trained a model is never pooled. Writes network.json, with all numbers, and network.html.
+    Releases of other packages, edited ones, and a site twice are refused.
 
     Example: `sequela combine site-1/release site-2/release --out network`
 
     Args:
         releases: Folders with a release of a site each.
         out: Folder to write to.
-        models: Compare the models of several packages.
+        models: Compare the models of several packages, each of another lead site: a table of
+            training site by evaluation site.
         below: Compute the probability that a next site has an AUROC below this (5 sites or more).
     """
     from sequela.analysis.network import combine as combine_releases
-    from sequela.cli.numbers import open_console, open_table, say_path
     from sequela.files import whole
-    from sequela.report.pages.network_page import TITLES, at, build_network, ends
+    from sequela.report.pages.network_page import at, build_network, ends
 
     network = combine_releases(releases, several_packages=models, below=below)
-    numbers = f"{network.json()}\n"
-    page = build_network(network, out / "network.html")
     with whole(out / "network.json") as partial:
-        partial.write_text(numbers, "utf-8")
-    if json:
-        print(numbers, end="")
-        return
-    console = open_console()
+        partial.write_text(f"{network.json()}\n", "utf-8")
+    page = build_network(network, out / "network.html")
     for model in network.models:
-        table = open_table(f"{model.name}, trained at {model.lead}", "sites", "pooled", "next site")
-        for name, measure in model.measures.items():
-            if m := measure.primary:
-                texts = at(m.mean, m.low, m.high), ends(m.next_low, m.next_high)
-                table.add_row(TITLES[name], str(len(measure.sites)), *texts)
-        console.print(table)
-    if models:
-        best = network.best
-        name = f"{best.name}, trained at {best.lead}" if best else "none significantly"
-        console.print(f"travels best: {name}")
-    say_path(console, "page", page.resolve())
+        if pool := model.measures["auroc"].primary:
+            next_site = ends(pool["next_low"], pool["next_high"])
+            value = at(pool["mean"], pool["low"], pool["high"])
+            print(f"{model.title}: AUROC {value}, of a next site {next_site}")
+    print(f"page: {page.resolve()}")

@@ -94,7 +94,7 @@ def share(
 
         protocol = write_package(run, study, lead=site, root=root, hide_below=hide_below)
         print(f"package: {study.resolve()}")
-        print(f"models: {', '.join(packaged.title for packaged in protocol.models)}")
+        print(f"digest: {protocol.digest}")
         return
     assert out is not None  # noqa: S101 - checked above
     from sequela.report.share import share as share_run

@@ -157,7 +157,7 @@ class ModelResults(ReleasePart):
 
 
 class Release(ReleasePart):
-    """All that a site sends.
+    """The results that a site sends.
 
     ``question`` is the SHA-256 of the task and the analysis, which packages that can be compared
     share; ``population`` that of the question and the site's people, also under another name; and
@@ -262,14 +262,14 @@ def _sums(release: Release) -> Iterator[tuple[str, bool]]:
 
 def _flow_fits(flow: Flow, release: Release) -> bool:
     counts = (release.examples, release.patients, release.events)
-    fits, left = (flow.examples, flow.subjects, flow.positives) == counts, flow.candidates
+    fits, before = (flow.examples, flow.subjects, flow.positives) == counts, flow.candidates
     for step in flow.steps:  # None is a hidden count
-        shown = [n for n in (step.removed, step.left, step.positives) if n is not None]
-        fits &= not _few([0, *shown], release.smallest_cell)
-        if None not in (left, step.left, step.removed):
-            fits &= left == step.left + step.removed
-        left = step.left
-    return fits and left in (None, flow.examples)
+        numbers = [n for n in (step.removed, step.left, step.positives) if n is not None]
+        fits &= not _few([0, *numbers], release.smallest_cell)
+        if None not in (before, step.left, step.removed):
+            fits &= before == step.left + step.removed
+        before = step.left
+    return fits and before in (None, flow.examples)
 
 
 def _sums_of(
@@ -292,8 +292,8 @@ def _sums_of(
     yield "the risks", fits and _close(classes[0] / expected, measures["o_e"].value)
     if "auroc" in measures:
         # Examples of two bins are in order: only the order within bins is not known.
-        events, others = counts.T
-        sure, unsure = events @ (np.cumsum(others) - others), events @ others
+        events, without = counts.T
+        sure, unsure = events @ (np.cumsum(without) - without), events @ without
         pairs, value = classes.prod(), measures["auroc"].value
         fits = sure / pairs - 1e-9 <= value <= (sure + unsure) / pairs + 1e-9
         yield "the AUROC and the bins", fits and _close(results.metrics["auroc"], value)

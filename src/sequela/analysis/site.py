@@ -69,7 +69,8 @@ _EPSILON = float(np.finfo(np.float32).eps)
 _BINS = 10  # of calibration, before they are merged
 _NAMED = 10  # codes that are missing at a site, in a release
 _OF_A_TABLE = 0.1  # share of a training patient's codes from which a whole family may not miss
-_WIDTH, _HEIGHT = 80, 30  # letters and lines of a screen
+_WIDTH = 80  # letters in a line of a screen
+_HEIGHT = 30  # lines of a screen
 _PREDICTIONS = "predictions.parquet"
 _VERSIONS = ("sequela", "python", "torch", "numpy", "scikit-learn")
 RELEASE = "release"  # folder of what may be sent
@@ -147,15 +148,15 @@ def expected_auroc(chance: Floats) -> float:
     return float((area * pairs - same / 2) / (pairs - same))
 
 
-def membership_of(here: Moments, there: Moments) -> float:
+def membership_of(site: Moments, lead: Moments) -> float:
     """Return the AUROC of the linear discriminant between two sites, from their moments.
 
     Debray and others (2015, doi:10.1016/j.jclinepi.2014.06.018) fit such a membership model to the
     patients of both; normal variables need only their means and covariances.
     """
-    names = [name for name in here.names if name in there.names]
+    names = [name for name in site.names if name in lead.names]
     apart, covariance = np.zeros(len(names)), np.zeros((len(names), len(names)))
-    for side, sign in ((here, 1), (there, -1)):
+    for side, sign in ((site, 1), (lead, -1)):
         places = [side.names.index(name) for name in names]
         apart += sign * np.array(side.mean)[places]
         covariance += np.array(side.covariance)[np.ix_(places, places)]
@@ -352,20 +353,20 @@ def _medians(
 ) -> Iterator[tuple[float, bool, str]]:
     """Compare medians of patients: yield minus their factor, whether units differ, and a line."""
     for name in training.keys() & site.keys():
-        here, there = site[name].quantiles, training[name].quantiles
-        if not {"0.25", "0.5", "0.75"} <= here.keys() & there.keys():
+        local, usual = site[name].quantiles, training[name].quantiles
+        if not {"0.25", "0.5", "0.75"} <= local.keys() & usual.keys():
             continue
-        median, usual = here["0.5"], there["0.5"]
-        low, high = min(there.values()), max(there.values())
-        ratio = median / usual if median * usual > 0 else 1.0
+        median, middle = local["0.5"], usual["0.5"]
+        low, high = min(usual.values()), max(usual.values())
+        ratio = median / middle if median * middle > 0 else 1.0
         factor = max(ratio, 1 / ratio)
-        unit = min(_UNITS, key=lambda known: abs(math.log(known / factor)))
+        unit = min(_UNITS, key=lambda size: abs(math.log(size / factor)))
         is_known = 1 / _NEAR < unit / factor < _NEAR
         # A wide distribution may hold the median in another unit, but not most of the values.
         is_beyond = not low <= median <= high
-        is_apart = here["0.75"] < there["0.25"] or here["0.25"] > there["0.75"]
+        is_apart = local["0.75"] < usual["0.25"] or local["0.25"] > usual["0.75"]
         wrong = (is_apart and factor > most) or (is_beyond and (factor > most or is_known))
-        line = f"{name}: median {median:.3g}, in training {usual:.3g} ({low:.3g} to {high:.3g})"
+        line = f"{name}: median {median:.3g}, in training {middle:.3g} ({low:.3g} to {high:.3g})"
         if wrong:
             line += f", a factor of {factor:.3g}"
             line += f" as between {_UNITS[unit]}" if is_known else ""
@@ -476,7 +477,7 @@ def _counts(predictions: Predictions) -> dict[str, int]:
 
 
 def _stored(path: Path) -> RunFolder:
-    """Open the folder of a model's predictions at a site, which is no run."""
+    """Open the folder of a model's predictions at a site, which has no other file of a run."""
     folder = RunFolder(path)
     vars(folder).update(predictions=Predictions.read(path / _PREDICTIONS))
     return folder
@@ -501,7 +502,7 @@ def verify_numbers(release: Release, folder: Path) -> bool:
         counts = _counts(stored.predictions)
         before = {**release.model_dump(include={*counts}), **stated.model_dump(mode="json")}
         after = {**counts, **computed.model_dump(mode="json")}
-        for key, value, other in differences(before, after, words=True):
-            reason = f"{key} is {value}, and the predictions give {other}"
+        for key, value, computed_value in differences(before, after, words=True):
+            reason = f"{key} is {value}, and the predictions give {computed_value}"
             raise RunError(f"{folder}: {name}: {reason}: evaluate the package again")
     return bool(present)

@@ -43,11 +43,11 @@ PATIENTS, EVENTS, FEWEST = (50, 2_000), (0.05, 0.30), 10
 LOG_PATIENTS = math.log(PATIENTS[0]), math.log(PATIENTS[1])
 METHODS = {
     "dl": "DerSimonian-Laird",
-    "metafor": "REML, t of k - 1",
-    "metamisc": "REML, t of k - 2",
-    "ours": "`pooled`",
-    "prior": "`pooled`, prior",
-    "half_t": "half-t of metamisc",
+    "metafor": "REML, k - 1",
+    "metamisc": "REML, k - 2",
+    "ours": "ours",
+    "prior": "ours, prior",
+    "half_t": "wider prior",
 }
 HALF_T = {"auroc": 0.5, "o_e": 1.5, "slope": 0.5}  # metamisc has none for the slope
 QUANTILES = stats.norm.ppf((np.arange(400) + 0.5) / 400)
@@ -209,11 +209,11 @@ def cell(spread: str, sites: int, networks: int, seed: int) -> dict[str, Any]:
 
 HEAD = """{networks:,} simulated networks a cell, half of them with each of two seeds, by `python
 benchmarks/simulations/network.py --seed SEED --write`. Sites have {low} to {high:,} patients (the
-logarithm is uniform) of whom {few:.0%} to {many:.0%} have the event; a site with fewer than
-{fewest} is drawn again. Each cell has the coverage of the 95 % interval for the true value of one
-more site, in %, and its median width: on the scale of the AUROC and of the slope, and the upper
-over the lower bound for O:E. The standard error of a coverage near 95 % is {error:.2f}; the seeds
-differ by at most {apart:.1f}. The SD is that of the AUROC, of log O:E, and of the slope.
+logarithm is uniform), of whom {few:.0f} to {many:.0f} % have the event; a site with fewer than
+{fewest} of either class is drawn again. A cell has the coverage of the 95 % interval for the true
+value of one more site, in %, and its median width: on the scale of the AUROC and of the slope, and
+for O:E the upper over the lower bound. The standard error of a coverage near 95 % is {error:.1f};
+the two seeds differ by at most {apart:.1f} standard errors of their difference.
 
 """
 TITLES = {"auroc": "AUROC", "o_e": "O:E", "slope": "slope"}
@@ -223,7 +223,7 @@ def page(results: dict[str, list[dict[str, Any]]]) -> str:
     """Return the section of the page."""
     lines = [f"| measure | SD | sites | {' | '.join(METHODS.values())} |"]
     lines.append("|---|---|---:|" + "---:|" * len(METHODS))
-    apart, networks = 0.0, 0
+    apart, networks = 0.0, 0  # the largest difference of two seeds, in standard errors
     for m, measure in enumerate(MEASURES):
         for rows in zip(*results.values(), strict=True):
             first = rows[0]
@@ -231,17 +231,22 @@ def page(results: dict[str, list[dict[str, Any]]]) -> str:
                 continue
             networks = sum(row["networks"] for row in rows)
             numbers = np.array([[row[measure][name] for name in METHODS] for row in rows])
-            apart = max(apart, float(np.ptp(numbers[:, :, 0], axis=0).max()))
+            shares = numbers[:, :, 0].mean(axis=0) / 100
+            error = 100 * np.sqrt(2 * shares * (1 - shares) / first["networks"])
+            differences = np.ptp(numbers[:, :, 0], axis=0)
+            apart = max(apart, float((differences / error.clip(0.1)).max()))
             cells = [TITLES[measure], str(SPREADS[first["spread"]][m] or "drawn")]
             cells += [str(first["sites"])]
-            cells += [f"{covered:.1f} ({width:.2f})" for covered, width in numbers.mean(axis=0)]
+            for covered, width in numbers.mean(axis=0):
+                digits = 2 if width < 10 else 0
+                cells.append(f"{covered:.1f} ({width:,.{digits}f})")
             lines.append(f"| {' | '.join(cells)} |")
     head = HEAD.format(
         networks=networks,
         low=PATIENTS[0],
         high=PATIENTS[1],
-        few=EVENTS[0],
-        many=EVENTS[1],
+        few=100 * EVENTS[0],
+        many=100 * EVENTS[1],
         fewest=FEWEST,
         error=100 * np.sqrt(0.95 * 0.05 / networks),
         apart=apart,

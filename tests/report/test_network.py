@@ -12,7 +12,7 @@ from scipy.special import expit, logit
 from tests.cli.calls import ran, refusal
 from tests.network import release_of, results_of
 
-from sequela.analysis.network import Network, combine
+from sequela.analysis.network import NetworkStudy, combine
 from sequela.analysis.release import FILE
 from sequela.errors import SequelaError
 from sequela.evaluation.random_effects import pooled, prior_of
@@ -34,7 +34,7 @@ def spread_out(n: int, spread: float = 0.3, **more: Any) -> list[dict[str, Any]]
     return [results_of(a, membership=0.5 + k / 100, **more) for k, a in enumerate(aurocs)]
 
 
-def text_of(network: Network, folder: Path) -> str:
+def text_of(network: NetworkStudy, folder: Path) -> str:
     page = build_network(network, folder / "network.html").read_text("utf-8")
     body = page[page.index("<main>") : page.index("</main>")]
     text = " ".join(unescape(re.sub(r"<[^>]+>", " ", body)).split())
@@ -59,8 +59,8 @@ def test_three_sites_by_the_command(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert auroc["with_prior"]["next_low"] == pytest.approx(next_low)
     assert auroc["with_prior"]["spread"] == pytest.approx(pool.spread)
     others = pooled(values[1:], errors[1:], prior_of("auroc", pooled(values, errors).mean))
-    assert auroc["others"]["Site 00"]["mean"] == pytest.approx(expit(others.mean))
-    assert model["releases"][0]["case_mix_and_update"]["lstm"][0]["sd_logit"] == 1.2
+    assert auroc["without_site"]["Site 00"]["next_low"] == pytest.approx(expit(others.next_low))
+    assert content["releases"][0]["models"]["lstm"]["case_mix"]["sd_logit"] == 1.2
     network = combine(folders)
     text = text_of(network, tmp_path)
     assert "The site that trained the model, Lead, is not among them." in text
@@ -78,7 +78,7 @@ def test_two_sites_cannot_judge_each_other(tmp_path: Path) -> None:
     network = combine(sites(tmp_path, *spread_out(2)), below=0.7)
     auroc = network.models[0].measures["auroc"]
     assert auroc.below is None
-    assert not auroc.others
+    assert not auroc.without_site
     text = text_of(network, tmp_path)
     assert "AUROC: of two sites, none can be judged by the others." in text
     assert "The probability of an AUROC below 0.7 is given for 5 sites or more." in text
@@ -92,7 +92,7 @@ def test_forty_sites_with_an_outlier_and_a_case_mix(tmp_path: Path) -> None:
     network = combine(sites(tmp_path, *results, results_of(0.4, sd_logit=1.2)), below=0.7)
     auroc = network.models[0].measures["auroc"]
     assert auroc.primary is auroc.without_prior
-    others = auroc.others or {}
+    others = auroc.without_site or {}
     assert [site for site, pool in others.items() if (pool["p_value"] or 0) < 0.05] == ["Site 39"]
     assert 0 < (auroc.below or 0) < 0.5
     assert set(auroc.explanations or {}) == {
@@ -159,7 +159,7 @@ def test_the_site_that_trained_is_not_pooled(tmp_path: Path) -> None:
     folders = sites(tmp_path, *spread_out(3))
     own = release_of(tmp_path / "own", "lead ", {"lstm": results_of(0.99)})
     network = combine([*folders, own])
-    assert [r.site for r in network.models[0].releases] == ["Site 00", "Site 01", "Site 02"]
+    assert list(network.models[0].measures["auroc"].sites) == ["Site 00", "Site 01", "Site 02"]
     text = text_of(network, tmp_path)
     assert "The site that trained the model, lead, is not among them." in text
     assert text.startswith("ward-mortality at 3 sites")
@@ -195,7 +195,7 @@ def test_what_cannot_be_combined_is_one_line(
     assert "no model at two sites" in refused(first)
     assert "one package; --models compares" in refused(first, others["other"])
     assert "is of another question than" in refused(first, others["question"], "--models")
-    assert "expected models of packages of two lead sites" in refused(first, second, "--models")
+    assert "expected packages of two lead sites or more" in refused(first, second, "--models")
     assert "has the same patients as the site in" in refused(first, others["twin"])
     assert "has other patients than the site of this name" in refused(first, others["name"])
     assert "was changed after the site wrote it" in refused(first, others["edited"])
@@ -246,7 +246,10 @@ def test_training_site_by_evaluation_site(
     lead, twin = "site C", "Site D"
     few.append(release_of(path, "SITE  d", models, package="C", lead=lead, population=twin))
     names = combine(few, several_packages=True).sites
-    assert [name.lower() for name in names] == [f"site {x}" for x in "abcdef"]
+    assert names == ("Site A", "Site B", "site C", "Site D", "Site E", "Site F")
+    # The lead's name is that of its release, which comes later in the order.
+    own = release_of(tmp_path / "b", "SITE b", models, package="A", lead="Site A")
+    assert combine([*few, own], several_packages=True).models[1].lead == "SITE b"
     # With three hospitals that train, only one is new to two models.
     three = combine(crossed(tmp_path / "three", "ABC", "ABC", 0.5), several_packages=True)
     assert three.differences == {}

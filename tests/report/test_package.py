@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from sequela.analysis.package import (
     write_package,
 )
 from sequela.analysis.release import seal_of
-from sequela.datasets.catalog import EXCERPTS
+from sequela.datasets.catalog import DATA_SETS, EXCERPTS
 from sequela.errors import SequelaError
 from sequela.evaluation.metrics import auroc
 from sequela.runs.data import load_again
@@ -57,7 +58,7 @@ def test_the_results_of_a_study_are_packaged(
         PROTOCOL,
         *(f"{name}/{file}" for name in names for file in ("config.toml", "model.safetensors")),
     ]
-    assert (protocol.name, protocol.data, protocol.unit) == ("ward", "eicu", "subject")
+    assert (protocol.name, protocol.data, protocol.example) == ("ward", "eicu", "stay")
     assert protocol.task is not None
     assert protocol.task["exclude"]
     run = runs["logistic-regression"]
@@ -83,13 +84,13 @@ def test_the_same_study_gives_the_same_bytes(
     ran("share", str(run), "--study", one, "--site", "Here", "--root", EICU)
     write_package(run, again, lead="Here", root=EICU)
     assert again.read_bytes() == one.read_bytes()
-    both = [open_package(path, tmp_path / path.parent.name) for path in (package, one)]
-    protocols = [opened.protocol for opened in both]
-    assert [protocol.lead for protocol in protocols] == [protocols[0].title, "Here"]
+    paths = {"all": package, "here": one}
+    protocols = [open_package(path, tmp_path / name).protocol for name, path in paths.items()]
+    assert [protocol.lead for protocol in protocols] == [DATA_SETS["eicu"].title, "Here"]
     # Their releases can be compared: the question is the same, and the models differ.
     assert len({protocol.question for protocol in protocols}) == 1
-    assert len({opened.digest for opened in both}) == 2
-    assert f"digest: {both[1].digest}" in capsys.readouterr().out
+    assert len({protocol.digest for protocol in protocols}) == 2
+    assert f"digest: {protocols[1].digest}" in capsys.readouterr().out
 
 
 def test_its_models_predict_as_those_of_the_runs(
@@ -143,7 +144,7 @@ def test_a_rest_of_few_hides_a_second_code() -> None:
     assert moments_of(columns, 10).names == ("logit", "female")
 
 
-def reseal(files: Files, change: Callable[[dict], object]) -> Files:
+def reseal(files: Files, change: Callable[[dict[str, Any]], object]) -> Files:
     content = json.loads(files[PROTOCOL])
     change(content)
     content["seal"] = seal_of({key: value for key, value in content.items() if key != "seal"})
@@ -251,7 +252,7 @@ def test_what_cannot_be_packaged_is_refused(
     assert "--out" in refused("share", eicu, "--study", out, "--out", tmp_path / "out")
     assert "--study" in refused("share", eicu)
     assert "--model" in refused("share", eicu, "--study", out, "--model")
-    assert "10 or more" in refused("share", eicu, "--study", out, "--hide-below", 5)
+    assert "10 or more" in refused("share", eicu, "--study", out, "--hide-below", "5")
     assert ".zip" in refused("share", eicu, "--study", tmp_path / "ward")
     assert not [*tmp_path.iterdir()]
     out.touch()

@@ -5,9 +5,9 @@ The number of sites alone, and no result, chooses between two analyses: with few
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import chain, combinations
+from itertools import chain, combinations, groupby
 from math import isfinite
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import numpy as np
 from scipy import stats
 from scipy.special import expit, logit
 
-from sequela.analysis.release import MEASURES, Measure, Release, read_release
+from sequela.analysis.release import MEASURES, Measure, ModelResults, Release, read_release
 from sequela.errors import DataError, RunError, SettingError
 from sequela.evaluation.comparison import holm
 from sequela.evaluation.random_effects import Pooled, pooled, prior_of, regression
@@ -26,7 +26,6 @@ FEW_SITES = 10
 FEWEST_COMMON = 3  # sites on which two models are compared, or of which one is left out
 FEWEST_BELOW = 5  # with fewer, the probability of a low AUROC is mostly that of the prior
 MODERATORS = ("sd_logit", "expected_auroc", "membership")  # of the case mix, may explain spread
-_FACTS = ("site", "data", "population", "sequela", "examples", "patients", "events")
 _BACK: dict[str, Callable[[float], float]] = {"auroc": expit, "o_e": np.exp, "slope": float}
 Numbers = dict[str, float | None]
 """Numbers of a pool by the names of :class:`Pooled`, or others; ``None`` is infinite."""
@@ -36,9 +35,9 @@ Numbers = dict[str, float | None]
 class Synthesis:
     """A measure of a model over sites; ``missing`` are those where it is not defined.
 
-    Pooled numbers are back on the scale of the measure, but the spread is as pooled. ``others``
-    pools all sites but one, with the p-value that this one is like them. ``explanations`` are
-    changes per SD of a number of the case mix, as pooled.
+    Pooled numbers are back on the scale of the measure, but the spread is as pooled. Those
+    ``without_site`` have the p-value that the site is like the others. ``explanations`` are changes
+    per SD of a number of the case mix, as pooled.
     """
 
     sites: dict[str, Measure]
@@ -46,7 +45,7 @@ class Synthesis:
     with_prior: Numbers | None = None
     without_prior: Numbers | None = None
     below: float | None = None
-    others: dict[str, Numbers] | None = None
+    without_site: dict[str, Numbers] | None = None
     explanations: dict[str, Numbers] | None = None
 
     @property
@@ -56,49 +55,44 @@ class Synthesis:
 
 
 @dataclass(frozen=True)
-class NetworkModel:
-    """A model at the sites that did not train it; ``title`` names the site that did."""
+class PooledModel:
+    """A model at the sites that did not train it.
+
+    ``title`` names the lead site, which did; ``lead_auroc`` is from the test set there.
+    """
 
     title: str
     name: str
     package: str
     lead: str
-    releases: tuple[Release, ...]
+    lead_auroc: tuple[float, float, float] | None
     measures: dict[str, Synthesis]
 
 
 @dataclass(frozen=True)
-class Network:
+class NetworkStudy:
     """The result of a network study.
 
     ``below`` is the AUROC that the user stated. ``differences`` of two models, by both titles, are
     on the logit of the AUROC; ``best`` is significantly better than all of other packages.
     """
 
-    study: str
-    outcome: str
     sites: tuple[str, ...]
-    models: tuple[NetworkModel, ...]
+    releases: tuple[Release, ...]
+    models: tuple[PooledModel, ...]
     below: float | None
     differences: dict[str, Numbers]
     best: str | None
 
     def json(self) -> str:
-        """Return all numbers, with those of the releases that were combined."""
-        return json.dumps(asdict(self), indent=1, allow_nan=False, default=_as_json)
-
-
-def _as_json(part: Measure | Release) -> dict[str, object]:
-    numbers = part.model_dump(mode="json")
-    if isinstance(part, Release):
-        parts = {name: (m["case_mix"], m["update"]) for name, m in numbers["models"].items()}
-        return {**{name: numbers[name] for name in _FACTS}, "case_mix_and_update": parts}
-    return numbers
+        """Return all numbers, and the releases that were combined."""
+        numbers = asdict(self)
+        return json.dumps(numbers, indent=1, allow_nan=False, default=lambda m: m.model_dump())
 
 
 def combine(
     folders: Sequence[Path], *, several_packages: bool = False, below: float | None = None
-) -> Network:
+) -> NetworkStudy:
     """Combine the releases of several sites; compare the models of packages of one question.
 
     ``below`` is the AUROC below which a next site may be. Raises a RunError for an edited release,
@@ -108,24 +102,24 @@ def combine(
         raise SettingError(f"--below {below:g}: expected an AUROC between 0 and 1")
     releases = [read_release(folder) for folder in folders]
     _refuse(folders, releases, "question" if several_packages else "package")
-    packages: dict[str, list[Release]] = {}
-    names: dict[str, str] = {}  # the name of each site, written in one way
-    for release in sorted(releases, key=lambda r: (_plain(r.lead), r.package, _plain(r.site))):
-        changes = {"site": names.setdefault(_plain(release.site), release.site)}
-        packages.setdefault(release.package, []).append(release.model_copy(update=changes))
-    leads = [names.get(_plain(group[0].lead), group[0].lead) for group in packages.values()]
-    parts = map(_models, leads, packages.values(), [below] * len(packages))
-    models = tuple(chain.from_iterable(parts))
-    titles = {model.title for model in models}
-    if several_packages and (len(packages) == 1 or len(titles) < len(models)):
-        raise DataError(
-            f"{', '.join(sorted(titles))}: expected models of packages of two lead sites"
-        )
-    if max((len(model.releases) for model in models), default=0) < 2 - several_packages:
+    releases.sort(key=lambda r: (_plain(r.lead), r.package, _plain(r.site)))
+    # The name of each site is written in one way.
+    names = {_plain(release.site): release.site for release in reversed(releases)}
+    for place, r in enumerate(releases):
+        changes = {"site": names[_plain(r.site)], "lead": names.get(_plain(r.lead), r.lead)}
+        releases[place] = r.model_copy(update=changes)
+    packages = groupby(releases, key=lambda r: r.package)
+    models = tuple(chain.from_iterable(_models(list(group), below) for _, group in packages))
+    most = max((len(model.measures["o_e"].sites) for model in models), default=0)
+    if most < 2 - several_packages:
         raise DataError("no model at two sites that did not train it: expected two such releases")
-    sites = {*names.values(), *(leads if several_packages else ())}
-    ordered, first = tuple(sorted(sites, key=_plain)), models[0].releases[0]
-    return Network(first.study, first.outcome, ordered, models, below, *_differences(models))
+    titles = {model.title for model in models}
+    n_packages = len({model.package for model in models})
+    if several_packages and (n_packages < 2 or len(titles) < len(models)):  # noqa: PLR2004
+        raise DataError(f"{', '.join(sorted(titles))}: expected packages of two lead sites or more")
+    sites = {*names.values(), *(model.lead for model in models if several_packages)}
+    ordered = tuple(sorted(sites, key=_plain))
+    return NetworkStudy(ordered, tuple(releases), models, below, *_differences(models))
 
 
 def _refuse(folders: Sequence[Path], releases: Sequence[Release], what: str) -> None:
@@ -153,20 +147,18 @@ def _plain(name: str) -> str:
     return " ".join(name.split()).casefold()
 
 
-def _models(lead: str, group: Sequence[Release], below: float | None) -> Iterator[NetworkModel]:
+def _models(group: Sequence[Release], below: float | None) -> Iterator[PooledModel]:
     """Combine the releases of one package without that of the site that trained it."""
-    away = [release for release in group if release.site != lead]
+    away = [release for release in group if release.site != release.lead]
     for name in dict.fromkeys(chain.from_iterable(release.models for release in away)):
-        releases = tuple(release for release in away if name in release.models)
-        title = f"{releases[0].models[name].title} of {lead}"
-        measures = {measure: _synthesis(measure, name, releases, below) for measure in MEASURES}
-        yield NetworkModel(title, name, group[0].package, lead, releases, measures)
+        results = {r.site: r.models[name] for r in away if name in r.models}
+        measures = {measure: _synthesis(measure, results, below) for measure in MEASURES}
+        lead, about = away[0].lead, next(iter(results.values()))
+        facts = f"{about.title} of {lead}", name, away[0].package, lead, about.trained.auroc
+        yield PooledModel(*facts, measures)
 
 
-def _synthesis(
-    measure: str, name: str, releases: Sequence[Release], below: float | None
-) -> Synthesis:
-    results = {release.site: release.models[name] for release in releases}
+def _synthesis(measure: str, results: Mapping[str, ModelResults], below: float | None) -> Synthesis:
     sites = {s: r.measures[measure] for s, r in results.items() if measure in r.measures}
     missing = tuple(site for site in results if site not in sites)
     if len(sites) < 2:  # noqa: PLR2004
@@ -180,7 +172,7 @@ def _synthesis(
         primary, rest = with_prior, prior
     else:
         primary, rest = without_prior, None
-    chance, others = None, {}
+    chance, without_site = None, {}
     if below is not None and measure == "auroc" and len(sites) >= FEWEST_BELOW:
         chance = primary.below(float(logit(below)))
     if len(sites) >= FEWEST_COMMON:
@@ -190,7 +182,7 @@ def _synthesis(
         lower = np.array([p.below(*pair) for p, *pair in zip(pools, values, errors, strict=True)])
         p_values = holm(2 * np.minimum(lower, 1 - lower)).tolist()
         for site, pool, p_value in zip(sites, pools, p_values, strict=True):
-            others[site] = {**_numbers(pool, measure), "p_value": p_value}
+            without_site[site] = {**_numbers(pool, measure), "p_value": p_value}
     explanations = {}
     if not few and without_prior.spread:
         columns = {m: [getattr(results[site].case_mix, m) for site in sites] for m in MODERATORS}
@@ -204,8 +196,8 @@ def _synthesis(
             explained = max(0.0, 1 - (rest_of_spread / without_prior.spread) ** 2)
             line = {"change": change, "low": low, "high": high, "p_value": p_value}
             explanations[moderator] = {**line, "explained": explained}
-    both = _numbers(with_prior, measure), _numbers(without_prior, measure)
-    return Synthesis(sites, missing, *both, chance, others, explanations)
+    analyses = _numbers(with_prior, measure), _numbers(without_prior, measure)
+    return Synthesis(sites, missing, *analyses, chance, without_site, explanations)
 
 
 def _numbers(pool: Pooled, measure: str) -> Numbers:
@@ -219,17 +211,17 @@ def _numbers(pool: Pooled, measure: str) -> Numbers:
     return numbers
 
 
-def _differences(models: Sequence[NetworkModel]) -> tuple[dict[str, Numbers], str | None]:
+def _differences(models: Sequence[PooledModel]) -> tuple[dict[str, Numbers], str | None]:
     """Compare models of different packages by AUROC, at the sites that trained neither."""
     pairs, tests = [], []
     for pair in combinations(models, 2):
-        one, two = (model.measures["auroc"].sites for model in pair)
-        common = [s for s in one if s in two and s not in {pair[0].lead, pair[1].lead}]
+        ours, theirs = (model.measures["auroc"].sites for model in pair)
+        common = [site for site in ours if site in theirs]  # without both lead sites
         if pair[0].package == pair[1].package or len(common) < FEWEST_COMMON:
             continue
-        values = np.array([one[site].estimate - two[site].estimate for site in common])
+        values = np.array([ours[site].estimate - theirs[site].estimate for site in common])
         # No release knows the covariance of two packages, so both errors count as independent.
-        errors = np.array([np.hypot(one[site].error, two[site].error) for site in common])
+        errors = np.array([np.hypot(ours[site].error, theirs[site].error) for site in common])
         pool, degrees = pooled(values, errors), len(common) - 1
         error = (pool.high - pool.low) / 2 / stats.t.isf(0.025, degrees)
         p_value = float(2 * stats.t.sf(abs(pool.mean) / error, degrees))
@@ -244,7 +236,7 @@ def _differences(models: Sequence[NetworkModel]) -> tuple[dict[str, Numbers], st
         if p_value < ALPHA:
             wins.append((first, second) if pool.mean > 0 else (second, first))
     for model in models:
-        rivals = [other.title for other in models if other.package != model.package]
-        if rivals and all((model.title, rival) in wins for rival in rivals):
+        rivals = [rival.title for rival in models if rival.package != model.package]
+        if rivals and all((model.title, title) in wins for title in rivals):
             return differences, model.title
     return differences, None

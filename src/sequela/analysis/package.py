@@ -9,7 +9,7 @@ import json
 import zipfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,14 +18,7 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
 from sequela.analysis.compare import check_same_split
-from sequela.analysis.release import (
-    MEASURES,
-    Moments,
-    ReleasePart,
-    Training,
-    seal_of,
-    text_of,
-)
+from sequela.analysis.release import MEASURES, Moments, ReleasePart, Training, seal_of, text_of
 from sequela.cohort.split import PARTS, SETS, Split
 from sequela.config import SMALLEST_CELL, RunSettings
 from sequela.datasets.catalog import Modality
@@ -42,7 +35,7 @@ from sequela.runs.data import Examples, load_again
 from sequela.runs.find import Run, find_runs
 from sequela.runs.folder import CONFIG, RunFolder
 from sequela.runs.manifest import seal
-from sequela.runs.model import FILE, LEAST, Member, members_of, open_model, title
+from sequela.runs.model import FILE, LEAST, members_of, open_model, title
 from sequela.runs.record import DataRecord, RunRecord
 from sequela.runs.released import Released, least_named, names_people
 from sequela.sequences.flat import examples_of
@@ -59,33 +52,25 @@ _AT_ONCE = 1024  # segments whose amplitude is computed at once, to limit memory
 
 
 class Analysis(ReleasePart):
-    """The analysis that each site makes: its measures, metrics and subgroups, by name."""
+    """The analysis of each site, fixed in advance.
+
+    A site needs a share of what a training patient has of the inputs, and medians of measurements
+    that differ by less than a factor.
+    """
 
     measures: tuple[str, ...] = MEASURES
     metrics: tuple[str, ...] = ("auroc", "average_precision", "brier_score", "log_loss")
     subgroups: tuple[str, ...] = ("age", "sex", "ethnicity", "unit")
     smallest_cell: int = SMALLEST_CELL
-    resamples: int = 2_000
-    seed: int = 0
-
-
-class Checks(ReleasePart):
-    """The checks that a site must pass.
-
-    It needs patients with and without the event, a share of the model's inputs, and medians of
-    measurements that differ from the training set's by at most a factor.
-    """
-
-    smallest_class: int = SMALLEST_CELL
     inputs_share: float = 0.5
     unit_factor: float = 3.0
 
 
 class Channel(ReleasePart):
-    """The training patients' median values of a measurement: quantiles, by their probability.
+    """Quantiles, by their probability, of the patients' median values of a measurement.
 
-    A quantile is missing if too few patients are on one of its sides. For EEG, the value is the
-    standard deviation of a segment. ``share`` is the share of patients with a value.
+    The value of an EEG channel is the standard deviation of a segment. Quantiles with few patients
+    on one side are missing. ``share`` is that of patients with a value.
     """
 
     unit: str | None
@@ -110,25 +95,14 @@ class Protocol(ReleasePart):
 
     Attributes:
         format: The version of this list.
-        sequela: The version of Sequela.
-        name: The name of the study.
-        lead: The name of the lead site, which trained the models.
+        name, lead: The names of the study, and of the site that trained the models.
         question: SHA-256 of the task and the analysis, the same for packages that can be compared.
         asks: The question in words.
-        modality: The kind of data.
-        data: The name of the training data set; ``title`` is its title.
+        data: The name of the training data set.
         task: The task as declared, with its rules of inclusion; ``None`` for EEG.
-        classes: The names of both classes; the event is the second.
-        outcome: Words for the event: ``label``, ``one`` and ``many``.
-        example: The kind of an example, such as ``stay``.
-        unit: The unit of the split, such as ``subject``.
-        needs_labels: Whether a site needs a label file.
-        models: The models.
-        codes: The share of training patients with each code that a model reads, or ``None`` where
-            it would reveal a small count.
-        channels: The measurements, or the channels of EEG.
-        checks: The checks that a site must pass.
-        analysis: The analysis.
+        outcome: Words for the event, the second class: ``label``, ``one`` and ``many``.
+        codes: The share of training patients with each code that a model reads; ``None`` if it
+            would reveal a small count.
     """
 
     format: Literal[1]
@@ -137,19 +111,14 @@ class Protocol(ReleasePart):
     lead: str
     question: str
     asks: str
-    modality: Modality
     data: str
-    title: str
     task: Mapping[str, Any] | None
     classes: tuple[str, str]
     outcome: Mapping[str, str]
     example: str
-    unit: str
-    needs_labels: bool
     models: Annotated[tuple[PackagedModel, ...], Field(min_length=1)]
     codes: Mapping[str, float | None]
     channels: Mapping[str, Channel]
-    checks: Checks
     analysis: Analysis
 
     @property
@@ -160,19 +129,13 @@ class Protocol(ReleasePart):
 
 @dataclass(frozen=True)
 class Package:
-    """An opened package: its protocol, and a folder for each model.
+    """An opened package, with a folder for each model.
 
-    A folder has no id and no fingerprint of the training patients, so whether the patients of other
-    data are among them is unknown.
+    The folders name no training patients, so whether other data have some of them is unknown.
     """
 
     protocol: Protocol
     folders: Mapping[str, RunFolder]
-
-    @property
-    def digest(self) -> str:
-        """The SHA-256 of all of it."""
-        return self.protocol.digest
 
 
 def columns_of(data: Examples, probabilities: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
@@ -206,14 +169,10 @@ def write_package(
     root: Path | None = None,
     hide_below: int | None = None,
 ) -> Protocol:
-    """Write the package of a run, or of all results of a study's folder with one question.
+    """Write the package of a run, or of the results in the folder of a study with one question.
 
-    The training data are read again, from ``root`` or the place of training. ``lead`` names the
-    lead site (default: the title of the data).
-
-    Raises:
-        OutputError: If ``out`` exists or is no zip.
-        RunError, SettingError: If the models cannot be packaged.
+    The training data are read again, by default from the place of training. ``lead`` names the lead
+    site (default: the title of the data).
     """
     require_file(out, ".zip")
     if out.exists():
@@ -221,10 +180,7 @@ def write_package(
     smallest = hide_below or SMALLEST_CELL
     if smallest < SMALLEST_CELL:
         raise SettingError(f"--hide-below is {smallest}: a study needs {SMALLEST_CELL} or more")
-    runs = _results_of(path)
-    for run in runs.values():
-        _check(run, smallest)
-    files, models, first = dict[str, bytes](), [], next(iter(runs.values()))
+    runs, files, models = _results_of(path, smallest), dict[str, bytes](), []
     codes, channels = dict[str, float | None](), dict[str, Channel]()
     with temporary() as work:
         for name, run in runs.items():
@@ -232,12 +188,11 @@ def write_package(
             data = load_again(run, root, work, open_model(run).header)
             codes = {**codes_of(data, "train", smallest), **codes}
             channels = {**channels_of(data, "train", smallest), **channels}
-            # Patients are the unit at a site, also where whole hospitals were held out.
             settings = _neutral(run.settings, run.split.whose, run.data.channels)
             files[f"{name}/{CONFIG}"] = settings.to_toml().encode()
             files[f"{name}/{FILE}"] = (run.path / FILE).read_bytes()
             models.append(_model(run, name, files, data, smallest))
-    described, cohort, outcome = first.data, first.settings.cohort, first.data.outcome
+    described, outcome = run.data, run.data.outcome
     assert outcome is not None  # noqa: S101 - two classes have one
     protocol = Protocol(
         format=1,
@@ -246,26 +201,21 @@ def write_package(
         lead=lead or data.data_set.title,
         question="",
         asks=described.question,
-        modality=data.data_set.modality,
-        data=first.settings.data,
-        title=data.data_set.title,
+        data=described.name,
         task=described.task,
         classes=(described.classes[0], described.classes[1]),
         outcome={name: outcome[name] for name in ("label", "one", "many")},
         example=described.example,
-        unit=first.split.whose,
-        needs_labels=bool(cohort and cohort.labels),
         models=tuple(models),
         codes=codes,
         channels=channels,
-        checks=Checks(smallest_class=smallest),
         analysis=Analysis(smallest_cell=smallest),
     )
     protocol = protocol.model_copy(update={"question": _question(protocol)})
     # Codes are those of many patients, and may look like the id of another one.
     words = text_of(protocol.model_copy(update={"codes": {}, "models": ()}))
     words += "".join(files[f"{name}/{CONFIG}"].decode() for name in runs)
-    if any(names_people(run, words.encode()) for run in runs.values()):
+    if names_people(run, words.encode()):  # all runs have the same split
         raise RunError(f"{path}: a name in its settings is the id of a patient: train without it")
     with whole(out) as partial, zipfile.ZipFile(partial, "w") as archive:
         for name, file in {PROTOCOL: text_of(protocol).encode(), **files}.items():
@@ -308,13 +258,12 @@ def open_package(path: Path, work: Path) -> Package:
 
 
 def _folder(path: Path) -> RunFolder:
-    """Return an unpacked folder as the run of a model, without the people of its split."""
+    """Return an unpacked folder as the run of a model, whose split names nobody."""
     seal(path)
     folder = RunFolder(path)
     settings = folder.settings
-    data = DataRecord.model_construct(
-        channels=list(settings.signals.channels) if settings.signals else []
-    )
+    channels = settings.signals.channels if settings.signals else ()
+    data = DataRecord.model_construct(channels=list(channels))
     split = Split(
         unit=settings.split,
         seed=0,
@@ -326,46 +275,43 @@ def _folder(path: Path) -> RunFolder:
     return folder
 
 
-def _results_of(path: Path) -> dict[str, RunFolder]:
+def _results_of(path: Path, smallest: int) -> dict[str, RunFolder]:
     """Return the runs of a folder that are results of one question, by the name of their model."""
     runs, names = [run for run in find_runs([path]) if not _leaks(run)], Counter[str]()
     if not runs:
-        raise RunError(
-            f"{path}: its result is inflated by a leak (rows of one patient in several sets, or "
-            "later information): package a run without"
-        )
+        raise RunError(f"{path}: its result is inflated by a leak: package a run without one")
     questions = sorted({f"{run.data.question}, of {run.settings.data}" for run in runs})
     if len(questions) > 1:
-        listed = "; ".join(questions)
-        raise RunError(f"{path}: has several questions ({listed}): name the folder of one")
-    splits = {run.settings.split for run in runs}
+        raise RunError(
+            f"{path}: has several questions ({'; '.join(questions)}): name the folder of one"
+        )
+    by_session = any(run.settings.split == "session" for run in runs)
     unweighted = {run.settings.model for run in runs if not run.settings.training.class_weights}
     results = dict[str, RunFolder]()
     for run in runs:
         settings, name = run.settings, run.settings.model
         is_weighted = settings.training.class_weights and name in unweighted
-        if is_weighted or (settings.split == "recording" and "session" in splits):
+        if is_weighted or (settings.split == "recording" and by_session):
             continue  # controls of a study
         if not isinstance(run, RunFolder):
             raise RunError(
                 f"{run.path}: each fold or seed has its own model: expected runs of one split and "
                 "one seed, or their ensemble"
             )
-        first = next(iter(results.values()), run)
-        check_same_split(first, run)
+        _check(run, smallest)
+        check_same_split(next(iter(results.values()), run), run)
         names[name] += 1
         results[f"{name}-{names[name]}" if names[name] > 1 else name] = run
     return results
 
 
 def _leaks(run: Run) -> bool:
-    task = run.data.task or {}
-    leaks = bool(task.get("leaks") or task.get("hindsight") or run.settings.split == "row")
-    return leaks or bool(run.first.metrics.leaks)
+    task, by_row = run.data.task or {}, run.settings.split == "row"
+    return bool(task.get("leaks") or task.get("hindsight") or by_row or run.metrics.leaks)
 
 
 def _check(run: RunFolder, smallest: int) -> None:
-    """Make sure that the model of a run may be shared, and that a site could evaluate it."""
+    """Make sure that the model of a run may be shared, and that its test set is large enough."""
     if len(run.data.classes) != _BINARY or run.data.horizons:
         what = "times to an event" if run.data.horizons else f"{len(run.data.classes)} classes"
         raise SettingError(f"{run.path}: predicts {what}: a study's package is for two classes")
@@ -378,11 +324,11 @@ def _check(run: RunFolder, smallest: int) -> None:
     for part in ("train", "held_out"):
         predictions = run.predictions.part(part)
         for label, name in enumerate(run.data.classes):
-            people = len(np.unique(_people(run, predictions)[predictions.label == label]))
-            if people < smallest:
+            rows = predictions.where(predictions.label == label)
+            if len(np.unique(_people(run, rows))) < smallest:
                 raise RunError(
                     f"{run.path}: has fewer than {smallest} {run.split.whose}s with '{name}' in "
-                    f"its {SETS[part]}: expected more patients"
+                    f"its {SETS[part]}: expected more"
                 )
 
 
@@ -393,28 +339,27 @@ def _people(run: RunFolder, predictions: Predictions) -> Ids:
 def _neutral(settings: RunSettings, unit: str, channels: Sequence[str] = ()) -> RunSettings:
     """Return settings without names that a user chose: of the data, of files and of runs."""
     cohort, signals = settings.cohort, settings.signals
+    # Patients are the unit at a site, also where whole hospitals were held out.
+    changes: dict[str, object] = {"split": unit, "folds": 0, "fold": 0}
     if cohort:
         labels = "labels" if cohort.labels else None  # a path of this machine
-        cohort = cohort.model_copy(update={"labels": labels, "task": Path(cohort.task).name})
+        changes["cohort"] = cohort.model_copy(update={"labels": labels})
     if signals:
-        more = {"channels": tuple(channels)} if channels else {}
-        signals = signals.model_copy(update={"title": None, **more})
-    changes: dict[str, object] = {"split": unit, "folds": 0, "fold": 0}
+        names = {"title": None, "channels": tuple(channels) or signals.channels}
+        changes["signals"] = signals.model_copy(update=names)
     if members_of(settings):
         members = []
         for number, member in enumerate(members_of(settings), 1):
-            of_member = _neutral(member.run_settings, unit).model_dump(
-                mode="json", exclude_none=True
-            )
-            members.append(asdict(Member(f"model-{number}", member.sha256, of_member)))
+            parts = _neutral(member.run_settings, unit).model_dump(mode="json", exclude_none=True)
+            members.append({"run": f"{number}", "sha256": member.sha256, "settings": parts})
         changes["model_settings"] = {**settings.model_settings, "members": members}
-    return settings.model_copy(update={**changes, "cohort": cohort, "signals": signals})
+    return settings.model_copy(update=changes)
 
 
 def _question(protocol: Protocol) -> str:
     """Compute the SHA-256 of whom and what is predicted, and of the analysis."""
     task = {key: value for key, value in (protocol.task or {}).items() if key != "inputs"}
-    parts = [task, protocol.modality, protocol.classes, protocol.analysis.model_dump()]
+    parts = [task, protocol.classes, protocol.analysis.model_dump()]
     return _sha256(json.dumps(parts, sort_keys=True).encode())
 
 
@@ -426,12 +371,8 @@ def _model(
     run: RunFolder, name: str, files: Mapping[str, bytes], data: Examples, smallest: int
 ) -> PackagedModel:
     """Describe a model, with what a site may know of its training and test set."""
-    train = run.predictions.part("train")
-    test = data.rows("held_out")
-    columns = {
-        column: values[test]
-        for column, values in columns_of(data, run.predictions.probabilities).items()
-    }
+    train, rows = run.predictions.part("train"), data.rows("held_out")
+    columns = columns_of(data, run.predictions.probabilities)
     numbers, point = Released(run, smallest).test, run.test.operating_points[1]
     auroc, bounds = numbers.get("auroc"), numbers.get("auroc_ci")
     return PackagedModel(
@@ -446,7 +387,7 @@ def _model(
             examples=train.n_examples,
             events=int(train.label.sum()),
             auroc=(auroc, *bounds) if auroc and bounds else None,
-            moments=moments_of(columns, smallest),
+            moments=moments_of({n: v[rows] for n, v in columns.items()}, smallest),
         ),
     )
 

@@ -113,7 +113,7 @@ class GroupResults(ReleasePart):
     examples: _Count
     events: _Count
     auroc: Measure | None
-    o_e: Measure | None
+    o_e: Measure
 
 
 class Moments(ReleasePart):
@@ -305,4 +305,4 @@ def _sums_of(
         fits &= len({group.value for group in members}) == len(members)
         fits &= not _few([*counts, classes - counts.sum(axis=0)], least)
     fits &= all(group.auroc is None or group.auroc.fits("auroc") for group in groups)
-    yield "the subgroups", fits and all(g.o_e is None or g.o_e.fits("o_e") for g in groups)
+    yield "the subgroups", fits and all(group.o_e.fits("o_e") for group in groups)

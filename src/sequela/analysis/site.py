@@ -222,18 +222,15 @@ def _groups(
     for attribute, column in attributes.items():
         values = np.where(column == "", UNKNOWN, column)
         names = np.unique(values).tolist()
-        counts = np.array([people.count(values == name) for name in names])
-        for name in compress(names, ~hidden_cells(counts, people.smallest)):
+        cells = np.array([people.count(values == name) for name in names])
+        for name in compress(names, ~hidden_cells(cells, people.smallest)):
             members = predictions.where(values == name)
             measures, _ = measures_of(members)
-            yield GroupResults(
-                attribute=attribute,
-                value=name,
-                examples=members.n_examples,
-                events=int(members.label.sum()),
-                auroc=measures.get("auroc"),
-                o_e=measures.get("o_e"),
-            )
+            if measures:
+                counts = {"examples": members.n_examples, "events": int(members.label.sum())}
+                pair = {"auroc": measures.get("auroc"), "o_e": measures["o_e"]}
+                key = {"attribute": attribute, "value": name}
+                yield GroupResults.model_validate({**key, **counts, **pair})
 
 
 def results_of(
@@ -294,9 +291,9 @@ class SiteCheck:
 
 def check_site(package: Package, data: Examples) -> SiteCheck:
     """Check whether a site can take part in a study with its examples; no model predicts."""
-    protocol, checks, unit = package.protocol, package.protocol.checks, data.arrays.unit
+    protocol, analysis, unit = package.protocol, package.protocol.analysis, data.arrays.unit
     unit = "patient" if unit == "subject" else unit
-    least = max(checks.smallest_class, protocol.analysis.smallest_cell)
+    least = analysis.smallest_cell
     problems, n_people, of_class = list[str](), len(np.unique(data.marked)), list[str]()
     for label, name in enumerate(protocol.classes):
         count = len(np.unique(data.marked[data.labels == label]))
@@ -319,10 +316,10 @@ def check_site(package: Package, data: Examples) -> SiteCheck:
             )
     present = max(1 - sum(shares[code] for code in absent) / total, 0.0)
     codes_found = f"{present:.0%} of a training patient's codes found"
-    if present < checks.inputs_share:
-        problems.append(f"{codes_found}, {checks.inputs_share:.0%} are needed")
+    if present < analysis.inputs_share:
+        problems.append(f"{codes_found}, {analysis.inputs_share:.0%} are needed")
     measured = {n: c for n, c in channels.items() if n_people * (c.share or 0) >= least}
-    medians = sorted(_medians(protocol.channels, measured, checks.unit_factor))
+    medians = sorted(_medians(protocol.channels, measured, analysis.unit_factor))
     problems += [f"other units? {line}" for _, wrong, line in medians if wrong]
     sources, notes = [public(data.origin)], list[str]()
     if isinstance(data, Records):
@@ -354,20 +351,19 @@ def _medians(
     """Compare medians of patients: yield minus their factor, whether units differ, and a line."""
     for name in training.keys() & site.keys():
         local, usual = site[name].quantiles, training[name].quantiles
-        if not {"0.25", "0.5", "0.75"} <= local.keys() & usual.keys():
+        if "0.5" not in local.keys() & usual.keys():
             continue
         median, middle = local["0.5"], usual["0.5"]
-        low, high = min(usual.values()), max(usual.values())
         ratio = median / middle if median * middle > 0 else 1.0
         factor = max(ratio, 1 / ratio)
         unit = min(_UNITS, key=lambda size: abs(math.log(size / factor)))
         is_known = 1 / _NEAR < unit / factor < _NEAR
-        # A wide distribution may hold the median in another unit, but not most of the values.
-        is_beyond = not low <= median <= high
-        is_apart = local["0.75"] < usual["0.25"] or local["0.25"] > usual["0.75"]
-        wrong = (is_apart and factor > most) or (is_beyond and (factor > most or is_known))
-        line = f"{name}: median {median:.3g}, in training {middle:.3g} ({low:.3g} to {high:.3g})"
-        if wrong:
+        # Other patients may have other medians, but hardly other values altogether.
+        ends = {"0.05", "0.95"} <= local.keys() & usual.keys()
+        apart = ends and (local["0.05"] > usual["0.95"] or usual["0.05"] > local["0.95"])
+        wrong = bool(apart) and (factor > most or is_known)
+        line = f"{name}: median {median:.3g}, in training {middle:.3g}"
+        if wrong or factor > most:
             line += f", a factor of {factor:.3g}"
             line += f" as between {_UNITS[unit]}" if is_known else ""
         yield -factor, wrong, line
@@ -446,7 +442,7 @@ def evaluate_site(
         content = {
             "format": 1,
             "sequela": __version__,
-            "package": package.digest,
+            "package": protocol.digest,
             "population": population,
             "study": protocol.name,
             "outcome": protocol.outcome["label"],

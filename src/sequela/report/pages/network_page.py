@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from sequela.analysis import network as rules
-from sequela.analysis.network import Network, Synthesis
+from sequela.analysis.network import NetworkStudy, Synthesis
 from sequela.evaluation.intervals import Estimate, Interval
 from sequela.evaluation.number import number
 from sequela.figures.figure import Figure
@@ -17,7 +17,7 @@ TITLES = {"auroc": "AUROC", "o_e": "observed / expected", "slope": "calibration 
 _LARGEST = 100  # two sites with wide intervals leave O:E without an upper end
 
 
-def build_network(network: Network, out: Path) -> Path:
+def build_network(network: NetworkStudy, out: Path) -> Path:
     """Write the page. The same releases give the same bytes on one machine."""
     pictures = {}
     for place, model in enumerate(network.models):
@@ -26,7 +26,8 @@ def build_network(network: Network, out: Path) -> Path:
                 figure = _forest(TITLES[name], synthesis)
                 pictures[model.title, name] = picture(figure, f"{name.replace('_', '-')}-{place}")
     values = {"network": network, "pictures": pictures, "titles": TITLES, "rules": rules}
-    return write_page("network.html.j2", out, title=network.study, ends=ends, at=at, **values)
+    study = network.releases[0].study
+    return write_page("network.html.j2", out, title=study, ends=ends, at=at, **values)
 
 
 def ends(low: float | None, high: float | None) -> str:

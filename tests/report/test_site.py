@@ -450,6 +450,7 @@ def test_options_of_packages_are_refused_for_runs(
 def test_recordings_and_tables_of_rows_are_sites_too(
     kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    data: tuple[object, ...]
     if kind == "recordings":
         root = canaries_of_recordings(tmp_path / "own.parquet").root
         columns = ("--label", "stage", "--subject", "patient", "--recording", "night")

@@ -12,7 +12,7 @@ from scipy.special import expit, logit
 from tests.cli.calls import ran, refusal
 from tests.network import release_of, results_of
 
-from sequela.analysis.network import Network, combine
+from sequela.analysis.network import NetworkStudy, combine
 from sequela.analysis.release import FILE
 from sequela.errors import SequelaError
 from sequela.evaluation.random_effects import pooled, prior_of
@@ -34,7 +34,7 @@ def spread_out(n: int, spread: float = 0.3, **more: Any) -> list[dict[str, Any]]
     return [results_of(a, membership=0.5 + k / 100, **more) for k, a in enumerate(aurocs)]
 
 
-def text_of(network: Network, folder: Path) -> str:
+def text_of(network: NetworkStudy, folder: Path) -> str:
     page = build_network(network, folder / "network.html").read_text("utf-8")
     body = page[page.index("<main>") : page.index("</main>")]
     text = " ".join(unescape(re.sub(r"<[^>]+>", " ", body)).split())
@@ -59,7 +59,7 @@ def test_three_sites_by_the_command(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert auroc["with_prior"]["next_low"] == pytest.approx(next_low)
     assert auroc["with_prior"]["spread"] == pytest.approx(pool.spread)
     others = pooled(values[1:], errors[1:], prior_of("auroc", pooled(values, errors).mean))
-    assert auroc["others"]["Site 00"]["next_low"] == pytest.approx(expit(others.next_low))
+    assert auroc["without_site"]["Site 00"]["next_low"] == pytest.approx(expit(others.next_low))
     assert content["releases"][0]["models"]["lstm"]["case_mix"]["sd_logit"] == 1.2
     network = combine(folders)
     text = text_of(network, tmp_path)
@@ -78,7 +78,7 @@ def test_two_sites_cannot_judge_each_other(tmp_path: Path) -> None:
     network = combine(sites(tmp_path, *spread_out(2)), below=0.7)
     auroc = network.models[0].measures["auroc"]
     assert auroc.below is None
-    assert not auroc.others
+    assert not auroc.without_site
     text = text_of(network, tmp_path)
     assert "AUROC: of two sites, none can be judged by the others." in text
     assert "The probability of an AUROC below 0.7 is given for 5 sites or more." in text
@@ -92,7 +92,7 @@ def test_forty_sites_with_an_outlier_and_a_case_mix(tmp_path: Path) -> None:
     network = combine(sites(tmp_path, *results, results_of(0.4, sd_logit=1.2)), below=0.7)
     auroc = network.models[0].measures["auroc"]
     assert auroc.primary is auroc.without_prior
-    others = auroc.others or {}
+    others = auroc.without_site or {}
     assert [site for site, pool in others.items() if (pool["p_value"] or 0) < 0.05] == ["Site 39"]
     assert 0 < (auroc.below or 0) < 0.5
     assert set(auroc.explanations or {}) == {
@@ -145,6 +145,8 @@ def test_a_measure_may_be_missing_or_endless(tmp_path: Path) -> None:
     assert o_e
     assert o_e["high"] is None
     assert "to over 100" in text_of(both, tmp_path)
+    far = combine(sites(tmp_path / "far", results_of(0.3), results_of(0.9)))
+    assert "to over 10)" in text_of(far, tmp_path)  # the largest spread that is looked for
     assert json.loads(both.json())
     with pytest.raises(SequelaError, match="no model at two sites"):
         combine(

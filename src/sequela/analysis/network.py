@@ -35,9 +35,9 @@ Numbers = dict[str, float | None]
 class Synthesis:
     """A measure of a model over sites; ``missing`` are those where it is not defined.
 
-    Pooled numbers are back on the scale of the measure, but the spread is as pooled. ``others``
-    pools all sites but one, with the p-value that this one is like them. ``explanations`` are
-    changes per SD of a number of the case mix, as pooled.
+    Pooled numbers are back on the scale of the measure, but the spread is as pooled. Those
+    ``without_site`` have the p-value that the site is like the others. ``explanations`` are changes
+    per SD of a number of the case mix, as pooled.
     """
 
     sites: dict[str, Measure]
@@ -45,7 +45,7 @@ class Synthesis:
     with_prior: Numbers | None = None
     without_prior: Numbers | None = None
     below: float | None = None
-    others: dict[str, Numbers] | None = None
+    without_site: dict[str, Numbers] | None = None
     explanations: dict[str, Numbers] | None = None
 
     @property
@@ -55,22 +55,22 @@ class Synthesis:
 
 
 @dataclass(frozen=True)
-class NetworkModel:
+class PooledModel:
     """A model at the sites that did not train it.
 
-    ``title`` names the lead site, which did, and ``own`` is its AUROC on that site's test set.
+    ``title`` names the lead site, which did; ``lead_auroc`` is from the test set there.
     """
 
     title: str
     name: str
     package: str
     lead: str
-    own: tuple[float, float, float] | None
+    lead_auroc: tuple[float, float, float] | None
     measures: dict[str, Synthesis]
 
 
 @dataclass(frozen=True)
-class Network:
+class NetworkStudy:
     """The result of a network study.
 
     ``below`` is the AUROC that the user stated. ``differences`` of two models, by both titles, are
@@ -79,7 +79,7 @@ class Network:
 
     sites: tuple[str, ...]
     releases: tuple[Release, ...]
-    models: tuple[NetworkModel, ...]
+    models: tuple[PooledModel, ...]
     below: float | None
     differences: dict[str, Numbers]
     best: str | None
@@ -92,7 +92,7 @@ class Network:
 
 def combine(
     folders: Sequence[Path], *, several_packages: bool = False, below: float | None = None
-) -> Network:
+) -> NetworkStudy:
     """Combine the releases of several sites; compare the models of packages of one question.
 
     ``below`` is the AUROC below which a next site may be. Raises a RunError for an edited release,
@@ -114,12 +114,12 @@ def combine(
     if most < 2 - several_packages:
         raise DataError("no model at two sites that did not train it: expected two such releases")
     titles = {model.title for model in models}
-    one = len({model.package for model in models}) == 1
-    if several_packages and (one or len(titles) < len(models)):
+    n_packages = len({model.package for model in models})
+    if several_packages and (n_packages < 2 or len(titles) < len(models)):  # noqa: PLR2004
         raise DataError(f"{', '.join(sorted(titles))}: expected packages of two lead sites or more")
     sites = {*names.values(), *(model.lead for model in models if several_packages)}
     ordered = tuple(sorted(sites, key=_plain))
-    return Network(ordered, tuple(releases), models, below, *_differences(models))
+    return NetworkStudy(ordered, tuple(releases), models, below, *_differences(models))
 
 
 def _refuse(folders: Sequence[Path], releases: Sequence[Release], what: str) -> None:
@@ -147,7 +147,7 @@ def _plain(name: str) -> str:
     return " ".join(name.split()).casefold()
 
 
-def _models(group: Sequence[Release], below: float | None) -> Iterator[NetworkModel]:
+def _models(group: Sequence[Release], below: float | None) -> Iterator[PooledModel]:
     """Combine the releases of one package without that of the site that trained it."""
     away = [release for release in group if release.site != release.lead]
     for name in dict.fromkeys(chain.from_iterable(release.models for release in away)):
@@ -155,7 +155,7 @@ def _models(group: Sequence[Release], below: float | None) -> Iterator[NetworkMo
         measures = {measure: _synthesis(measure, results, below) for measure in MEASURES}
         lead, about = away[0].lead, next(iter(results.values()))
         facts = f"{about.title} of {lead}", name, away[0].package, lead, about.trained.auroc
-        yield NetworkModel(*facts, measures)
+        yield PooledModel(*facts, measures)
 
 
 def _synthesis(measure: str, results: Mapping[str, ModelResults], below: float | None) -> Synthesis:
@@ -172,7 +172,7 @@ def _synthesis(measure: str, results: Mapping[str, ModelResults], below: float |
         primary, rest = with_prior, prior
     else:
         primary, rest = without_prior, None
-    chance, others = None, {}
+    chance, without_site = None, {}
     if below is not None and measure == "auroc" and len(sites) >= FEWEST_BELOW:
         chance = primary.below(float(logit(below)))
     if len(sites) >= FEWEST_COMMON:
@@ -182,7 +182,7 @@ def _synthesis(measure: str, results: Mapping[str, ModelResults], below: float |
         lower = np.array([p.below(*pair) for p, *pair in zip(pools, values, errors, strict=True)])
         p_values = holm(2 * np.minimum(lower, 1 - lower)).tolist()
         for site, pool, p_value in zip(sites, pools, p_values, strict=True):
-            others[site] = {**_numbers(pool, measure), "p_value": p_value}
+            without_site[site] = {**_numbers(pool, measure), "p_value": p_value}
     explanations = {}
     if not few and without_prior.spread:
         columns = {m: [getattr(results[site].case_mix, m) for site in sites] for m in MODERATORS}
@@ -196,8 +196,8 @@ def _synthesis(measure: str, results: Mapping[str, ModelResults], below: float |
             explained = max(0.0, 1 - (rest_of_spread / without_prior.spread) ** 2)
             line = {"change": change, "low": low, "high": high, "p_value": p_value}
             explanations[moderator] = {**line, "explained": explained}
-    both = _numbers(with_prior, measure), _numbers(without_prior, measure)
-    return Synthesis(sites, missing, *both, chance, others, explanations)
+    analyses = _numbers(with_prior, measure), _numbers(without_prior, measure)
+    return Synthesis(sites, missing, *analyses, chance, without_site, explanations)
 
 
 def _numbers(pool: Pooled, measure: str) -> Numbers:
@@ -211,17 +211,17 @@ def _numbers(pool: Pooled, measure: str) -> Numbers:
     return numbers
 
 
-def _differences(models: Sequence[NetworkModel]) -> tuple[dict[str, Numbers], str | None]:
+def _differences(models: Sequence[PooledModel]) -> tuple[dict[str, Numbers], str | None]:
     """Compare models of different packages by AUROC, at the sites that trained neither."""
     pairs, tests = [], []
     for pair in combinations(models, 2):
-        one, two = (model.measures["auroc"].sites for model in pair)
-        common = [site for site in one if site in two]  # without both lead sites
+        ours, theirs = (model.measures["auroc"].sites for model in pair)
+        common = [site for site in ours if site in theirs]  # without both lead sites
         if pair[0].package == pair[1].package or len(common) < FEWEST_COMMON:
             continue
-        values = np.array([one[site].estimate - two[site].estimate for site in common])
+        values = np.array([ours[site].estimate - theirs[site].estimate for site in common])
         # No release knows the covariance of two packages, so both errors count as independent.
-        errors = np.array([np.hypot(one[site].error, two[site].error) for site in common])
+        errors = np.array([np.hypot(ours[site].error, theirs[site].error) for site in common])
         pool, degrees = pooled(values, errors), len(common) - 1
         error = (pool.high - pool.low) / 2 / stats.t.isf(0.025, degrees)
         p_value = float(2 * stats.t.sf(abs(pool.mean) / error, degrees))
@@ -236,7 +236,7 @@ def _differences(models: Sequence[NetworkModel]) -> tuple[dict[str, Numbers], st
         if p_value < ALPHA:
             wins.append((first, second) if pool.mean > 0 else (second, first))
     for model in models:
-        rivals = [other.title for other in models if other.package != model.package]
-        if rivals and all((model.title, rival) in wins for rival in rivals):
+        rivals = [rival.title for rival in models if rival.package != model.package]
+        if rivals and all((model.title, title) in wins for title in rivals):
             return differences, model.title
     return differences, None

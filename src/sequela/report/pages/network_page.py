@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from sequela.analysis import network as rules
-from sequela.analysis.network import Network, Synthesis
+from sequela.analysis.network import NetworkStudy, Synthesis
 from sequela.evaluation.intervals import Estimate, Interval
 from sequela.evaluation.number import number
 from sequela.figures.figure import Figure
@@ -17,7 +17,7 @@ TITLES = {"auroc": "AUROC", "o_e": "observed / expected", "slope": "calibration 
 _LARGEST = 100  # two sites with wide intervals leave O:E without an upper end
 
 
-def build_network(network: Network, out: Path) -> Path:
+def build_network(network: NetworkStudy, out: Path) -> Path:
     """Write the page. The same releases give the same bytes on one machine."""
     pictures = {}
     for place, model in enumerate(network.models):

@@ -25,8 +25,8 @@ from section import write_section
 
 from sequela.evaluation import statistic
 from sequela.evaluation.planned import curve_of
-from sequela.evaluation.resampling import resampled_weights
 from sequela.evaluation.sample_size import WIDTHS, cox_snell, for_classes, for_evaluation
+from sequela.evaluation.statistic import resampled_weights
 from sequela.models.reference import dealt
 from sequela.runs.find import open_run
 

@@ -118,4 +118,7 @@ def test_list_as_json(no_data: Path, output_of: Output) -> None:
 
 @pytest.mark.parametrize("name", DATA_SETS)
 def test_get_says_how_to_get_it(output_of: Output, no_data: Path, name: str) -> None:
-    assert output_of("data", "get", name) == f"{name}: {DATA_SETS[name].how_to_get}\n"
+    lines = output_of("data", "get", name).splitlines()
+    assert lines[0] == f"{name}: {DATA_SETS[name].how_to_get}"
+    located = DATA_SETS[name].find()
+    assert lines[1:] == ([f"here: {located.origin}, {located.path}"] if located else [])

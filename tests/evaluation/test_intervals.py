@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sequela.errors import DataError
-from sequela.evaluation import intervals, metrics, resampling, statistic
+from sequela.evaluation import intervals, metrics, statistic
 from sequela.evaluation.intervals import Bootstrap, Distribution
 from sequela.evaluation.predictions import Predictions
 
@@ -23,7 +23,7 @@ Metric = Callable[[NDArray[np.float64]], float]
 def plain_interval(metric: Metric, stratum: list[int], how: Bootstrap, seed: int) -> list[float]:
     """From a metric of one weight for each group: one resample after the other."""
     rng = np.random.default_rng(seed)
-    drawn = resampling.resampled_weights(np.array(stratum), how.resamples, rng)
+    drawn = statistic.resampled_weights(np.array(stratum), how.resamples, rng)
     values = [metric(weight) for chunk in drawn for weight in chunk]
     n_groups = len(stratum)
     left_out = []

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sequela.evaluation import resampling
+from sequela.evaluation import statistic
 
 
 @given(
@@ -18,7 +18,7 @@ def test_a_resample_keeps_each_stratum_its_size(
 ) -> None:
     rng = np.random.default_rng(seed)
     stratum = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
-    weights = np.concatenate(list(resampling.resampled_weights(stratum, resamples, rng)))
+    weights = np.concatenate(list(statistic.resampled_weights(stratum, resamples, rng)))
     assert weights.shape == (resamples, sum(sizes))
     for one, size in enumerate(sizes):
         of_stratum = weights[:, stratum == one]
@@ -31,23 +31,23 @@ def test_a_resample_keeps_each_stratum_its_size(
 def test_resamples_vary_as_a_mean_does(size: int) -> None:
     values = np.random.default_rng(size).normal(size=size)
     stratum = np.zeros(size, dtype=np.int64)
-    drawn = resampling.resampled_weights(stratum, 40_000, np.random.default_rng(0))
+    drawn = statistic.resampled_weights(stratum, 40_000, np.random.default_rng(0))
     means = np.concatenate([weights @ values / size for weights in drawn])
     assert means.var() == pytest.approx(values.var(ddof=1) / size, rel=0.05)
 
 
 def test_the_same_resamples_are_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
     stratum, drawn, made = np.arange(40) % 3, list[Any](), list[Any]()
-    counts = resampling._counts
+    counts = statistic._counts
 
     def counted(*arguments: Any) -> Any:
         made.append(arguments)
         return counts(*arguments)
 
-    monkeypatch.setattr(resampling, "_counts", counted)
+    monkeypatch.setattr(statistic, "_counts", counted)
     for seed in (5, 5, 6, 5):
         rng = np.random.default_rng(seed)
-        weights = np.concatenate(list(resampling.resampled_weights(stratum, 230, rng)))
+        weights = np.concatenate(list(statistic.resampled_weights(stratum, 230, rng)))
         drawn.append((weights.tolist(), rng.random()))
     assert drawn[0] == drawn[1] == drawn[3] != drawn[2]
     assert len(made) == 3
@@ -55,7 +55,7 @@ def test_the_same_resamples_are_drawn_once(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_left_out_group_is_made_up_for_by_its_stratum() -> None:
     stratum = np.array([0, 1, 1, 0, 0])
-    weights = np.concatenate(list(resampling.jackknife_weights(stratum)))
+    weights = np.concatenate(list(statistic.jackknife_weights(stratum)))
     by_group = weights[np.argmin(weights, axis=1).argsort()]
     assert by_group.tolist() == [
         [0, 1, 1, 1.5, 1.5],
@@ -68,7 +68,7 @@ def test_a_left_out_group_is_made_up_for_by_its_stratum() -> None:
 
 def test_many_groups_are_left_out_in_blocks_of_all_strata() -> None:
     stratum = np.arange(1_200) % 2
-    weights = np.concatenate(list(resampling.jackknife_weights(stratum)))
+    weights = np.concatenate(list(statistic.jackknife_weights(stratum)))
     assert weights.shape == (500, 1_200)
     assert (weights == 0).sum(axis=0).tolist() == [1] * 1_200
     assert np.allclose(weights[:, stratum == 0].sum(axis=1), 600)
@@ -78,8 +78,8 @@ def test_many_groups_are_left_out_in_blocks_of_all_strata() -> None:
 def test_strata_are_the_classes_and_one_alone_joins_the_largest() -> None:
     label = np.array([3, 3, 0, 1, 1, 1])
     group = np.array([0, 0, 1, 2, 3, 4])
-    assert resampling.class_strata(label, group).tolist() == [0, 0, 0, 0, 0]
+    assert statistic.class_strata(label, group).tolist() == [0, 0, 0, 0, 0]
     label, group = np.array([0, 0, 1, 1, 1, 2]), np.arange(6)
-    assert resampling.class_strata(label, group).tolist() == [0, 0, 1, 1, 1, 1]
+    assert statistic.class_strata(label, group).tolist() == [0, 0, 1, 1, 1, 1]
     label, group = np.array([0, 0, 0, 1, 1, 0, 1]), np.array([0, 1, 2, 2, 3, 4, 4])
-    assert resampling.class_strata(label, group).tolist() == [0, 0, 1, 0, 1]
+    assert statistic.class_strata(label, group).tolist() == [0, 0, 1, 0, 1]

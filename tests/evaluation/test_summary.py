@@ -13,7 +13,7 @@ from sklearn.metrics import confusion_matrix
 from sequela.cohort.split import PARTS
 from sequela.config import Aim, RunSettings
 from sequela.errors import DataError
-from sequela.evaluation import intervals, resampling
+from sequela.evaluation import intervals, statistic
 from sequela.evaluation.decision import RATES, choose_threshold, operation
 from sequela.evaluation.metrics import METRICS
 from sequela.evaluation.predictions import Predictions
@@ -56,7 +56,7 @@ def test_each_metric_is_computed_once_and_all_on_one_set_of_resamples(
     for name, metric in METRICS.items():
         counting = replace(metric, value=counted(name, metric.value))
         monkeypatch.setitem(METRICS, name, counting)
-    drawn = counted("resamples", resampling.resampled_weights)
+    drawn = counted("resamples", statistic.resampled_weights)
     monkeypatch.setattr(intervals, "resampled_weights", drawn)
     settings = RunSettings(model="logistic-regression", data="mimic3")
     made = in_three_parts(predictions)

@@ -145,6 +145,8 @@ def test_a_measure_may_be_missing_or_endless(tmp_path: Path) -> None:
     assert o_e
     assert o_e["high"] is None
     assert "to over 100" in text_of(both, tmp_path)
+    far = combine(sites(tmp_path / "far", results_of(0.3), results_of(0.9)))
+    assert "to over 10)" in text_of(far, tmp_path)  # the largest spread that is looked for
     assert json.loads(both.json())
     with pytest.raises(SequelaError, match="no model at two sites"):
         combine(

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from tests.cli.calls import ran
 
-from sequela.analysis.compare import compare
+from sequela.analysis.compare import Compared, compare
+from sequela.cli.commands.compare import further_tests
 from sequela.config import RunSettings, TrainingSettings
 from sequela.errors import RunError, SettingError, UnknownNameError
-from sequela.evaluation.comparison import holm, paired_difference
-from sequela.evaluation.intervals import Bootstrap
+from sequela.evaluation.comparison import Difference, holm, mcnemar, paired_difference
+from sequela.evaluation.intervals import Bootstrap, Interval
 from sequela.evaluation.metrics import accuracy, statistic_of
 from sequela.evaluation.recipe import difference_across_folds
 from sequela.integrity.openings import LEDGER, read
@@ -52,13 +53,20 @@ def test_each_run_beside_the_first(runs: dict[str, RunFolder]) -> None:
     rng = np.random.default_rng(0)
     expected = paired_difference("accuracy", held_out[1], held_out[0], rng, how)
     assert found.runs[1].difference == expected
+    assert found.runs[1].mcnemar == mcnemar(held_out[1].by_recording(), held_out[0].by_recording())
     p = [r.difference.p_value for r in found.runs[1:] if r.difference]
     assert [r.corrected_p for r in found.runs[1:]] == holm(p).tolist()
 
 
-def test_the_page_is_that_of_a_report(runs: dict[str, RunFolder], tmp_path: Path) -> None:
+def test_the_page_is_that_of_a_report_and_further_tests_are_printed(
+    runs: dict[str, RunFolder], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     chosen, page = [runs[name].path for name in ("baseline", "improved")], tmp_path / "page.html"
     ran("compare", *chosen, "--out", page)
+    test = compare(named_runs(chosen)).runs[1].mcnemar
+    assert test is not None
+    words = f"{test.only_one} are right in this run alone and {test.only_other} in the first alone"
+    assert f"improved: of whole groups, {words} (p {test.exact_p:.2g})" in capsys.readouterr().out
     # The page of the command is not another evaluation of the runs.
     commands = {entry.command for entry in read(chosen[0].parent / LEDGER)[0]}
     assert commands == {"compare"}
@@ -66,6 +74,12 @@ def test_the_page_is_that_of_a_report(runs: dict[str, RunFolder], tmp_path: Path
     texts = [path.read_text("utf-8").split("models") for path in (page, tmp_path / "report.html")]
     assert [len(text) for text in texts] == [len(texts[0])] * 2
     assert "From the best" in page.read_text("utf-8")
+
+
+def test_delong_is_printed_of_two_classes() -> None:
+    interval = Interval(-0.01, 0.03, 0.95, "DeLong, paired", 0, 40)
+    row = Compared("b", "boosting", 0.8, delong=Difference(0.01, interval, 0.25))
+    assert [*further_tests(row)] == ["b: AUROC +0.010 (-0.010 to +0.030; p 0.25) by DeLong's test"]
 
 
 def test_folds_are_compared_fold_by_fold(synthetic: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from tests.cli.calls import ran, refusal, status
 from tests.conftest import Once, meds
 from tests.serving.web.conftest import client
 
+from sequela.analysis.compare import compare
 from sequela.analysis.ensemble import make_ensemble
 from sequela.analysis.evaluate import evaluate_run
 from sequela.analysis.explain import explain
@@ -158,6 +159,9 @@ def test_one_horizon_has_no_operating_points(
     printed = capsys.readouterr().out
     assert "operating points" not in printed
     assert "concordance" in printed
+    found = compare([open_run(run), open_run(runs / "one-visits-improved")]).runs[1]
+    assert found.delong is None
+    assert found.mcnemar is None
 
 
 def test_the_risk_by_the_last_horizon_is_refitted(runs: Path, people: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from sequela.analysis.compare import compare
 from sequela.analysis.evaluate import evaluate_run
 from sequela.errors import RunError
 from sequela.evaluation.metrics import METRICS, Metric, accuracy
-from sequela.evaluation.resampling import resampled_weights
+from sequela.evaluation.statistic import resampled_weights
 from sequela.evaluation.summary import summarise_parts
 from sequela.integrity.verify import verify
 from sequela.report.card import build_card

@@ -260,6 +260,7 @@ JOINS = "[[tables.labs.joins]]\ntable = 'patients'\n"
         ('value = "result"', 'values = "result"', "codes and values are tables of codes"),
         ('value = "result"', 'facts = ["result"]', "facts are a list of facts"),
         ('value = "result"', 'facts = [{ code = "LAB//{tst}" }]', "unknown column 'tst'"),
+        (LABS, f"[tables.labs]\nafter.taken = 'x'\n{LABS}", "labs.after.taken': expected {"),
         ('value = "result"', 'values.result = "LAB//{tst}"', "unknown column 'tst'"),
         ('value = "result"', 'values = ["rsult"]\nwhere = "tst > 1"', "unknown column 'tst'"),
         ('value = "result"', "missing = -1", "unknown key 'missing'"),
@@ -277,6 +278,16 @@ def test_a_wrong_declaration_names_file_and_key(old: str, new: str, said: str, o
     assert words.startswith(str(own / "tables.toml"))
     assert said in words
     assert "\n" not in words
+
+
+def test_a_time_after_another_is_a_check_with_its_remedy(own: Path) -> None:
+    short = '[tables.stays]\nafter.left = { than = "admitted", share = 0.5, show = "ward" }'
+    changed(own, "tables.toml", "[tables.stays.columns]", f"{short}\n\n[tables.stays.columns]")
+    stays = next(table for table in declared_in(own).tables if table.name == "stays")
+    written, added, *_ = stays.checks
+    assert (added.problem, added.share, added.show) == ("left before admitted", 0.5, "ward")
+    assert (added.problem, str(added.where)) == (written.problem, str(written.where))
+    assert added.remedy.endswith("whether the names admitted and left were swapped")
 
 
 def test_a_check_reads_a_column_that_is_called_reason(own: Path, tmp_path: Path) -> None:

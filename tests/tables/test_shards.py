@@ -1,19 +1,22 @@
 """Events sorted and made distinct, against a slow plain reference."""
 
 import math
+import subprocess
+import sys
 from collections import Counter
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sequela.datasets.catalog import EXCERPTS
 from sequela.errors import DataError
-from sequela.formats.columns import column_of
 from sequela.tables import shards
 from sequela.tables.meds_events import EVENT_COLUMNS, SCHEMA
 
@@ -55,7 +58,7 @@ def key(row: dict[str, Any]) -> tuple[Any, ...]:
 def test_distinct_rows_against_a_plain_reference(rows: list[dict[str, Any]]) -> None:
     events = encoded(rows)
     distinct, copies = shards.distinct_rows(events)
-    found = events.take(column_of(distinct)).to_pylist()
+    found = events.take(pa.array(distinct)).to_pylist()
     seen = {key(row): row for row in rows}
     assert [key(row)[:5] for row in found] == sorted(key(row)[:5] for row in seen.values())
     assert Counter(map(key, found)) == Counter(dict.fromkeys(seen, 1))
@@ -81,3 +84,33 @@ def test_rows_reach_the_disk_in_groups(tmp_path: Path, monkeypatch: pytest.Monke
     assert written.made_counts == {(0, code): 3 for code in CODES}
     assert written.kept_counts == {(0, code): 2 for code in CODES}
     assert written.of_codes() == [(code, 2) for code in CODES]
+
+
+PATH = """
+import sys
+from pathlib import Path
+import numpy as np
+from sequela.cohort.events import open_events
+from sequela.cohort.selection import select_cohort
+from sequela.cohort.tasks import report_2019
+from sequela.tables.build import build
+from sequela.tables.hospitals import source_of
+
+root, out = Path(sys.argv[1]), Path(sys.argv[2])
+build(source_of("mimic3"), root, out / "events", tables=["DIAGNOSES_ICD"])
+cohort = select_cohort(open_events(out / "events"), report_2019())
+from sequela.sequences.build import build_sequences
+from sequela.tables.meds_events import read_splits
+splits = read_splits(out / "events")
+part = [splits[subject] for subject in cohort.labels["subject_id"].to_pylist()]
+build_sequences(cohort, np.array(part), out / "sequences")
+heavy = ("polars", "pyspark", "scipy", "sklearn", "torch")
+print([name for name in heavy if name in sys.modules])
+"""
+
+
+def test_the_path_to_sequences_loads_nothing_heavy(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", PATH, str(EXCERPTS / "mimic3"), str(tmp_path)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert said.stdout == "[]\n"
+    assert np.load(tmp_path / "sequences/codes.npy").size > 0

@@ -1,14 +1,21 @@
 """Comparison of runs on the same split with the first of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from sequela.errors import DataError, RunError, SettingError
-from sequela.evaluation.comparison import Difference, holm, paired_difference
+from sequela.errors import DataError, RunError, SettingError, SplitError
+from sequela.evaluation.comparison import (
+    Difference,
+    McNemar,
+    holm,
+    mcnemar,
+    paired_delong,
+    paired_difference,
+)
 from sequela.evaluation.metrics import Metric, compared, main_metric, named, statistic_of
 from sequela.evaluation.number import plural
 from sequela.evaluation.predictions import Predictions
@@ -17,14 +24,19 @@ from sequela.integrity.openings import open_held_out, openings
 from sequela.runs.find import Run
 from sequela.runs.recipe import bootstrap_of, judged
 
+_BINARY = 2  # classes for which DeLong's variance of AUROC holds
+Test = TypeVar("Test")
+
 
 @dataclass(frozen=True)
 class Compared:
     """One run by the name of its folder, compared with the first on the test set.
 
     The difference is its value minus the first run's, paired; ``None`` for the first run itself.
-    The p-value is corrected for the number of comparisons (Holm). With the ``same`` probabilities
-    as the first run, it is the same model twice.
+    The p-value is corrected for the number of comparisons (Holm). The difference of AUROC by DeLong
+    is known for two classes and one split, McNemar's test over whole groups where these have
+    examples of one class, and there are no folds. With the ``same`` probabilities as the first run,
+    it is the same model twice.
     """
 
     name: str
@@ -32,6 +44,8 @@ class Compared:
     value: float
     difference: Difference | None = None
     corrected_p: float | None = None
+    delong: Difference | None = None
+    mcnemar: McNemar | None = None
     same: bool = False
 
 
@@ -155,8 +169,14 @@ def _compared(first: Run, run: Run, metric: Metric) -> Compared:
         return replace(row, difference=apart)
     ours, theirs = _held_out(run), _held_out(first)
     rng = np.random.default_rng(first.settings.seed)  # the same resamples each time
-    apart = paired_difference(metric.name, ours, theirs, rng, bootstrap_of(first.first))
-    return replace(row, difference=apart)
+    return replace(
+        row,
+        difference=paired_difference(metric.name, ours, theirs, rng, bootstrap_of(first.first)),
+        delong=None
+        if ours.horizons or len(ours.classes) != _BINARY
+        else _if_defined(paired_delong, ours, theirs),
+        mcnemar=None if ours.horizons else _if_defined(_mcnemar_of_groups, ours, theirs),
+    )
 
 
 def over_models(
@@ -172,3 +192,20 @@ def over_models(
             f"{metric} is not defined in enough folds to compare by: choose another metric"
         )
     return Difference(number.value, number.interval, number.p_value())
+
+
+def _mcnemar_of_groups(ours: Predictions, theirs: Predictions) -> McNemar:
+    """Compare whole recordings or subjects, if all examples of each have the same class."""
+    return mcnemar(ours.by_recording(), theirs.by_recording())
+
+
+def _if_defined(
+    test: Callable[[Predictions, Predictions], Test], first: Predictions, second: Predictions
+) -> Test | None:
+    """Return the result of a test, or None if these data are too few for it."""
+    try:
+        return test(first, second)
+    except SplitError:
+        raise
+    except DataError:
+        return None

@@ -19,8 +19,8 @@ from sequela.evaluation.metrics import main_metric, statistic_of
 from sequela.evaluation.number import duration
 from sequela.evaluation.planned import Plan, Purpose, curve_of
 from sequela.evaluation.predictions import Predictions, joined
-from sequela.evaluation.resampling import class_strata, resampled_weights
 from sequela.evaluation.sample_size import Need
+from sequela.evaluation.statistic import class_strata, resampled_weights
 from sequela.models import reference, stored
 from sequela.models.reference import REFERENCE_MODELS, Probabilities, ReferenceModel
 from sequela.models.registry import MODELS

@@ -1,8 +1,8 @@
 """The release of a site: results of a study's models on its patients, which may be sent.
 
-A release is one JSON file, and one page that is made of it. It holds no patient's data and no count
-of few people; what it holds is listed here, and nothing else is read. Many of its numbers can be
-computed from others, and reading it computes them: an edit must change all of them.
+A release is one JSON file, and one page that is made of it. It has no patient's data, no count of
+few people, and nothing that is not listed here. Many numbers follow from others, and are computed
+again when it is read: an edit must change all of them.
 """
 
 import hashlib
@@ -27,6 +27,7 @@ FILE = "release.json"
 PAGE = "release.html"
 MEASURES = ("auroc", "o_e", "slope")
 """The pooled measures, in the order of the covariance: each is pooled on its own scale."""
+_REMEDY = "ask the site for its release again"
 NORMAL = 1.959964  # quantile of the normal distribution for 95 %
 _FROM_SCALE: Mapping[str, Callable[[float], float]] = {
     "auroc": lambda estimate: float(expit(estimate)),
@@ -82,8 +83,8 @@ class Bin(ReleasePart):
 class CaseMix(ReleasePart):
     """Mean and standard deviation of the predicted risk and of its logit.
 
-    ``expected_auroc`` is the AUROC that the model would have if its risks were right, and
-    ``membership`` the AUROC of a model that tells the site's patients from the lead site's.
+    ``expected_auroc`` is the AUROC of a model with these risks if they were right, ``membership``
+    that of a model that tells the site's patients from the lead site's.
     """
 
     mean_risk: _Share
@@ -95,10 +96,7 @@ class CaseMix(ReleasePart):
 
 
 class Update(ReleasePart):
-    """The smallest sufficient local update: see :class:`sequela.evaluation.recalibration.Choice`.
-
-    ``weight`` and ``bias`` are those of the logit.
-    """
+    """The smallest sufficient local update: level, weight and bias of the logit, and the tests."""
 
     level: Annotated[str, Field(pattern="^(none|intercept|intercept and slope)$")]
     weight: Annotated[float, Field(gt=0)]
@@ -115,7 +113,7 @@ class GroupResults(ReleasePart):
     examples: _Count
     events: _Count
     auroc: Measure | None
-    o_e: Measure | None
+    o_e: Measure
 
 
 class Moments(ReleasePart):
@@ -159,16 +157,14 @@ class ModelResults(ReleasePart):
 
 
 class Release(ReleasePart):
-    """All that a site sends.
+    """The results that a site sends.
 
     ``question`` is the SHA-256 of the task and the analysis, which packages that can be compared
-    share; ``population`` that of the question and the site's people, the same under another name;
-    ``package`` that of the package. ``lead`` names the site that trained the models. Counts are of
-    examples (a stay, say, which ``example`` names), of their patients (or of another ``unit``), and
-    of examples with the event, the second of ``classes``. No count of people below
-    ``smallest_cell`` is in the release. ``flow`` is that of the cohort; recordings have none.
-    ``inputs`` counts codes and measurements of the models, and those of which the site has enough;
-    ``missing`` are the codes among the others that are the most frequent in training.
+    share; ``population`` that of the question and the site's people, also under another name; and
+    ``package`` that of the package of the site ``lead``. Counts are of examples (such as stays), of
+    their patients (or another ``unit``), and of examples with the event, the second of ``classes``;
+    none is of fewer people than ``smallest_cell``. Recordings have no ``flow``. ``codes_present``
+    is the share of the codes of a training patient that occur at the site.
     """
 
     format: Literal[1]
@@ -189,8 +185,7 @@ class Release(ReleasePart):
     patients: int
     events: int
     flow: Mapping[str, JsonValue] | None
-    inputs: Mapping[str, _Count]
-    missing: tuple[str, ...]
+    codes_present: _Share
     audit: tuple[str, ...]
     environment: Mapping[str, str]
     models: Annotated[Mapping[str, ModelResults], Field(min_length=1)]
@@ -217,18 +212,16 @@ def read_release(folder: Path) -> Release:
         wrong = next((what for what, fits in _sums(release) if not fits), "")
     except OSError as error:
         raise RunError(f"{path}: not found: expected the folder release of a site") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise RunError(f"{path}: {where}: {_REMEDY}") from error
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
-        where = ""
-        if isinstance(error, ValidationError):
-            first = error.errors(include_url=False, include_input=False)[0]
-            where = f" ({'.'.join(map(str, first['loc']))}: {first['msg']})"
-        raise RunError(
-            f"{path}: is not the release of a site{where}: ask the site again"
-        ) from error
+        raise RunError(f"{path}: is not the release of a site: {_REMEDY}") from error
     if text != text_of(release):
-        raise RunError(f"{path}: was changed after the site wrote it: ask the site again")
+        raise RunError(f"{path}: was changed after the site wrote it: {_REMEDY}")
     if wrong:
-        raise RunError(f"{path}: {wrong} do not add up: ask the site again")
+        raise RunError(f"{path}: {wrong} do not add up: {_REMEDY}")
     return release
 
 
@@ -269,14 +262,14 @@ def _sums(release: Release) -> Iterator[tuple[str, bool]]:
 
 def _flow_fits(flow: Flow, release: Release) -> bool:
     counts = (release.examples, release.patients, release.events)
-    fits, left = (flow.examples, flow.subjects, flow.positives) == counts, flow.candidates
+    fits, before = (flow.examples, flow.subjects, flow.positives) == counts, flow.candidates
     for step in flow.steps:  # None is a hidden count
-        shown = [n for n in (step.removed, step.left, step.positives) if n is not None]
-        fits &= not _few([0, *shown], release.smallest_cell)
-        if None not in (left, step.left, step.removed):
-            fits &= left == step.left + step.removed
-        left = step.left
-    return fits and left in (None, flow.examples)
+        numbers = [n for n in (step.removed, step.left, step.positives) if n is not None]
+        fits &= not _few([0, *numbers], release.smallest_cell)
+        if None not in (before, step.left, step.removed):
+            fits &= before == step.left + step.removed
+        before = step.left
+    return fits and before in (None, flow.examples)
 
 
 def _sums_of(
@@ -299,8 +292,8 @@ def _sums_of(
     yield "the risks", fits and _close(classes[0] / expected, measures["o_e"].value)
     if "auroc" in measures:
         # Examples of two bins are in order: only the order within bins is not known.
-        events, others = counts.T
-        sure, unsure = events @ (np.cumsum(others) - others), events @ others
+        events, without = counts.T
+        sure, unsure = events @ (np.cumsum(without) - without), events @ without
         pairs, value = classes.prod(), measures["auroc"].value
         fits = sure / pairs - 1e-9 <= value <= (sure + unsure) / pairs + 1e-9
         yield "the AUROC and the bins", fits and _close(results.metrics["auroc"], value)
@@ -312,4 +305,4 @@ def _sums_of(
         fits &= len({group.value for group in members}) == len(members)
         fits &= not _few([*counts, classes - counts.sum(axis=0)], least)
     fits &= all(group.auroc is None or group.auroc.fits("auroc") for group in groups)
-    yield "the subgroups", fits and all(g.o_e is None or g.o_e.fits("o_e") for g in groups)
+    yield "the subgroups", fits and all(group.o_e.fits("o_e") for group in groups)

@@ -69,7 +69,8 @@ _EPSILON = float(np.finfo(np.float32).eps)
 _BINS = 10  # of calibration, before they are merged
 _NAMED = 10  # codes that are missing at a site, in a release
 _OF_A_TABLE = 0.1  # share of a training patient's codes from which a whole family may not miss
-_WIDTH, _HEIGHT = 80, 30  # letters and lines of a screen
+_WIDTH = 80  # letters in a line of a screen
+_HEIGHT = 30  # lines of a screen
 _PREDICTIONS = "predictions.parquet"
 _VERSIONS = ("sequela", "python", "torch", "numpy", "scikit-learn")
 RELEASE = "release"  # folder of what may be sent
@@ -85,7 +86,7 @@ _UNITS = {
     2.8: "mg/dL and mmol/L of urea nitrogen",
     4.0: "mg/dL and mmol/L of calcium",
     7.5: "mmHg and kPa",
-    10: "g/dL and g/L",
+    10: "amounts in a dL and in a L",
     18: "mg/dL and mmol/L of glucose",
     88.4: "mg/dL and µmol/L of creatinine",
     100: "percent and shares of 1",
@@ -147,15 +148,15 @@ def expected_auroc(chance: Floats) -> float:
     return float((area * pairs - same / 2) / (pairs - same))
 
 
-def membership_of(here: Moments, there: Moments) -> float:
+def membership_of(site: Moments, lead: Moments) -> float:
     """Return the AUROC of the linear discriminant between two sites, from their moments.
 
     Debray and others (2015, doi:10.1016/j.jclinepi.2014.06.018) fit such a membership model to the
     patients of both; normal variables need only their means and covariances.
     """
-    names = [name for name in here.names if name in there.names]
+    names = [name for name in site.names if name in lead.names]
     apart, covariance = np.zeros(len(names)), np.zeros((len(names), len(names)))
-    for side, sign in ((here, 1), (there, -1)):
+    for side, sign in ((site, 1), (lead, -1)):
         places = [side.names.index(name) for name in names]
         apart += sign * np.array(side.mean)[places]
         covariance += np.array(side.covariance)[np.ix_(places, places)]
@@ -221,18 +222,15 @@ def _groups(
     for attribute, column in attributes.items():
         values = np.where(column == "", UNKNOWN, column)
         names = np.unique(values).tolist()
-        counts = np.array([people.count(values == name) for name in names])
-        for name in compress(names, ~hidden_cells(counts, people.smallest)):
+        cells = np.array([people.count(values == name) for name in names])
+        for name in compress(names, ~hidden_cells(cells, people.smallest)):
             members = predictions.where(values == name)
             measures, _ = measures_of(members)
-            yield GroupResults(
-                attribute=attribute,
-                value=name,
-                examples=members.n_examples,
-                events=int(members.label.sum()),
-                auroc=measures.get("auroc"),
-                o_e=measures.get("o_e"),
-            )
+            if measures:
+                counts = {"examples": members.n_examples, "events": int(members.label.sum())}
+                pair = {"auroc": measures.get("auroc"), "o_e": measures["o_e"]}
+                key = {"attribute": attribute, "value": name}
+                yield GroupResults.model_validate({**key, **counts, **pair})
 
 
 def results_of(
@@ -280,20 +278,19 @@ def results_of(
 
 @dataclass(frozen=True)
 class SiteCheck:
-    """A site's patients and inputs next to what a study needs; no model predicts anything.
+    """A site's patients and inputs next to what a study needs, in lines with exact counts.
 
-    The ``lines`` have exact counts, for the site itself; ``problems`` are why it cannot take part.
-    ``inputs`` and the frequent codes that are ``missing`` may be sent.
+    ``problems`` are why it cannot take part; ``present`` is the share of a training patient's codes
+    that occur at the site.
     """
 
     lines: list[str]
     problems: list[str]
-    inputs: dict[str, int]
-    missing: list[str]
+    present: float
 
 
 def check_site(package: Package, data: Examples) -> SiteCheck:
-    """Check whether a site can take part in a study with its examples."""
+    """Check whether a site can take part in a study with its examples; no model predicts."""
     protocol, analysis, unit = package.protocol, package.protocol.analysis, data.arrays.unit
     unit = "patient" if unit == "subject" else unit
     least = analysis.smallest_cell
@@ -305,48 +302,47 @@ def check_site(package: Package, data: Examples) -> SiteCheck:
             problems.append(f"{plural(count, unit)} of class '{name}' found, {least} are needed")
     # A hidden share is that of a code of nearly all training patients, or of few of them.
     shares = {code: 0.5 if share is None else share for code, share in protocol.codes.items()}
-    frequent = sorted(shares, key=lambda code: -shares[code])
     codes, channels = codes_of(data, "held_out", 1), channels_of(data, "held_out", 1)
-    absent = [code for code in frequent if not codes.get(code)]
-    families, total = dict[str, list[str]](), sum(shares.values())
+    absent = sorted((c for c in shares if not codes.get(c)), key=lambda code: -shares[code])
+    total, families = sum(shares.values()) or 1.0, dict[str, set[str]]()
     for code in shares:
-        families.setdefault(family_of(code).name, []).append(code)
+        families.setdefault(family_of(code).name, set()).add(code)
     for family, members in families.items():
         share = sum(shares[code] for code in members) / total
-        if share >= _OF_A_TABLE and len(members) > 1 and {*members} <= {*absent}:
+        if share >= _OF_A_TABLE and len(members) > 1 and members.issubset(absent):
             problems.append(
                 f"none of {len(members)} codes of {family} found, which are {share:.0%} of a "
                 "training patient's codes: is a table missing, or has this source other codes?"
             )
-    present = sum(shares[code] for code in shares if codes.get(code)) / total if total else 1.0
+    present = max(1 - sum(shares[code] for code in absent) / total, 0.0)
     codes_found = f"{present:.0%} of a training patient's codes found"
     if present < analysis.inputs_share:
         problems.append(f"{codes_found}, {analysis.inputs_share:.0%} are needed")
     measured = {n: c for n, c in channels.items() if n_people * (c.share or 0) >= least}
     medians = sorted(_medians(protocol.channels, measured, analysis.unit_factor))
     problems += [f"other units? {line}" for _, wrong, line in medians if wrong]
-    cohort = f"{n_people:,} with {plural(len(data.labels), protocol.example)}"
+    sources, notes = [public(data.origin)], list[str]()
+    if isinstance(data, Records):
+        sources, notes = _sources(data), [*data.cohort.notes]
     verdict = "; ".join(["cannot take part", *problems]) if problems else "can take part"
+    examples = plural(len(data.labels), protocol.example)
+    findings = [in_one_line(finding.in_words()) for finding in data.leaks]
     texts = [
         f"study: {protocol.name}, of {protocol.lead}: {protocol.asks}",
         f"this site: {verdict}",
-        f"read: {'; '.join(_sources(data))}",
-        f"{unit}s: {cohort}: {', '.join(of_class)}",
+        f"{unit}s: {n_people:,} with {examples}: {', '.join(of_class)}",
+        f"read: {'; '.join(sources)}",
         f"codes: {len(shares) - len(absent):,} of {len(shares):,}, {codes_found}",
         f"most frequent codes not found: {', '.join(absent[:_NAMED]) or 'none'}",
-        f"times: {'; '.join(_times(data))}",
+        f"times: {'; '.join([*findings, *notes]) or 'no fact is known to be dated too early'}",
         f"measurements: {len(measured)} of {len(protocol.channels)} in {least} {unit}s or more",
     ]
-    lines = [*chain.from_iterable(map(_wrap, texts))]
+    wrapped = [
+        wrap(t, _WIDTH, subsequent_indent="  ", max_lines=3, placeholder=" ...") for t in texts
+    ]
+    lines = [*chain.from_iterable(wrapped)]
     lines += [f"  {line}"[:_WIDTH] for *_, line in medians[: _HEIGHT - len(lines)]]
-    missing = [code for code in frequent if n_people * (codes.get(code) or 0) < least]
-    inputs = {"codes": len(shares), "codes_present": len(shares) - len(missing)}
-    inputs |= {"channels": len(protocol.channels), "channels_present": len(measured)}
-    return SiteCheck(lines, problems, inputs, missing[:_NAMED])
-
-
-def _wrap(text: str) -> list[str]:
-    return wrap(text, _WIDTH, subsequent_indent="  ", max_lines=3, placeholder=" ...")
+    return SiteCheck(lines, problems, present)
 
 
 def _medians(
@@ -354,43 +350,32 @@ def _medians(
 ) -> Iterator[tuple[float, bool, str]]:
     """Compare medians of patients: yield minus their factor, whether units differ, and a line."""
     for name in training.keys() & site.keys():
-        here, there = site[name].quantiles, training[name].quantiles
-        if not {"0.25", "0.5", "0.75"} <= here.keys() & there.keys():
+        local, usual = site[name].quantiles, training[name].quantiles
+        if "0.5" not in usual or not {"0.05", "0.5", "0.95"} <= local.keys():
             continue
-        median, usual = here["0.5"], there["0.5"]
-        low, high = min(there.values()), max(there.values())
-        ratio = median / usual if median * usual > 0 else 1.0
+        median, middle = local["0.5"], usual["0.5"]
+        ratio = median / middle if median * middle > 0 else 1.0
         factor = max(ratio, 1 / ratio)
-        unit = min(_UNITS, key=lambda known: abs(math.log(known / factor)))
+        unit = min(_UNITS, key=lambda size: abs(math.log(size / factor)))
         is_known = 1 / _NEAR < unit / factor < _NEAR
-        # A wide distribution may hold the median in another unit, but not most of the values.
-        is_beyond = not low <= median <= high
-        is_apart = here["0.75"] < there["0.25"] or here["0.25"] > there["0.75"]
-        wrong = (is_apart and factor > most) or (is_beyond and (factor > most or is_known))
-        line = f"{name}: median {median:.3g}, in training {usual:.3g} ({low:.3g} to {high:.3g})"
-        if wrong:
+        # Other patients may have other medians, but hardly other values altogether.
+        apart = local["0.05"] > max(usual.values()) or local["0.95"] < min(usual.values())
+        wrong = apart and (factor > most or is_known)
+        line = f"{name}: median {median:.3g}, in training {middle:.3g}"
+        if wrong or factor > most:
             line += f", a factor of {factor:.3g}"
             line += f" as between {_UNITS[unit]}" if is_known else ""
         yield -factor, wrong, line
 
 
-def _sources(data: Examples) -> list[str]:
+def _sources(data: Records) -> list[str]:
     """Return the tables that were read, with their rows, and those that were not."""
-    if not isinstance(data, Records):
-        return [plural(len(np.unique(data.arrays.recording_id)), "recording")]
     root = data.cohort.events.root
     if not (root / ACCOUNT).is_file():
         return [public(data.origin)]
     account = read_account(root)
     tables = [f"{table['table']} ({table['rows']:,} rows)" for table in account["tables"]]
     return [*tables, *(f"{name} not read: {why}" for name, why in account["not_read"].items())]
-
-
-def _times(data: Examples) -> list[str]:
-    """Return findings on facts that were known later than dated, and notes on times."""
-    notes = data.cohort.notes if isinstance(data, Records) else ()
-    findings = [in_one_line(finding.in_words()) for finding in data.leaks]
-    return [*findings, *notes] or ["no fact is known to be dated before it was available"]
 
 
 def check_of(path: Path, data: str | None, root: Path | None, labels: Path | None) -> SiteCheck:
@@ -467,8 +452,7 @@ def evaluate_site(
             "smallest_cell": smallest,
             **_counts(predictions),
             "flow": flow,
-            "inputs": check.inputs,
-            "missing": tuple(check.missing),
+            "codes_present": check.present,
             "audit": tuple(in_one_line(finding.in_words(smallest)) for finding in examples.leaks),
             "environment": {n: str(v) for n, v in environment().items() if n in _VERSIONS},
             "models": results,
@@ -488,7 +472,7 @@ def _counts(predictions: Predictions) -> dict[str, int]:
 
 
 def _stored(path: Path) -> RunFolder:
-    """Open the folder of a model's predictions at a site, which is no run."""
+    """Open the folder of a model's predictions at a site, which has no other file of a run."""
     folder = RunFolder(path)
     vars(folder).update(predictions=Predictions.read(path / _PREDICTIONS))
     return folder
@@ -513,7 +497,7 @@ def verify_numbers(release: Release, folder: Path) -> bool:
         counts = _counts(stored.predictions)
         before = {**release.model_dump(include={*counts}), **stated.model_dump(mode="json")}
         after = {**counts, **computed.model_dump(mode="json")}
-        for key, value, other in differences(before, after, words=True):
-            reason = f"{key} is {value}, and the predictions give {other}"
+        for key, value, computed_value in differences(before, after, words=True):
+            reason = f"{key} is {value}, and the predictions give {computed_value}"
             raise RunError(f"{folder}: {name}: {reason}: evaluate the package again")
     return bool(present)

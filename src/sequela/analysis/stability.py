@@ -14,7 +14,7 @@ from sequela.config import SMALLEST_CELL
 from sequela.disclosure import has_small
 from sequela.evaluation.decision import choose_threshold
 from sequela.evaluation.predictions import Predictions, joined
-from sequela.evaluation.resampling import class_strata
+from sequela.evaluation.statistic import class_strata
 from sequela.models.reference import REFERENCE_MODELS, predicted
 from sequela.runs.data import Examples
 from sequela.runs.find import Run

@@ -1,20 +1,18 @@
 """The evaluation of a classifier on unseen examples, with intervals."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
 from sequela.analysis.foreign_inputs import read
-from sequela.api.facts import as_html, as_text
+from sequela.api.facts import Measured
 from sequela.api.survival import group_ids
 from sequela.errors import DataError, SettingError, warn_without_groups
 from sequela.evaluation.metrics import reported
-from sequela.evaluation.number import number, within
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.summary import Numbers, summarise
 from sequela.figures.figure import FAINT, FIRST, INK, SECOND, Figure
@@ -28,7 +26,7 @@ _COLOURS = (
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Evaluation:
+class Evaluation(Measured):
     """The predictions of a classifier, and their metrics.
 
     Attributes:
@@ -39,11 +37,7 @@ class Evaluation:
     predictions: Predictions
     numbers: Numbers
 
-    def frame(self) -> pa.Table:
-        """Return the numbers as a table: ``number``, ``value``, and the interval's bounds.
-
-        Where a number has no interval, these are null.
-        """
+    def _measured(self) -> tuple[list[dict[str, Any]], Mapping[str, Any] | None]:
         event = self.predictions.classes[-1]
         rows = [
             {
@@ -55,41 +49,21 @@ class Evaluation:
         ]
         recalls = zip(self.predictions.classes, self.numbers["per_class_recall"], strict=True)
         rows += [{"number": f"recall of {name}", "value": recall} for name, recall in recalls]
-        numbers = [(name, pa.float64()) for name in ("value", "low", "high")]
-        return pa.Table.from_pylist(rows, pa.schema([("number", pa.string()), *numbers]))
-
-    def to_pandas(self) -> Any:
-        """Return :meth:`frame` as a pandas frame."""
-        return self.frame().to_pandas()
+        return rows, self.numbers["interval"]
 
     @property
     def confusion(self) -> Figure:
         """A figure of the shares of each true class by predicted class."""
         return confusion_matrix(self.numbers["confusion"], self.predictions.classes)
 
-    def _facts(self) -> dict[str, str]:
-        facts = {}
-        for row in self.frame().to_pylist():
-            value = "not defined" if row["value"] is None else number(row["value"])
-            brackets = "" if row["low"] is None else f" {within(row['low'], row['high'])}"
-            facts[row["number"]] = value + brackets
-        if how := self.numbers["interval"]:
-            resampled = f"{how['resamples']:,} resamples of {how['groups']:,} groups"
-            facts["in brackets"] = f"{how['level']:.0%} interval: {how['method']}, {resampled}"
-        return facts
-
     @property
     def _title(self) -> str:
         examples, groups = self.numbers["examples"], self.numbers["groups"]
         return f"{examples:,} examples in {groups:,} groups"
 
-    def __repr__(self) -> str:
-        return as_text(self._title, self._facts())
-
-    def _repr_html_(self) -> str:
+    def _below(self) -> str:
         # Notebooks have no style sheet of ours, so the colours travel with the figure.
-        picture = f'<div style="{_COLOURS}">{self.confusion.svg("confusion")}</div>'
-        return as_html(self._title, self._facts(), below=[picture])
+        return f'<div style="{_COLOURS}">{self.confusion.svg("confusion")}</div>'
 
 
 def evaluate(

@@ -1,6 +1,6 @@
 """Labelled examples of a data set for a classifier, which show themselves and can be split."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sequela.api.facts import as_html, as_text
+from sequela.api.facts import Shown
 from sequela.cohort.split import PARTS, Split, draw
 from sequela.config import SignalSettings, SplitUnit
 from sequela.datasets import catalog
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LabelledExamples(ABC):
+class LabelledExamples(Shown):
     """Labelled examples of a data set, or one part of them.
 
     Attributes:
@@ -124,12 +124,6 @@ class LabelledExamples(ABC):
             if self.proof.leaks:
                 facts["split"] += ": LEAKS, rows of one recording or subject are in several parts"
         return f"{entry.title}{part}", facts
-
-    def __repr__(self) -> str:
-        return as_text(*self._shown())
-
-    def _repr_html_(self) -> str:
-        return as_html(*self._shown())
 
 
 @dataclass(frozen=True, eq=False, repr=False)

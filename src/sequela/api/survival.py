@@ -1,6 +1,6 @@
 """The evaluation of a model of the time to an event, with intervals over patients."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from inspect import signature
 from itertools import product
@@ -8,15 +8,13 @@ from typing import Any
 from warnings import warn
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
-from sequela.api.facts import as_html, as_text
+from sequela.api.facts import Measured
 from sequela.errors import DataError, SettingError, warn_without_groups
 from sequela.evaluation import statistic, survival
 from sequela.evaluation.comparison import Difference, difference_of
-from sequela.evaluation.intervals import DEFAULT, Estimate, estimates
-from sequela.evaluation.number import number, within
+from sequela.evaluation.intervals import Estimate, estimates
 from sequela.evaluation.statistic import Statistic
 from sequela.evaluation.survival import TimesToEvent
 
@@ -31,7 +29,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SurvivalEvaluation:
+class SurvivalEvaluation(Measured):
     """Predicted risks of an event by several horizons, and their metrics.
 
     Attributes:
@@ -79,23 +77,16 @@ class SurvivalEvaluation:
         rng = np.random.default_rng(self.seed)
         return dict(zip(parts, estimates(statistic.stacked([*parts.values()]), rng), strict=True))
 
-    def frame(self) -> pa.Table:
-        """Return the numbers as a table: ``number``, ``value``, and the interval's bounds."""
-        rows = [
-            {
-                "number": name,
-                "value": estimate.value,
-                "low": estimate.interval and estimate.interval.low,
-                "high": estimate.interval and estimate.interval.high,
-            }
-            for name, estimate in self.numbers().items()
-        ]
-        numbers = [(name, pa.float64()) for name in ("value", "low", "high")]
-        return pa.Table.from_pylist(rows, pa.schema([("number", pa.string()), *numbers]))
-
-    def to_pandas(self) -> Any:
-        """Return :meth:`frame` as a pandas frame."""
-        return self.frame().to_pandas()
+    def _measured(self) -> tuple[list[dict[str, Any]], Mapping[str, Any] | None]:
+        rows: list[dict[str, Any]] = []
+        how: Mapping[str, Any] | None = None
+        for name, estimate in self.numbers().items():
+            row: dict[str, Any] = {"number": name, "value": estimate.value}
+            if at := estimate.interval:
+                row |= {"low": at.low, "high": at.high}
+                how = how or at.method_record()
+            rows.append(row)
+        return rows, how
 
     def difference(self, reference: "SurvivalEvaluation", name: str) -> Difference:
         """Return a number of this model minus that of another, paired on the same examples.
@@ -118,16 +109,6 @@ class SurvivalEvaluation:
         difference = statistic.difference(numbers[name], references[name])
         return difference_of(name, difference, np.random.default_rng(self.seed))
 
-    def _facts(self) -> dict[str, str]:
-        numbers = self.numbers()
-        facts = {name: _in_words(estimate) for name, estimate in numbers.items()}
-        intervals = [estimate.interval for estimate in numbers.values() if estimate.interval]
-        if intervals:
-            how = intervals[0]
-            resampled = f"{DEFAULT.resamples:,} resamples of {how.n_groups:,} groups"
-            facts["in brackets"] = f"{how.level:.0%} interval: {how.method}, {resampled}"
-        return facts
-
     @property
     def _title(self) -> str:
         ended = np.bincount(self.outcomes.event, minlength=_BINARY)
@@ -136,19 +117,6 @@ class SurvivalEvaluation:
             f"{len(self.outcomes.time):,} examples in {self.outcomes.n_groups:,} groups: "
             f"{ended[1]:,} events{competing}, {ended[0]:,} without an event by the end of follow-up"
         )
-
-    def __repr__(self) -> str:
-        return as_text(self._title, self._facts())
-
-    def _repr_html_(self) -> str:
-        return as_html(self._title, self._facts())
-
-
-def _in_words(estimate: Estimate) -> str:
-    """Return a value with its interval, if it has one."""
-    interval = estimate.interval
-    value = number(estimate.value)
-    return value if interval is None else f"{value} {within(interval.low, interval.high)}"
 
 
 def evaluate_survival(

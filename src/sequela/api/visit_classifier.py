@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.utils import Tags
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -19,6 +19,7 @@ from sequela.errors import DataError, RunError
 from sequela.evaluation.number import plural
 from sequela.identity.fingerprint import Content, of_records, tokens
 from sequela.models.defaults import AUTO
+from sequela.sequences.flat import ends
 from sequela.sequences.visit_batches import VisitBatch, VisitDataset, visit_loader
 from sequela.sequences.vocabulary import UNKNOWN, known
 
@@ -65,8 +66,8 @@ class VisitLists:
         lists = cls(
             names=tuple(number),
             codes=np.array(flat, np.int64),
-            code_offsets=_offsets([len(visit) for visit in visits]),
-            step_offsets=_offsets([len(example) for example in examples]),
+            code_offsets=ends([len(visit) for visit in visits]),
+            step_offsets=ends([len(example) for example in examples]),
             label=np.zeros(len(examples), np.int64),
         )
         return lists.under(lists.names, lists.label)
@@ -103,7 +104,7 @@ class VisitLists:
         # So are a visit and a code: codes of one visit become distinct and sorted.
         pairs = np.unique(visit * max(1, len(vocabulary)) + index[self.codes])
         visit, codes = np.divmod(pairs, max(1, len(vocabulary)))
-        offsets = _offsets(np.bincount(visit, minlength=n_visits))  # a visit may be empty
+        offsets = ends(np.bincount(visit, minlength=n_visits))  # a visit may be empty
         return replace(
             self, names=tuple(vocabulary), codes=codes, code_offsets=offsets, label=label
         )
@@ -235,7 +236,3 @@ def _code(value: object) -> str:
 def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004
-
-
-def _offsets(counts: ArrayLike) -> NDArray[np.int64]:
-    return np.concatenate(([0], np.cumsum(counts, dtype=np.int64)))

@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequela.cohort.events import create_table
-from sequela.formats.columns import column_of
 
 # For remaining candidates: how long follow-up lasted, and whether a death ended it.
 FOLLOWED = """
@@ -47,7 +46,7 @@ def mark_lost(connection: duckdb.DuckDBPyConnection, gone: Sequence[str]) -> int
     draws = _draws(candidates["subject_id"], candidates["asked"])
     # Only deaths before the horizon are drawn: a later death shows that follow-up reached it.
     lost = died & (time < horizon) & (draws >= probability)
-    create_table(connection, "lost_rows", {"row": column_of(candidates["row"][lost])})
+    create_table(connection, "lost_rows", {"row": candidates["row"][lost]})
     connection.execute(
         "UPDATE candidates SET lost = true WHERE rowid IN (SELECT row FROM lost_rows)"
     )

@@ -17,7 +17,6 @@ from sequela.config import CohortSettings, RunSettings
 from sequela.datasets import catalog
 from sequela.datasets.codes import SITE
 from sequela.errors import SettingError, SplitError
-from sequela.formats.columns import values_of
 from sequela.identity.pseudonyms import Ids
 from sequela.intake.one_row import Rows
 from sequela.tables.account import ACCOUNT, read_account
@@ -143,7 +142,7 @@ def _by_time(cohort: Cohort, settings: RunSettings) -> Division:
     """Assign subjects to the period of their first prediction; later predictions elsewhere go."""
     # Sorted by subject, then time, as ``at_first`` needs it.
     subject = cohort.subject_id.astype(np.str_)
-    time = values_of(cohort.labels["prediction_time"])
+    time = cohort.labels["prediction_time"].to_numpy()
     part = periods(subject, time, settings.fractions)
     included = at_first(subject, part)
     reason = "the subject was first seen in an earlier period; subjects and periods stay whole"

@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 
 from sequela.datasets.codes import body_of, family_of
 from sequela.files import temporary
-from sequela.formats.columns import text_column_of
 from sequela.formats.opened import Sums, sha256
 from sequela.listeners import broadcast
 from sequela.tables.account import ACCOUNT, earlier_of, leaks_of, read_account
@@ -162,4 +161,4 @@ def _described_codes(connection: "duckdb.DuckDBPyConnection") -> dict[str, pa.Ar
     codes = [code for (code,) in connection.execute(DISTINCT_CODES).fetchall()]
     families, bodies = [family_of(code).name for code in codes], [body_of(code) for code in codes]
     columns = {"code": codes, "family": families, "body": bodies}
-    return {name: text_column_of(texts) for name, texts in columns.items()}
+    return {name: pa.array(texts, pa.string()) for name, texts in columns.items()}

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from sequela.errors import DataError, DataNotFoundError, without_values
 from sequela.files import whole
 from sequela.formats import sealed
-from sequela.formats.columns import values_of
 
 SCHEMA = pa.schema(
     [
@@ -117,7 +116,7 @@ def _truth(table: pa.Table, path: Path) -> pa.ChunkedArray:
 def sorted_labels(labels: pa.Table) -> pa.Table:
     """Sort the labels by subject, then time."""
     labels = labels.sort_by([(name, "ascending") for name in KEY]).combine_chunks()
-    subject, time = (values_of(labels[name]) for name in KEY)
+    subject, time = (labels[name].to_numpy() for name in KEY)
     # A time that occurs twice would count the subject twice, whether the labels agree or not.
     twice = np.flatnonzero((subject[1:] == subject[:-1]) & (time[1:] == time[:-1]))
     if len(twice):

@@ -28,7 +28,6 @@ from sequela.cohort.stays import create_stays
 from sequela.cohort.tasks import CENSORED, DUPLICATES, LABEL_FILE, ON_RECORD, RULES, Rule, Task
 from sequela.datasets.codes import ENTRY, families_where
 from sequela.errors import DataError
-from sequela.formats.columns import values_of
 
 Connection = duckdb.DuckDBPyConnection
 
@@ -185,17 +184,17 @@ class Cohort:
     @cached_property
     def subject_id(self) -> NDArray[np.int64]:
         """The subject of each example: int64 (example,), rising."""
-        return values_of(self.labels["subject_id"])
+        return np.asarray(self.labels["subject_id"])
 
     @cached_property
     def label(self) -> NDArray[np.int64]:
         """The label of each example: int64 (example,), 1 where the outcome came."""
-        return values_of(self.labels["boolean_value"]).astype(np.int64)
+        return np.asarray(self.labels["boolean_value"], np.int64)
 
     @cached_property
     def example_id(self) -> NDArray[np.str_]:
         """The id of each example, a subject and its prediction time: str (example,)."""
-        return example_ids(self.subject_id, values_of(self.labels["prediction_time"]))
+        return example_ids(self.subject_id, self.labels["prediction_time"].to_numpy())
 
     @cached_property
     def digest(self) -> str:
@@ -204,7 +203,7 @@ class Cohort:
         total = hashlib.sha256(self.events.digest.encode())
         total.update(json.dumps(self.task.to_dict(), sort_keys=True).encode())
         for name in self.labels.column_names:
-            column = values_of(self.labels[name])
+            column = self.labels[name].to_numpy()
             # The bytes themselves, since a text of a float could differ between versions of NumPy.
             total.update(np.ascontiguousarray(column).view(np.uint8).data)
         return total.hexdigest()
@@ -421,7 +420,7 @@ def _with_ends(flow: Flow, task: Task, labels: pa.Table) -> Flow:
     if task.horizons_days is None:
         return flow
     days = task.horizons_days[-1]
-    time, event = (values_of(labels[name]) for name in ("time", "event"))
+    time, event = (labels[name].to_numpy() for name in ("time", "event"))
     # The longest follow-up of anybody, in days.
     last = time.max(initial=0)  # a horizon beyond it is beyond what anybody's data show
     if last < days and (event == 0).any():

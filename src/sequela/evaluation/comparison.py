@@ -1,4 +1,4 @@
-"""The comparison of two models on the same examples, paired; the covariance of AUROCs."""
+"""The comparison of two models on the same examples, paired; AUROC with DeLong's variance."""
 
 from dataclasses import dataclass
 
@@ -11,8 +11,7 @@ from sequela.evaluation import statistic
 from sequela.evaluation.intervals import DEFAULT, Bootstrap, Interval, distributions
 from sequela.evaluation.metrics import statistic_of
 from sequela.evaluation.predictions import Predictions
-from sequela.evaluation.resampling import class_strata
-from sequela.evaluation.statistic import Statistic
+from sequela.evaluation.statistic import Statistic, class_strata
 
 
 @dataclass(frozen=True)
@@ -59,6 +58,22 @@ def difference_of(
     low, high = only.bounds(how.level)
     interval = Interval(low, high, how.level, method, len(only.values), paired.n_groups)
     return Difference(only.estimate, interval, only.p_value())
+
+
+def paired_delong(first: Predictions, second: Predictions, level: float = 0.95) -> Difference:
+    """Compute the difference of two AUROCs by DeLong's covariance."""
+    second = aligned(first, second)
+    scores = np.stack([first.score, second.score], axis=1)
+    pair = areas(first.label == 1, scores, first.group_index)
+    # The variance of a difference: both variances minus twice the covariance.
+    contrast = np.array([1.0, -1.0])
+    value = float(contrast @ pair.area)
+    error = float(np.sqrt(max(contrast @ pair.covariance @ contrast, 0.0)))
+    reach = stats.norm.isf((1 - level) / 2) * error
+    interval = Interval(value - reach, value + reach, level, "DeLong, paired", 0, pair.n_groups)
+    # Two models with the same ranking have no error, and no evidence of a difference.
+    p_value = 2 * stats.norm.sf(abs(value) / error) if error > 0 else float(value == 0)
+    return Difference(value, interval, float(p_value))
 
 
 @dataclass(frozen=True)
@@ -108,6 +123,44 @@ def areas(
         + everyone / (everyone - 1) * (cross + cross.T)
     )
     return Areas(area, covariance, everyone)
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """Counts of examples that only one of two models classifies correctly, and p-values.
+
+    ``exact_p`` is the two-sided binomial p-value, never too small. ``mid_p`` is lower by 0.5 times
+    the probability of the observed table; nearer to the nominal level (Fagerland, Lydersen & Laake
+    2013).
+    """
+
+    only_one: int
+    only_other: int
+    exact_p: float
+    mid_p: float
+
+
+def mcnemar(first: Predictions, second: Predictions) -> McNemar:
+    """Test equal accuracy by McNemar's test, exact and mid-p.
+
+    Raises:
+        SplitError: If the two are not predictions of the same examples.
+        DataError: If a group has several examples: the test assumes independent examples.
+    """
+    second = aligned(first, second)
+    if len(np.unique(first.group_id)) < first.n_examples:
+        raise DataError(
+            "McNemar's test needs independent examples, and here groups hold several: compare "
+            "whole groups, or use the paired bootstrap"
+        )
+    first_right, second_right = first.predicted == first.label, second.predicted == second.label
+    only_first = int(np.sum(first_right & ~second_right))
+    only_second = int(np.sum(second_right & ~first_right))
+    # Of the examples that only one gets right, each should win half by chance.
+    fewer, by_chance = min(only_first, only_second), stats.binom(only_first + only_second, 0.5)
+    two_tails = 2 * by_chance.cdf(fewer)
+    exact, mid = min(1.0, two_tails), min(1.0, two_tails - by_chance.pmf(fewer))
+    return McNemar(only_first, only_second, float(exact), float(mid))
 
 
 def holm(p_values: ArrayLike, family: int = 0) -> NDArray[np.float64]:

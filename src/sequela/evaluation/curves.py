@@ -20,8 +20,7 @@ from sequela.evaluation import metrics, statistic
 from sequela.evaluation.intervals import DEFAULT, Bootstrap, Estimate, estimates, exact_interval
 from sequela.evaluation.predictions import Predictions
 from sequela.evaluation.recipe import Judged, metric_across_folds, over_models
-from sequela.evaluation.resampling import class_strata, resampled_weights
-from sequela.evaluation.statistic import Statistic
+from sequela.evaluation.statistic import Statistic, class_strata, resampled_weights
 
 Kind = Literal["roc", "precision-recall"]
 Values = NDArray[np.float64]

@@ -18,8 +18,7 @@ from sequela.evaluation.comparison import holm
 from sequela.evaluation.intervals import Bootstrap
 from sequela.evaluation.metrics import statistic_of
 from sequela.evaluation.predictions import Predictions, joined
-from sequela.evaluation.resampling import resampled_weights
-from sequela.evaluation.statistic import Statistic, stacked
+from sequela.evaluation.statistic import Statistic, resampled_weights, stacked
 from sequela.evaluation.subgroups import UNKNOWN
 
 FEWEST = 20  # events, examples without one, and resampled units of a group that is compared

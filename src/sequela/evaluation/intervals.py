@@ -19,8 +19,12 @@ from scipy import stats
 from sequela.errors import DataError
 from sequela.evaluation.metrics import statistic_of
 from sequela.evaluation.predictions import Predictions
-from sequela.evaluation.resampling import class_strata, jackknife_weights, resampled_weights
-from sequela.evaluation.statistic import Statistic
+from sequela.evaluation.statistic import (
+    Statistic,
+    class_strata,
+    jackknife_weights,
+    resampled_weights,
+)
 
 Method = Literal["BCa", "percentile"]
 

@@ -29,8 +29,13 @@ from sequela.evaluation.comparison import aligned
 from sequela.evaluation.intervals import DEFAULT, Bootstrap, Distribution, Interval, exact_interval
 from sequela.evaluation.metrics import statistic_of
 from sequela.evaluation.predictions import Predictions
-from sequela.evaluation.resampling import class_strata, jackknife_weights, resampled_weights
-from sequela.evaluation.statistic import Statistic, difference
+from sequela.evaluation.statistic import (
+    Statistic,
+    class_strata,
+    difference,
+    jackknife_weights,
+    resampled_weights,
+)
 
 COUPLED = 1.5
 """The coupled part of the variance of a number, as a share of the group variance that lasts.

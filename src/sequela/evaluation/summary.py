@@ -15,8 +15,7 @@ from sequela.evaluation.decision import RATES, Threshold, choose_threshold, oper
 from sequela.evaluation.intervals import DEFAULT, Bootstrap, Estimate, Interval, estimates
 from sequela.evaluation.metrics import reported
 from sequela.evaluation.predictions import Predictions, event
-from sequela.evaluation.resampling import class_strata
-from sequela.evaluation.statistic import Statistic, stacked
+from sequela.evaluation.statistic import Statistic, class_strata, stacked
 
 Numbers = dict[str, Any]
 """Numbers, intervals and counts by name, as they are written to a run folder."""

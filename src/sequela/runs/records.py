@@ -29,7 +29,6 @@ from sequela.datasets import catalog
 from sequela.datasets.catalog import DataSet
 from sequela.errors import DataError, RunError, SettingError
 from sequela.evaluation.number import plural
-from sequela.formats.columns import values_of
 from sequela.identity.fingerprint import Content
 from sequela.identity.pseudonyms import VARIABLE, Ids, own
 from sequela.intake.one_row import Rows, rows_of_model
@@ -72,7 +71,7 @@ class Records(Examples):
         if task.horizons_days is None:
             return None
         intervals = Intervals(task.horizons_days, 1 + bool(task.outcome.rival))
-        return Times(values_of(labels["time"]), values_of(labels["event"]), intervals)
+        return Times(labels["time"].to_numpy(), labels["event"].to_numpy(), intervals)
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -21,7 +21,6 @@ from sequela.cohort.split import PARTS
 from sequela.config import SequenceSettings
 from sequela.datasets import codes
 from sequela.errors import DataError, DataNotFoundError, SplitError
-from sequela.formats.columns import column_of
 from sequela.listeners import broadcast
 from sequela.sequences.cut import cut
 from sequela.sequences.flat import Sequences, open_sequences, writing_sequences
@@ -237,7 +236,7 @@ def _create_places(
     """Create a table of the keys that have a place in the vocabulary."""
     placed = {number: place for number, place in places.items() if place is not None}
     columns = {key: np.array([*placed], np.int64), "place": np.array([*placed.values()], np.int64)}
-    create_table(connection, table, {name: column_of(column) for name, column in columns.items()})
+    create_table(connection, table, columns)
 
 
 def _pieces(connection: Connection) -> Iterator[dict[str, Any]]:

@@ -11,6 +11,7 @@ from functools import partial
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from sequela.cohort.events import create_table, one_row
@@ -18,7 +19,6 @@ from sequela.cohort.selection import Cohort
 from sequela.cohort.stays import create_stays
 from sequela.config import SequenceSettings
 from sequela.datasets.codes import AGE, BIRTH, DEATH, DISCHARGE
-from sequela.formats.columns import column_of, text_column_of
 from sequela.sequences.vocabulary import Terms, Vocabulary, bin_edges, terms_of
 
 Connection = duckdb.DuckDBPyConnection
@@ -176,19 +176,17 @@ def cut(
     """
     report_pass = partial(cohort.events.passed, "cutting sequences", passes=_PASSES)
     report_pass(1)
-    examples = column_of(np.arange(len(cohort.labels)))
-    table = cohort.labels.append_column("part", column_of(part))
+    table = cohort.labels.append_column("part", pa.array(part))
+    examples = pa.array(np.arange(len(cohort.labels)))
     connection.register("asked_rows", table.append_column("example", examples))
     connection.execute(ASKED)
     connection.unregister("asked_rows")  # the table is copied, so its memory can go
     report_pass(2)
     codes = connection.execute("SELECT code FROM codes").fetchnumpy()["code"].tolist()
     terms = terms_of(codes, cohort.task, settings)
-    numbers = [*terms.of_code.values()]  # None marks a visit without being an input
-    none = np.array([term is None for term in numbers], np.bool_)
-    number = column_of(np.array([term or 0 for term in numbers], np.int64), none)
-    names = text_column_of([*terms.of_code])
-    create_table(connection, "terms", {"code": names, "term": number})
+    names = pa.array([*terms.of_code], pa.string())
+    numbers = pa.array(terms.of_code.values(), pa.int64())  # null marks a visit, and is no input
+    create_table(connection, "terms", {"code": names, "term": numbers})
     connection.execute(VISIBLE)
     report_pass(3)
     if one_row(connection, ANY_WITHOUT_VISIT)[0]:
@@ -208,7 +206,7 @@ def cut(
         else:
             binned, ends = _edges_of(of_model, terms, settings.bins)  # bins are those of training
         of_edges = {"term": np.repeat(binned, ends.shape[1]), "edge": ends.ravel()}
-        create_table(connection, "edges", {name: column_of(e) for name, e in of_edges.items()})
+        create_table(connection, "edges", of_edges)
         connection.execute(BINS)
     else:
         connection.execute(NO_BINS, bins)

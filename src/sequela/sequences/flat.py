@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from sequela.errors import DataError, DataNotFoundError
 from sequela.files import scratch_beside
@@ -311,18 +311,19 @@ def examples_of(sequences: Sequences, rows: NDArray[np.int64]) -> Sequences:
         name: getattr(sequences, name)[rows]
         for name in ("subject_id", "prediction_time", "label", "part", "age", "followed")
     }
-    changes |= {"step_offsets": _ends(lengths), "step_time": sequences.step_time[steps]}
-    for ends, names in (("code_offsets", ["codes"]), ("value_offsets", ["channels", "values"])):
-        offsets = getattr(sequences, ends)
+    changes |= {"step_offsets": ends(lengths), "step_time": sequences.step_time[steps]}
+    for offset, names in (("code_offsets", ["codes"]), ("value_offsets", ["channels", "values"])):
+        offsets = getattr(sequences, offset)
         counts = offsets[steps + 1] - offsets[steps]  # (step,)
         children = spans(offsets[steps], counts)
-        changes[ends] = _ends(counts)
+        changes[offset] = ends(counts)
         changes |= {name: getattr(sequences, name)[children] for name in names}
     return replace(sequences, **changes)
 
 
-def _ends(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.concatenate(([0], np.cumsum(counts)))
+def ends(counts: ArrayLike) -> NDArray[np.int64]:
+    """Return the start of each of so many entries, and the end of the last: int64 (count + 1,)."""
+    return np.concatenate(([0], np.cumsum(counts, dtype=np.int64)))
 
 
 def content_of(sequences: Sequences, how: Pseudonyms) -> Content:

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from sequela.datasets.catalog import DataSet
 from sequela.errors import DataError, DataNotFoundError, SequelaError
 from sequela.files import make_folder
-from sequela.formats.columns import column_of, text_column_of
 from sequela.formats.opened import SUMS, opened, sha256
 from sequela.version import __version__
 
@@ -150,8 +149,8 @@ def schema_of(file: Path) -> pa.Schema:
 
 def write_splits(root: Path, subject_ids: NDArray[np.int64], split: NDArray[np.int8]) -> None:
     """Write ``metadata/subject_splits.parquet``."""
-    names = text_column_of(SPLITS).take(column_of(split))
-    table = pa.table({"subject_id": column_of(subject_ids), "split": names})
+    names = pa.array(SPLITS).take(pa.array(split))
+    table = pa.table({"subject_id": subject_ids, "split": names})
     _write(standard.SubjectSplitSchema.align(table), root / standard.subject_splits_filepath)
 
 
@@ -165,10 +164,10 @@ def write_codes(root: Path, codes: list[tuple[str, int]], words: Mapping[str, st
     described = [words.get(n) or words.get("//".join(n.split("//")[:2])) for n in names]
     table = pa.table(
         {
-            "code": text_column_of(names),
-            "description": text_column_of(described),
+            "code": pa.array(names, pa.string()),
+            "description": pa.array(described, pa.string()),
             "parent_codes": pa.nulls(len(names), pa.list_(pa.string())),
-            "events": column_of(np.array([events for _, events in codes], np.int64)),
+            "events": pa.array([events for _, events in codes], pa.int64()),
         }
     )
     standard.CodeMetadataSchema.validate(table)

@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 from sequela.errors import DataError
 from sequela.files import whole
-from sequela.formats.columns import column_of, nulls_of, values_of
 from sequela.tables.declarations import Frame
 from sequela.tables.engine import Engine
 from sequela.tables.meds_events import EVENT_COLUMNS, SCHEMA, SPLITS
@@ -93,9 +92,9 @@ def _write_bucket(number: int, table: pa.Table, out: Path, split: Split) -> Shar
     rows, copies = distinct_rows(table)
     made_counts = _count(table, codes)
     # A copy is counted as an event of its table and code, like the event that is kept.
-    kept_counts = made_counts - _count(table.take(column_of(copies)), codes)
+    kept_counts = made_counts - _count(table.take(pa.array(copies)), codes)
     # Subjects are whole in a bucket, so that their split and their shard can be decided here.
-    subject = values_of(table["subject_id"])[rows]  # sorted
+    subject = table["subject_id"].to_numpy()[rows]  # sorted
     # The value before the first subject differs from it, so that the first one counts.
     first = np.flatnonzero(np.diff(subject, prepend=subject[:1] - 1))
     ids, counts = subject[first], np.diff(first, append=len(subject))
@@ -116,9 +115,9 @@ def _with_numbered_codes(table: pa.Table) -> tuple[pa.Table, list[str]]:
     # Indices of sorted codes are in the order of their texts, whatever order the engine has.
     order = pc.sort_indices(column.dictionary)
     place = np.empty(len(order), np.int32)
-    place[values_of(order)] = np.arange(len(order), dtype=np.int32)
+    place[order.to_numpy()] = np.arange(len(order), dtype=np.int32)
     codes = column.dictionary.take(order).cast(pa.string())
-    numbered = pa.DictionaryArray.from_arrays(column_of(place[values_of(column.indices)]), codes)
+    numbered = pa.DictionaryArray.from_arrays(place[column.indices.to_numpy()], codes)
     return table.set_column(table.column_names.index("code"), "code", numbered), codes.to_pylist()
 
 
@@ -134,8 +133,7 @@ def distinct_rows(events: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64
     # Whole numbers sort several times faster than text, and compare bit by bit.
     keys = {name: _key(events[name]) for name in (*EVENT_COLUMNS, "table")}
     by_all = [(name, "ascending") for name in keys]
-    columns = pa.table({name: column_of(key) for name, key in keys.items()})
-    order = values_of(pc.sort_indices(columns, by_all)).astype(np.int64)
+    order = pc.sort_indices(pa.table(keys), by_all).to_numpy().astype(np.int64)
     equal = np.logical_and.reduce([np.diff(key[order]) == 0 for key in keys.values()])
     copies = np.flatnonzero(equal) + 1
     return np.delete(order, copies), order[copies]
@@ -144,8 +142,9 @@ def distinct_rows(events: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64
 def _key(column: pa.ChunkedArray) -> NDArray[np.int64]:
     """Return integers in the order of a column's values, nulls first."""
     if pa.types.is_dictionary(column.type):
-        return values_of(column.combine_chunks().indices).astype(np.int64)
-    key, nulls = values_of(column), nulls_of(column)
+        return np.asarray(column.combine_chunks().indices, np.int64)
+    key = np.asarray(column.fill_null(pa.scalar(0, column.type)))
+    nulls = np.asarray(column.is_null())
     if key.dtype.kind == "f":
         bits = key.view(np.int32)
         key = bits ^ ((bits >> 31) & 0x7FFFFFFF)  # the order of floats is that of these integers
@@ -160,14 +159,14 @@ def _write_rows(events: pa.Table, rows: NDArray[np.int64], path: Path) -> None:
     """Write a shard; sorted columns compress better without a dictionary."""
     with pq.ParquetWriter(path, SCHEMA, compression="zstd", use_dictionary=["code"]) as writer:
         for first in range(0, len(rows), ROW_GROUP):
-            group = events.take(column_of(rows[first : first + ROW_GROUP]))
+            group = events.take(pa.array(rows[first : first + ROW_GROUP]))
             writer.write_table(group.cast(SCHEMA))  # only the codes of these rows
 
 
 def _count(events: pa.Table, codes: list[str]) -> Counter[tuple[int, str]]:
-    table = values_of(events["table"]).astype(np.int64)
+    table = events["table"].to_numpy().astype(np.int64)
     # One number stands for the pair of table and code, so that a single count covers all pairs.
-    counts = np.bincount(table * len(codes) + values_of(events["code"].combine_chunks().indices))
+    counts = np.bincount(table * len(codes) + events["code"].combine_chunks().indices.to_numpy())
     present = np.flatnonzero(counts)
     numbers, places = np.divmod(present, len(codes))
     keys = zip(numbers.tolist(), map(codes.__getitem__, places), strict=True)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import accumulate, chain
+from itertools import chain
 from pathlib import Path
 from typing import cast
 
@@ -17,7 +17,7 @@ from sequela.datasets.codes import AGE, family_of
 from sequela.errors import DataError, SettingError
 from sequela.formats.arrays import Array
 from sequela.intake.one_row import Rows, coded
-from sequela.sequences.flat import LAYOUT, Sequences
+from sequela.sequences.flat import LAYOUT, Sequences, ends
 from sequela.sequences.vocabulary import bin_name, terms_of
 from sequela.serving.sequence_inputs import inputs_of
 from sequela.serving.served_model import ServedModel
@@ -74,11 +74,11 @@ class Reader:
             "subject_id": np.arange(len(patients)),
             "prediction_time": times,
             "age": [np.nan if patient.age is None else patient.age for patient in patients],
-            "step_offsets": _offsets(map(len, steps)),
+            "step_offsets": ends([*map(len, steps)]),
             "step_time": [step.time for step in all_steps],
-            "code_offsets": _offsets(len(step.codes) for step in all_steps),
+            "code_offsets": ends([len(step.codes) for step in all_steps]),
             "codes": [*chain.from_iterable(sorted(step.codes) for step in all_steps)],
-            "value_offsets": _offsets(len(step.values) for step in all_steps),
+            "value_offsets": ends([len(step.values) for step in all_steps]),
             "channels": [channel for channel, _ in measured],
             "values": [value for _, value in measured],
         }
@@ -181,10 +181,6 @@ class Reader:
         for step in windows.values():
             step.facts.sort(key=lambda fact: fact[1] is not None)  # codes, then measurements
         return prediction_time, [windows[place] for place in sorted(windows)]
-
-
-def _offsets(counts: Iterable[int]) -> list[int]:
-    return [0, *accumulate(counts)]
 
 
 def _time(text: str, name: str) -> np.datetime64:

@@ -22,7 +22,7 @@ _SUMMARIES = {
     "card": "Write the model card of a run in the Hugging Face format, with the TRIPOD+AI "
     "checklist.",
     "share": "Export the parts of a run that are safe to publish: page, card and numbers.",
-    "verify": "Verify runs: their files and their numbers.",
+    "verify": "Verify runs, or the releases of sites: their files and their numbers.",
     "export": "Write a run's network as one ONNX file, with everything that a prediction needs.",
     "predict": "Predict on new data and write the probabilities.",
     "scan": "Scan long EEG recordings and write the detected events.",

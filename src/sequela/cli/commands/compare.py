@@ -1,8 +1,10 @@
 """``sequela compare``: comparison of runs."""
 
 import sys
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from rich.console import Console
@@ -10,7 +12,12 @@ from rich.table import Table
 
 from sequela.cli.names import HideBelow, Json, known, metrics
 
+if TYPE_CHECKING:
+    from sequela.analysis.compare import Compared
+
 _WIDTH = 120  # tables are not folded where the output is not a terminal
+
+
 _USUAL = "auroc for two classes, accuracy for more, concordance for times"
 
 
@@ -66,10 +73,27 @@ def compare(
             f"test set: {comparison.examples} examples of {groups}; {comparison.method}; p-values "
             "corrected (Holm)"
         )
-        print(f"{comparison.best}.", *comparison.opened, sep="\n")
+        further = chain.from_iterable(map(further_tests, comparison.runs))
+        for line in (*further, f"{comparison.best}.", *comparison.opened):
+            print(line)
     for run in comparison.runs:
         if run.same:
             words = "has the same probabilities as the first run: is it the same model?"
             print(f"sequela: warning: {run.name} {words}", file=sys.stderr)
     if out is not None:
         print(f"page: {out.resolve()}")
+
+
+def further_tests(run: "Compared") -> Iterator[str]:
+    """Yield a line for DeLong's and one for McNemar's test, where the data allow these."""
+    if delong := run.delong:
+        low, high = delong.interval.low, delong.interval.high
+        yield (
+            f"{run.name}: AUROC {delong.value:+z.3f} ({low:+z.3f} to {high:+z.3f}; p "
+            f"{delong.p_value:.2g}) by DeLong's test"
+        )
+    if mcnemar := run.mcnemar:
+        yield (
+            f"{run.name}: of whole groups, {mcnemar.only_one} are right in this run alone and "
+            f"{mcnemar.only_other} in the first alone (p {mcnemar.exact_p:.2g}) by McNemar's test"
+        )

@@ -33,7 +33,7 @@ def list_(*, json: bool = False) -> None:
 
 @data.command
 def get(name: str, /) -> None:
-    """Print how to get a data set from its publisher; nothing is downloaded.
+    """Print how to get a data set, and where it is found; nothing is downloaded.
 
     Example: `sequela data get mimic4`
 
@@ -43,6 +43,8 @@ def get(name: str, /) -> None:
     from sequela.datasets.catalog import lookup
 
     print(f"{name}: {lookup(name).how_to_get}")
+    if located := lookup(name).find():
+        print(f"here: {located.origin}, {located.path}")
 
 
 @data.command

@@ -67,9 +67,9 @@ def evaluate(
         group: Column of the patients, of a table of predictions.
         form: Form of csv files of predictions as KEY=VALUE, such as decimal=,; repeatable.
         page: Write the page of the external validation to this file.
-        out: Folder of the site to write; it must not exist. For a package.
+        out: Folder of the site to write for a package; it must not exist.
         site: Name of the site in its release (default: a name made of a hash of the data).
-        membership: Release how well the site's patients can be told from the lead site's.
+        membership: Add the AUROC with which a model separates the site's patients from the lead's.
         check: Print whether the site can take part, and compute no prediction.
     """
     check_names(data=data)

@@ -222,7 +222,7 @@ def _with_words(name: str, table: object, form: dict[str, str]) -> object:
         problem = unknown_name("key", key, _keys_of(Table))
         raise SettingError(f"key 'tables.{name}.{key}': {problem}")
     # A part of the wrong type is left alone here: pydantic names the key and the problem.
-    kinds = {"columns": dict, "notes": dict, "facts": list}
+    kinds = {"columns": dict, "notes": dict, "facts": list, "checks": list, "after": dict}
     if all(isinstance(table.get(key, kind()), kind) for key, kind in kinds.items()):
         table = _written_out(name, table)
     facts = table.get("facts", ())
@@ -241,7 +241,7 @@ def _written_out(name: str, table: dict[str, Any]) -> dict[str, object]:
     These are lists of columns by their kind, keys that all facts share, and blocks of facts that
     share the block's other keys: ``facts`` by their own keys, ``codes`` from words to a code, or
     ``values``, columns of numbers and the codes of these. ``missing`` is the number in such columns
-    where nothing was measured.
+    where nothing was measured. ``after`` are checks of times, by the later of the two.
     """
     columns, notes = dict[str, object](), {**table.get("notes", {})}
     # ``integer = ["a", "b"]`` lists columns by kind, ``a = "integer"`` gives the kind of one.
@@ -275,8 +275,22 @@ def _written_out(name: str, table: dict[str, Any]) -> dict[str, object]:
                 measured = f"({where}) and {measured}"
             what = f"{shared.get('what')}: {column}"
             facts.append({**shared, "what": what, "code": code, "value": column, "where": measured})
-    rest = {key: value for key, value in table.items() if key not in _KEYS_OF_FACTS}
-    return {**rest, "facts": facts, "columns": columns, "notes": notes}
+    checks = [*table.get("checks", ())]
+    checks += [_in_order(name, later, how) for later, how in table.get("after", {}).items()]
+    rest = {key: value for key, value in table.items() if key not in {*_KEYS_OF_FACTS, "after"}}
+    return {**rest, "facts": facts, "columns": columns, "notes": notes, "checks": checks}
+
+
+def _in_order(name: str, later: str, how: object) -> dict[str, object]:
+    """Return the check that a time is not before another, from its short form."""
+    if not isinstance(how, dict) or not isinstance(than := how.get("than"), str):
+        raise SettingError(f"key 'tables.{name}.after.{later}': expected {{ than = COLUMN }}")
+    return {
+        "problem": f"{later} before {than}",
+        "where": f"{later} < {than}",
+        "remedy": f"correct the two, or check whether the names {than} and {later} were swapped",
+        **{key: value for key, value in how.items() if key != "than"},
+    }
 
 
 def _facts_in(name: str, facts: object) -> list[dict[str, object]]:

@@ -351,7 +351,7 @@ def _medians(
     """Compare medians of patients: yield minus their factor, whether units differ, and a line."""
     for name in training.keys() & site.keys():
         local, usual = site[name].quantiles, training[name].quantiles
-        if "0.5" not in local.keys() & usual.keys():
+        if "0.5" not in usual or not {"0.05", "0.5", "0.95"} <= local.keys():
             continue
         median, middle = local["0.5"], usual["0.5"]
         ratio = median / middle if median * middle > 0 else 1.0
@@ -359,9 +359,8 @@ def _medians(
         unit = min(_UNITS, key=lambda size: abs(math.log(size / factor)))
         is_known = 1 / _NEAR < unit / factor < _NEAR
         # Other patients may have other medians, but hardly other values altogether.
-        ends = {"0.05", "0.95"} <= local.keys() & usual.keys()
-        apart = ends and (local["0.05"] > usual["0.95"] or usual["0.05"] > local["0.95"])
-        wrong = bool(apart) and (factor > most or is_known)
+        apart = local["0.05"] > max(usual.values()) or local["0.95"] < min(usual.values())
+        wrong = apart and (factor > most or is_known)
         line = f"{name}: median {median:.3g}, in training {middle:.3g}"
         if wrong or factor > most:
             line += f", a factor of {factor:.3g}"

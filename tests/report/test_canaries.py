@@ -290,8 +290,40 @@ def nafld(root: Path) -> Planted:
     return written(root, {"nafld1": people, "nafld2": values, "nafld3": events})
 
 
+def clif(root: Path) -> Planted:
+    """Ids are text, so that they could be in any text."""
+    patients, stays, coded, labs = [], [], [], []
+    for n in range(PEOPLE):
+        begin, end, died = stay_of(n)
+        stay = {"hospitalization_id": text_of(n, "a")}
+        patients.append(
+            {"patient_id": text_of(n, "b"), "birth_date": f"{2080 + n % 20}-03-01",
+             "death_dttm": end if died else "", "race_category": text_of(n, "c"),
+             "ethnicity_category": "", "sex_category": ("Female", "Male")[n % 2],
+             "language_category": text_of(n, "d"), "race_name": text_of(n, "e")}
+        )  # fmt: skip
+        stays.append(
+            {**stay, "patient_id": text_of(n, "b"), "admission_dttm": begin,
+             "discharge_dttm": end, "age_at_admission": 40 + n % 40,
+             "discharge_category": "Expired" if died else "Home",
+             "discharge_name": text_of(n, "f"), "admission_type_category": text_of(n, "g")}
+        )  # fmt: skip
+        coded += [
+            {**stay, "diagnosis_code": code, "diagnosis_code_format": "ICD10CM"}
+            for code in ("A419", text_of(n, "h"))
+        ]
+        labs += [
+            {**stay, "lab_collect_dttm": begin, "lab_result_dttm": begin + timedelta(hours=2),
+             "lab_category": test, "lab_value": text_of(n, "i"), "lab_value_numeric": 1 + n % 7,
+             "reference_unit": "mg/dL"}
+            for test in ("creatinine", text_of(n, "j"))
+        ]  # fmt: skip
+    tables = {"patient": patients, "hospitalization": stays, "hospital_diagnosis": coded}
+    return written(root, {f"clif_{n}": rows for n, rows in {**tables, "labs": labs}.items()})
+
+
 @pytest.mark.slow(but="mimic4")
-@pytest.mark.parametrize("make", [mimic3, mimic4, eicu, physionet2012, nafld, omop, meds])
+@pytest.mark.parametrize("make", [mimic3, mimic4, eicu, physionet2012, nafld, omop, clif, meds])
 def test_no_canary_of_tables_is_shown(
     make: Callable[[Path], Planted], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -134,6 +134,8 @@ def test_measures_that_are_not_defined_are_left_out() -> None:
     for chances, names in (
         (0.1 + 0.8 * label, ["o_e"]),
         (np.full(label.shape, 0.5), ["o_e"]),
+        # The classes meet in one risk only.
+        (np.where(predictions.score[:, None] > 0.5, 0.5, 0.1 + 0.8 * label), ["auroc", "o_e"]),
         (0.5 + 0.002 * (predictions.probabilities - 0.5), ["auroc", "o_e"]),
     ):
         measures, covariance = measures_of(replace(predictions, probabilities=chances))

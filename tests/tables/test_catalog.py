@@ -13,7 +13,8 @@ def test_entries_are_whole(name: str) -> None:
     data_set = DATA_SETS[name]
     assert all([data_set.title, data_set.licence, data_set.size, data_set.how_to_get])
     assert data_set.homepage.startswith("https://") is (name not in {"signals", "table", "tables"})
-    assert bool(data_set.citation) is (name not in {"meds", "omop", "signals", "table", "tables"})
+    without = {"clif", "meds", "omop", "signals", "table", "tables"}
+    assert bool(data_set.citation) is (name not in without)
     assert (data_set.kind == "eeg") is bool(data_set.reads or data_set.windows)
     functions = (
         data_set.reads,

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import re
+import shutil
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -396,7 +397,10 @@ def test_no_canary_of_recordings_is_shown(
     assert called(main, "compare", *runs, "--out", outside / "compare.html") == 0
     for run in (runs[0], both):  # its page and its card too
         assert called(main, "share", run, "--out", outside / f"shared-{run.name}") == 0
-    assert called(main, "share", both, "--study", outside / "night.zip") == 0
+    package, site = outside / "night.zip", inside / "site"
+    assert called(main, "share", both, "--study", package) == 0
+    assert called(main, "evaluate", package, "--root", canaries.root, "--out", site) == 0
+    shutil.copytree(site / "release", outside / "release")
     explained = ("--root", canaries.root, "--steps", 4, "--out", outside / "explanation.html")
     assert called(main, "explain", runs[0], *explained) == 0
     model = outside / "model.onnx"

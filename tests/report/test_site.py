@@ -441,11 +441,13 @@ def test_units_are_named_where_medians_differ_by_their_factor() -> None:
 def test_options_of_packages_are_refused_for_runs(
     study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for words in ((study / "run", "--check"), (study / "study.zip",)):
+    package = study / "study.zip"
+    for words in ((study / "run", "--check"), (package,), (package, "--page", "a.html")):
         assert called(main, "evaluate", *words) == 2
     errors = capsys.readouterr().err.splitlines()
     assert "are for the package of a study" in errors[0]
     assert "name the folder of the site with --out" in errors[1]
+    assert "the analysis of a package is fixed" in errors[2]
 
 
 @pytest.mark.parametrize("kind", ["recordings", "rows"])

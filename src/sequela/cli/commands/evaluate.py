@@ -76,6 +76,11 @@ def evaluate(
     from json import dumps
 
     if run.suffix == ".zip":
+        if label or score or group or form or page or json:
+            raise SettingError(
+                f"{run}: the analysis of a package is fixed, and its site has its own page: leave "
+                "--label, --score, --group, --format, --page and --json out"
+            )
         _evaluate_package(run, data, root, labels, out, site, membership=membership, check=check)
         return
     if out or site or membership or check:

@@ -258,6 +258,9 @@ EDITS: dict[str, Callable[[Content], None]] = {
     "a smallest cell": _set("smallest_cell", 1),
     "a flow": _set("flow.candidates", 999),
     "a small step of the flow": _set("flow.steps.1.removed", 4),
+    "a model elsewhere": lambda content: content["models"].update(
+        {"../run": content["models"].popitem()[1]}
+    ),
     "a missing key": _set("audit", DROP),
     "an added key": _set("patients_by_name", ["Vogel"]),
     "a digest": _set("package", "0" * 63),

@@ -324,6 +324,9 @@ def test_a_page_is_that_of_its_release(
     page.unlink()
     with pytest.raises(RunError, match="is not the page"):
         verify_release(release)
+    (release / "patients.csv").touch()
+    with pytest.raises(RunError, match=r"has also patients\.csv"):
+        verify_release(release)
 
 
 def test_numbers_are_computed_again_from_predictions_next_to_them(

@@ -15,7 +15,6 @@ from pyarrow import parquet
 
 from sequela.audit.finding import Finding
 from sequela.cohort.events import open_events
-from sequela.cohort.labels import write_labels
 from sequela.cohort.selection import select_cohort
 from sequela.cohort.stays import create_stays
 from sequela.cohort.tasks import in_hospital
@@ -129,7 +128,7 @@ class Bench:
         root = self.work / "planted" / name.replace("/", " ")
         (root / "data").mkdir(parents=True)
         events, labels = open_events(self.events(data)), self.labels(data)
-        write_labels(labels, root / "labels.parquet")
+        parquet.write_table(labels, root / "labels.parquet")
         with events.connect() as connection:
             create_stays(connection)
             connection.register("given", labels)

@@ -8,12 +8,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.cohort.conftest import born, stay
+from tests.records import write_labels
 
 from sequela import register
 from sequela.audit.finding import Finding
 from sequela.cohort import event_checks
 from sequela.cohort.events import Events
-from sequela.cohort.labels import write_labels
 from sequela.cohort.selection import cohort_of_labels, select_cohort
 from sequela.cohort.tasks import in_hospital, post_discharge, task_named
 from sequela.datasets import codes

@@ -7,9 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from meds.schema import LabelSchema
+from tests.records import write_labels
 
 from sequela.cohort.events import Events
-from sequela.cohort.labels import read_labels, write_labels
+from sequela.cohort.labels import read_labels
 from sequela.cohort.selection import cohort_of_labels, select_cohort
 from sequela.cohort.tasks import in_hospital
 from sequela.errors import DataError, DataNotFoundError

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.records import write_labels
 
 from sequela.cohort.events import Events
-from sequela.cohort.labels import write_labels
 from sequela.cohort.outcomes import ANY_DEATH, OUTCOMES, Outcome, of_labels, stay_of_more_than
 from sequela.cohort.selection import Cohort, cohort_of_labels, select_cohort
 from sequela.cohort.tasks import TASKS, Task, icu_transfer, length_of_stay, readmission, task_named

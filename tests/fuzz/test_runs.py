@@ -25,8 +25,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from tests.fuzz.damage import Case, Files, changed_json, changed_text, examples
+from tests.records import write_labels
 
-from sequela.cohort.labels import SCHEMA, read_labels, write_labels
+from sequela.cohort.labels import SCHEMA, read_labels
 from sequela.config import RunSettings
 from sequela.cost import account
 from sequela.cost.record import load, save, to_json

@@ -8,13 +8,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from scipy.special import expit, logit
+from tests.records import write_labels
 from tests.runs.challenge import write_set
 from tests.runs.conftest import Ask, Place, Train
 from tests.runs.folders import short
 
 from sequela.analysis.evaluate import evaluate_run, predict_other
 from sequela.analysis.explain import explain
-from sequela.cohort.labels import SCHEMA, write_labels
+from sequela.cohort.labels import SCHEMA
 from sequela.config import CohortSettings, Options, RunSettings
 from sequela.datasets.catalog import Modality
 from sequela.errors import ModelError, RunError, SettingError

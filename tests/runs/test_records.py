@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors import safe_open
+from tests.records import write_labels
 from tests.runs.conftest import Ask, Load, Train
 from tests.runs.folders import content, interrupt
 
 from sequela.cohort.cohort_settings import task_of_settings
-from sequela.cohort.labels import write_labels
 from sequela.datasets.catalog import EXCERPTS
 from sequela.errors import DataError, RunError
 from sequela.evaluation.predictions import Predictions

@@ -95,7 +95,9 @@ _UNITS = {
 """Units that are often confused, by the factor between them."""
 
 
-def measures_of(predictions: Predictions) -> tuple[dict[str, Measure], Floats]:
+def measures_of(
+    predictions: Predictions, *, slope: bool = True
+) -> tuple[dict[str, Measure], Floats]:
     """Return the measures that are defined, and the covariance of their estimates over patients.
 
     A patient's influences on the estimates are the sums over the patient's examples, so that the
@@ -118,7 +120,10 @@ def measures_of(predictions: Predictions) -> tuple[dict[str, Measure], Floats]:
         influences.append((right - area) / sizes[happened.astype(int)] / (area * (1 - area)))
     estimates["o_e"] = float(np.log(sizes[1] / chance.sum()))
     influences.append(happened / sizes[1] - chance / chance.sum())
-    if 0 < area < 1 and np.ptp(chance) >= FLAT:
+    ends = [[risks.min(), risks.max()] for risks in (chance[happened], chance[~happened])]
+    # Separated classes have no slope, also if they meet in one risk.
+    overlap = ends[0][0] < ends[1][1] and ends[1][0] < ends[0][1]
+    if slope and overlap and np.ptp(chance) >= FLAT:
         estimates["slope"], influence = slope_influence(predictions)
         influences.append(influence / len(influence))
     person = np.unique(predictions.person, return_inverse=True)[1]
@@ -225,7 +230,7 @@ def _groups(
         cells = np.array([people.count(values == name) for name in names])
         for name in compress(names, ~hidden_cells(cells, people.smallest)):
             members = predictions.where(values == name)
-            measures, _ = measures_of(members)
+            measures, _ = measures_of(members, slope=False)
             if measures:
                 counts = {"examples": members.n_examples, "events": int(members.label.sum())}
                 pair = {"auroc": measures.get("auroc"), "o_e": measures["o_e"]}

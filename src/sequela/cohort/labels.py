@@ -6,11 +6,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from meds.schema import LabelSchema
 from numpy.typing import NDArray
 
 from sequela.errors import DataError, DataNotFoundError, without_values
-from sequela.files import whole
 from sequela.formats import sealed
 
 SCHEMA = pa.schema(
@@ -125,12 +123,6 @@ def sorted_labels(labels: pa.Table) -> pa.Table:
             "remove the others"
         )
     return labels
-
-
-def write_labels(labels: pa.Table, path: Path) -> None:
-    """Write labels as a MEDS label file."""
-    with whole(path) as partial:
-        sealed.write(LabelSchema.align(labels), partial)
 
 
 def example_ids(

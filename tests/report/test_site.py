@@ -258,6 +258,9 @@ EDITS: dict[str, Callable[[Content], None]] = {
     "a smallest cell": _set("smallest_cell", 1),
     "a flow": _set("flow.candidates", 999),
     "a small step of the flow": _set("flow.steps.1.removed", 4),
+    "a model elsewhere": lambda content: content["models"].update(
+        {"../run": content["models"].popitem()[1]}
+    ),
     "a missing key": _set("audit", DROP),
     "an added key": _set("patients_by_name", ["Vogel"]),
     "a digest": _set("package", "0" * 63),
@@ -320,6 +323,9 @@ def test_a_page_is_that_of_its_release(
         verify_release(release)
     page.unlink()
     with pytest.raises(RunError, match="is not the page"):
+        verify_release(release)
+    (release / "patients.csv").touch()
+    with pytest.raises(RunError, match=r"has also patients\.csv"):
         verify_release(release)
 
 
@@ -441,11 +447,13 @@ def test_units_are_named_where_medians_differ_by_their_factor() -> None:
 def test_options_of_packages_are_refused_for_runs(
     study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for words in ((study / "run", "--check"), (study / "study.zip",)):
+    package = study / "study.zip"
+    for words in ((study / "run", "--check"), (package,), (package, "--page", "a.html")):
         assert called(main, "evaluate", *words) == 2
     errors = capsys.readouterr().err.splitlines()
     assert "are for the package of a study" in errors[0]
     assert "name the folder of the site with --out" in errors[1]
+    assert "the analysis of a package is fixed" in errors[2]
 
 
 @pytest.mark.parametrize("kind", ["recordings", "rows"])

@@ -35,6 +35,7 @@ _FROM_SCALE: Mapping[str, Callable[[float], float]] = {
     "slope": float,
 }
 _DIGEST = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+_NAME = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]*$")]
 _Count = Annotated[int, Field(ge=0)]
 _Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -188,7 +189,7 @@ class Release(ReleasePart):
     codes_present: _Share
     audit: tuple[str, ...]
     environment: Mapping[str, str]
-    models: Annotated[Mapping[str, ModelResults], Field(min_length=1)]
+    models: Annotated[Mapping[_NAME, ModelResults], Field(min_length=1)]
 
 
 def seal_of(content: Mapping[str, object]) -> str:

@@ -42,8 +42,9 @@ def get(name: str, /) -> None:
     """
     from sequela.datasets.catalog import lookup
 
-    print(f"{name}: {lookup(name).how_to_get}")
-    if located := lookup(name).find():
+    data_set = lookup(name)
+    print(f"{name}: {data_set.how_to_get}")
+    if located := data_set.find():
         print(f"here: {located.origin}, {located.path}")
 
 

@@ -76,7 +76,10 @@ def evaluate(
     from json import dumps
 
     if run.suffix == ".zip":
-        _evaluate_package(run, data, root, labels, out, site, membership=membership, check=check)
+        fixed = any((label, score, group, form, page, json))
+        _evaluate_package(
+            run, data, root, labels, out, site, membership=membership, check=check, fixed=fixed
+        )
         return
     if out or site or membership or check:
         raise SettingError(
@@ -141,7 +144,13 @@ def _evaluate_package(
     *,
     membership: bool,
     check: bool,
+    fixed: bool,
 ) -> None:
+    if fixed:
+        raise SettingError(
+            f"{path}: the analysis of a package is fixed, and its site has its own page: leave "
+            "--label, --score, --group, --format, --page and --json out"
+        )
     from sequela.analysis.site import RELEASE, check_of, evaluate_site
 
     if check:

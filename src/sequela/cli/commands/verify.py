@@ -31,11 +31,14 @@ def verify(runs: list[Path], /) -> None:
 
     wrong = 0
     for path in runs:
-        if (path / "release.json").is_file():
+        folders = [
+            folder for folder in (path, path / "release") if (folder / "release.json").is_file()
+        ]
+        if folders:
             from sequela.report.pages.site_page import verify_release
 
-            for line in verify_release(path):
-                console.print(f"{path}: {line}")
+            for line in verify_release(folders[0]):
+                console.print(f"{folders[0]}: {line}")
             continue
         for verified in verify_folder(path):
             wrong += len(verified.wrong)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sequela.analysis.release import MEASURES, PAGE, Release, read_release, seal_of
+from sequela.analysis.release import FILE, PAGE, Release, read_release, seal_of
 from sequela.analysis.site import verify_numbers
 from sequela.errors import RunError
 from sequela.evaluation.metrics import METRICS
@@ -18,7 +18,6 @@ def write_site_page(release: Release, out: Path) -> Path:
         out,
         title=f"{release.study}: {release.site}",
         release=release,
-        measures=MEASURES,
         metrics=METRICS,
         seal=seal_of(release.model_dump(mode="json")),
     )
@@ -27,6 +26,8 @@ def write_site_page(release: Release, out: Path) -> Path:
 def verify_release(folder: Path) -> list[str]:
     """Return sentences on what agrees in a release, or raise a RunError for what does not."""
     release, page = read_release(folder), folder / PAGE
+    if extra := sorted({path.name for path in folder.iterdir()} - {FILE, PAGE}):
+        raise RunError(f"{folder}: has also {extra[0]}: a release is {FILE} and {PAGE} alone")
     agrees = ["the JSON is as the site wrote it, and its sums add up"]
     if release.sequela == __version__:
         with temporary() as work:

@@ -51,7 +51,7 @@ class Measured(Shown):
     @property
     @abstractmethod
     def _title(self) -> str:
-        """What was evaluated."""
+        """The title of the numbers."""
 
     def frame(self) -> pa.Table:
         """Return the numbers as a table: ``number``, ``value``, and the interval's bounds.

@@ -123,8 +123,8 @@ def _by_reml(values: Floats, errors: Floats, design: Floats) -> tuple[Floats, Fl
         coefficients, covariance, squares, log_likelihood = _fits(values, errors, design, spreads)
         best = int(log_likelihood.argmax())
         spread = float(spreads[best])
-        beside = spreads[max(best - 1, 0)], spreads[min(best + 1, len(spreads) - 1)]
-        spreads = np.linspace(*beside, 101)
+        neighbours = spreads[max(best - 1, 0)], spreads[min(best + 1, len(spreads) - 1)]
+        spreads = np.linspace(*neighbours, 101)
     # Sites that are alike by chance give no smaller errors than their own.
     factor = max(squares[best] / (len(values) - design.shape[1]), spread == 0)
     return coefficients[best], np.sqrt(factor * np.diagonal(covariance[best])), spread

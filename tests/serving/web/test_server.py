@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import shutil
 import signal
 import socket
@@ -115,6 +116,7 @@ def test_what_cannot_be_served_is_refused(
     assert "--batch" in refused(file, "--batch", "0")
     assert '"70000" for --port. Must be <= 65535' in refused(file, "--port", "70000")
     assert '"0.0" for --timeout. Must be > 0' in refused(file, "--timeout", "0")
+    assert '"-1.0" for --rate. Must be >= 0' in refused(file, "--rate=-1")
     for name in ("bytes", "examples", "length"):
         assert f'"0" for --most-{name}. Must be >= 1' in refused(file, f"--most-{name}", "0")
 
@@ -158,6 +160,41 @@ def test_what_this_machine_alone_reaches() -> None:
 def test_a_place_that_is_none_is_refused() -> None:
     with pytest.raises(SettingError, match="cannot listen on 192"):
         Address("192.0.2.1", 0).listen()
+
+
+@pytest.mark.slow
+def test_half_open_connections_leave_room_for_others(
+    file: Path, segment: list[float], tmp_path: Path
+) -> None:
+    few = f"ulimit -n 320; exec {sys.executable} -m sequela serve {file} --port 0 2> {tmp_path}/log"
+    with (
+        subprocess.Popen(["/bin/bash", "-c", few], stdout=subprocess.PIPE, text=True) as process,
+        ExitStack() as opened,
+    ):
+        assert process.stdout is not None
+        lines = iter(process.stdout.readline, "")
+        port = int(next(re.findall(r":(\d+)/", line)[0] for line in lines if "page" in line))
+        try:
+            for _ in range(400):  # more than there are descriptors
+                one = opened.enter_context(socket.create_connection(("127.0.0.1", port)))
+                one.sendall(b"POST /v1/predict HTTP/1.1\r\nx: ")
+            for path, content in (("health", None), ("v1/predict", body(segment))):
+                request = urllib.request.Request(
+                    f"http://127.0.0.1:{port}/{path}", content, {"content-type": "application/json"}
+                )
+                with urllib.request.urlopen(request, timeout=9) as reply:  # noqa: S310
+                    assert reply.status == 200
+            for _ in range(100):
+                with socket.create_connection(("127.0.0.1", port)) as one:
+                    one.sendall(b"no http\r\n\r\n")
+                    assert b"400" in one.recv(1000)
+            one = opened.enter_context(socket.create_connection(("127.0.0.1", port)))
+            one.settimeout(20)
+            assert one.recv(1) == b""  # ended, as it sends no header
+        finally:
+            process.terminate()
+        assert process.wait(20) in (0, -signal.SIGTERM)
+    assert 0 < len((tmp_path / "log").read_bytes()) < 10_000
 
 
 def test_a_client_that_leaves_in_mid_body_is_no_error_of_the_server(

@@ -48,8 +48,8 @@ def run(data: str, sites: Path, out: Path) -> None:
     for lead in trial.leads:
         place = out / lead
         own = ("--data", data, "--root", sites / lead, "--task", "in-hospital")
-        options = (*trial.options.split(), "--min-subjects", "10", "--out", place / "run")
-        sequela("train", trial.model, *own, *options, at=place)
+        options = (*trial.options.split(), "--min-subjects", "10")
+        sequela("train", trial.model, *own, *options, "--out", place / "run", at=place)
         package = place / "mortality.zip"
         sequela("share", place / "run", "--study", package, "--site", lead, at=place)
         for site in sorted(set(sites.iterdir()) - {sites / lead}):

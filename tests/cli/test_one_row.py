@@ -8,6 +8,8 @@ from tests.cli.calls import Output, Refused, ran
 from tests.serving.web.conftest import client
 from tests.tables.one_row import changed, rows, without, write
 
+from sequela.analysis.evaluate import predict_other
+from sequela.analysis.package import open_package
 from sequela.runs.find import open_run
 from sequela.serving import load
 
@@ -20,7 +22,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("row")
     table = write(folder / "patients.csv", rows())
     data = ("--data", "table", "--root", table, *COLUMNS)
-    ran("train", "values-lstm", *data, "--epochs", "2", "--out", folder / "run")
+    few = ("--epochs", "2", "--min-subjects", "10")
+    ran("train", "values-lstm", *data, *few, "--out", folder / "run")
     return folder / "run"
 
 
@@ -43,6 +46,23 @@ def test_the_default_of_a_table_has_no_recurrence(tmp_path: Path, output_of: Out
     assert "Boosting" in page
     *_, counted, _ = printed.splitlines()
     assert counted == "This test set was evaluated 2 times, with 2 models."
+
+
+def test_a_packaged_model_reads_the_table_of_another_hospital(
+    trained: Path, tmp_path: Path
+) -> None:
+    ran("share", trained, "--study", tmp_path / "ward.zip")
+    opened = open_package(tmp_path / "ward.zip", tmp_path / "models")
+    channels = opened.protocol.channels
+    (crp,) = (channel for name, channel in channels.items() if name.startswith("CELL//crp"))
+    assert 5 < crp.quantiles["0.25"] < crp.quantiles["0.75"] < 60
+    assert opened.protocol.classes == ("not died", "died")
+    assert not [word for word in ("P00", "remark") if word in str(opened.protocol)]
+    table = write(tmp_path / "theirs.csv", rows(count=90, seed=2))
+    (folder,) = opened.folders.values()
+    data, predictions = predict_other(folder, "table", table, tmp_path)
+    assert len(predictions.label) == 90
+    assert data.unlike_training["unknown_codes"] == 0
 
 
 def test_a_table_trains_a_network(trained: Path) -> None:

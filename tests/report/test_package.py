@@ -160,7 +160,7 @@ MODEL = "visits-baseline/model.safetensors"
 CONFIG = "visits-baseline/config.toml"
 EDITS: dict[str, tuple[Callable[[Files], Files], str]] = {
     "threshold": (
-        lambda files: edited(files, b'"smallest_cell": 10', b'"smallest_cell": 1'),
+        lambda files: edited(files, b'"smallest_cell": 10', b'"smallest_cell": 11'),
         "protocol.json was changed after it was packaged",
     ),
     "space": (lambda files: edited(files, b": ", b":  "), "protocol.json was changed"),
@@ -168,6 +168,10 @@ EDITS: dict[str, tuple[Callable[[Files], Files], str]] = {
     "question": (
         lambda files: reseal(files, lambda content: content.update(question="0" * 64)),
         "protocol.json was changed",
+    ),
+    "a smaller cell": (
+        lambda files: reseal(files, lambda content: content["analysis"].update(smallest_cell=1)),
+        "key 'analysis.smallest_cell' is 1",
     ),
     "format": (
         lambda files: reseal(files, lambda content: content.update(format=2)),

@@ -19,17 +19,15 @@ from pydantic import Field, ValidationError
 
 from sequela.analysis.compare import check_same_split
 from sequela.analysis.release import MEASURES, Moments, ReleasePart, Training, seal_of, text_of
-from sequela.cohort.split import PARTS, SETS, Split
+from sequela.cohort.split import PARTS, Split
 from sequela.config import SMALLEST_CELL, RunSettings
 from sequela.datasets.catalog import Modality
 from sequela.datasets.codes import body_of
 from sequela.disclosure import has_small, hidden_cells
 from sequela.errors import OutputError, RunError, SettingError
 from sequela.evaluation.number import plural
-from sequela.evaluation.predictions import Predictions
 from sequela.files import require_file, temporary, whole
 from sequela.formats.opened import json_value, members, problem
-from sequela.identity.pseudonyms import Ids
 from sequela.integrity.openings import open_held_out
 from sequela.runs.data import Examples, load_again
 from sequela.runs.find import Run, find_runs
@@ -61,7 +59,7 @@ class Analysis(ReleasePart):
     measures: tuple[str, ...] = MEASURES
     metrics: tuple[str, ...] = ("auroc", "average_precision", "brier_score", "log_loss")
     subgroups: tuple[str, ...] = ("age", "sex", "ethnicity", "unit")
-    smallest_cell: int = SMALLEST_CELL
+    smallest_cell: Annotated[int, Field(ge=SMALLEST_CELL)] = SMALLEST_CELL
     inputs_share: float = 0.5
     unit_factor: float = 3.0
 
@@ -79,9 +77,9 @@ class Channel(ReleasePart):
 
 
 class PackagedModel(ReleasePart):
-    """A model of the package, with the SHA-256 of its two files and its threshold."""
+    """A model, which is also the name of its folder, with the SHA-256 of its two files."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    name: Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
     title: str
     sha256: str
     settings_sha256: str
@@ -285,20 +283,27 @@ def _results_of(path: Path, smallest: int) -> dict[str, RunFolder]:
         raise RunError(
             f"{path}: has several questions ({'; '.join(questions)}): name the folder of one"
         )
-    by_session = any(run.settings.split == "session" for run in runs)
     unweighted = {run.settings.model for run in runs if not run.settings.training.class_weights}
     results = dict[str, RunFolder]()
     for run in runs:
         settings, name = run.settings, run.settings.model
-        is_weighted = settings.training.class_weights and name in unweighted
-        if is_weighted or (settings.split == "recording" and by_session):
-            continue  # controls of a study
+        if settings.training.class_weights and name in unweighted:
+            continue  # a control of a study
         if not isinstance(run, RunFolder):
             raise RunError(
                 f"{run.path}: each fold or seed has its own model: expected runs of one split and "
                 "one seed, or their ensemble"
             )
-        _check(run, smallest)
+        if len(run.data.classes) != _BINARY or run.data.horizons:
+            what = "times to an event" if run.data.horizons else f"{len(run.data.classes)} classes"
+            raise SettingError(f"{run.path}: predicts {what}: a package is for two classes")
+        least = least_named(run.data)
+        if least is not None and least < smallest:
+            raise RunError(
+                f"{run.path}: its vocabulary may name codes of only "
+                f"{plural(least, 'training subject')}, fewer than {smallest}: train it with "
+                f"--min-subjects {smallest}"
+            )
         check_same_split(next(iter(results.values()), run), run)
         names[name] += 1
         results[f"{name}-{names[name]}" if names[name] > 1 else name] = run
@@ -308,32 +313,6 @@ def _results_of(path: Path, smallest: int) -> dict[str, RunFolder]:
 def _leaks(run: Run) -> bool:
     task, by_row = run.data.task or {}, run.settings.split == "row"
     return bool(task.get("leaks") or task.get("hindsight") or by_row or run.metrics.leaks)
-
-
-def _check(run: RunFolder, smallest: int) -> None:
-    """Make sure that the model of a run may be shared, and that its test set is large enough."""
-    if len(run.data.classes) != _BINARY or run.data.horizons:
-        what = "times to an event" if run.data.horizons else f"{len(run.data.classes)} classes"
-        raise SettingError(f"{run.path}: predicts {what}: a study's package is for two classes")
-    least = least_named(run.data)
-    if least is not None and least < smallest:
-        raise RunError(
-            f"{run.path}: its vocabulary may name codes of only {plural(least, 'training subject')}"
-            f", fewer than {smallest}: train it with --min-subjects {smallest}"
-        )
-    for part in ("train", "held_out"):
-        predictions = run.predictions.part(part)
-        for label, name in enumerate(run.data.classes):
-            rows = predictions.where(predictions.label == label)
-            if len(np.unique(_people(run, rows))) < smallest:
-                raise RunError(
-                    f"{run.path}: has fewer than {smallest} {run.split.whose}s with '{name}' in "
-                    f"its {SETS[part]}: expected more"
-                )
-
-
-def _people(run: RunFolder, predictions: Predictions) -> Ids:
-    return predictions.subject_id if run.split.whose == "subject" else predictions.group_id
 
 
 def _neutral(settings: RunSettings, unit: str, channels: Sequence[str] = ()) -> RunSettings:
@@ -371,7 +350,15 @@ def _model(
     run: RunFolder, name: str, files: Mapping[str, bytes], data: Examples, smallest: int
 ) -> PackagedModel:
     """Describe a model, with what a site may know of its training and test set."""
-    train, rows = run.predictions.part("train"), data.rows("held_out")
+    train, test = (data.rows(part) for part in ("train", "held_out"))
+    for label, class_name in enumerate(data.classes):
+        for rows, part in ((train, "training set"), (test, "test set")):
+            people = np.unique(data.marked[rows][data.labels[rows] == label])
+            if len(people) < smallest:
+                raise RunError(
+                    f"{run.path}: has fewer than {smallest} {data.arrays.unit}s with "
+                    f"'{class_name}' in its {part}: expected more"
+                )
     columns = columns_of(data, run.predictions.probabilities)
     numbers, point = Released(run, smallest).test, run.test.operating_points[1]
     auroc, bounds = numbers.get("auroc"), numbers.get("auroc_ci")
@@ -383,11 +370,11 @@ def _model(
         threshold=float(point.threshold),
         chosen_for=point.chosen_for,
         training=Training(
-            patients=len(np.unique(_people(run, train))),
-            examples=train.n_examples,
-            events=int(train.label.sum()),
+            patients=len(np.unique(data.marked[train])),
+            examples=len(train),
+            events=int(data.labels[train].sum()),
             auroc=(auroc, *bounds) if auroc and bounds else None,
-            moments=moments_of({n: v[rows] for n, v in columns.items()}, smallest),
+            moments=moments_of({n: v[test] for n, v in columns.items()}, smallest),
         ),
     )
 

@@ -7,6 +7,7 @@ read the difference before it is committed.
 import os
 import platform
 import re
+from difflib import unified_diff
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -66,10 +67,11 @@ def assert_approved(name: str, text: str) -> None:
     masked = re.sub(_VARIES, "#", re.sub(_MATRIX, r"\1 # |", text)).replace("#.dev0", "#")
     masked = re.sub(_BETWEEN, r"\1# to #", masked)
     lines = (" ".join(line.split()) for line in masked.splitlines())
-    said = [line for line in dict.fromkeys(lines) if line.strip("# ")]  # each once
+    said = [line for line in dict.fromkeys(lines) if line.strip("#< ")]  # each once
     assert "{" not in masked  # a value that was not filled in
     file = FOLDER / f"{name}.txt"
     if os.environ.get("SEQUELA_APPROVE") == "1":
         file.parent.mkdir(exist_ok=True)
         file.write_text("\n".join([*said, ""]), "utf-8")
-    assert said == file.read_text("utf-8").splitlines()
+    approved = file.read_text("utf-8").splitlines()
+    assert said == approved, "\n".join(unified_diff(approved, said, "approved", "now", n=0))

@@ -21,7 +21,6 @@ from sequela.analysis.compare import check_same_split
 from sequela.analysis.release import MEASURES, Moments, ReleasePart, Training, seal_of, text_of
 from sequela.cohort.split import PARTS, Split
 from sequela.config import SMALLEST_CELL, RunSettings
-from sequela.datasets.catalog import Modality
 from sequela.datasets.codes import body_of
 from sequela.disclosure import has_small, hidden_cells
 from sequela.errors import OutputError, RunError, SettingError
@@ -35,6 +34,7 @@ from sequela.runs.folder import CONFIG, RunFolder
 from sequela.runs.manifest import seal
 from sequela.runs.model import FILE, LEAST, members_of, open_model, title
 from sequela.runs.record import DataRecord, RunRecord
+from sequela.runs.records import Records
 from sequela.runs.released import Released, least_named, names_people
 from sequela.sequences.flat import examples_of
 from sequela.version import __version__
@@ -144,11 +144,11 @@ def columns_of(data: Examples, probabilities: NDArray[np.float32]) -> dict[str, 
     """
     risk = np.clip(probabilities[:, 1].astype(np.float64), LEAST, 1 - LEAST)
     columns: dict[str, NDArray[Any]] = {"logit": np.log(risk / (1 - risk))}
-    if data.data_set.modality != Modality.RECORDS:
+    if not isinstance(data, Records):
         return columns
     sequences, ends = data.arrays, data.arrays.step_offsets
-    known = np.concatenate(([0], np.cumsum(sequences.codes > 0)))  # codes of the vocabulary so far
-    inputs = np.diff(known[sequences.code_offsets[ends]] + sequences.value_offsets[ends])
+    codes = np.concatenate(([0], np.cumsum(sequences.codes > 0)))  # of the vocabulary, so far
+    inputs = np.diff(codes[sequences.code_offsets[ends]] + sequences.value_offsets[ends])
     sex = data.attributes().get("sex", np.full(len(risk), ""))
     female = {"f": 1.0, "m": 0.0}  # as all sources write it: F, Female, female...
     columns |= {
@@ -387,12 +387,12 @@ def moments_of(columns: Mapping[str, NDArray[Any]], smallest: int) -> Moments:
     """
     table = {}
     for name, values in columns.items():
-        known = np.isfinite(values)
-        counts = np.unique(values[known], return_counts=True)[1]
+        finite = np.isfinite(values)
+        counts = np.unique(values[finite], return_counts=True)[1]
         # The mean of a sex would reveal how many have the rarer one.
         few = name == "female" and has_small(counts, smallest)
-        if known.mean() >= _KNOWN and not few:
-            table[name] = np.where(known, values, values[known].mean())
+        if finite.mean() >= _KNOWN and not few:
+            table[name] = np.where(finite, values, values[finite].mean())
     covariance = np.atleast_2d(np.cov(np.stack([*table.values()])))
     return Moments(
         examples=len(columns["logit"]),
@@ -404,7 +404,7 @@ def moments_of(columns: Mapping[str, NDArray[Any]], smallest: int) -> Moments:
 
 def codes_of(data: Examples, part: str, smallest: int) -> dict[str, float | None]:
     """Compute the share of the patients of a set with each code of the vocabulary."""
-    if data.data_set.modality != Modality.RECORDS:
+    if not isinstance(data, Records):
         return {}
     train = examples_of(data.arrays, data.rows(part))
     person = np.unique(train.subject_id, return_inverse=True)[1]  # (example,)
@@ -443,7 +443,7 @@ def _share_of(count: int, total: int, smallest: int) -> float | None:
 def channels_of(data: Examples, part: str, smallest: int) -> dict[str, Channel]:
     """Compute quantiles of the median values of each measurement, of the patients of a set."""
     rows = data.rows(part)
-    if data.data_set.modality == Modality.RECORDS:
+    if isinstance(data, Records):
         train = examples_of(data.arrays, rows)
         example = np.repeat(np.arange(len(rows)), train.lengths)  # (step,)
         example = np.repeat(example, np.diff(train.value_offsets))  # (value,)
@@ -456,7 +456,7 @@ def channels_of(data: Examples, part: str, smallest: int) -> dict[str, Channel]:
         example = np.repeat(np.arange(len(rows)), count)
         channel = np.tile(np.arange(count, dtype=np.int32), len(rows))
         names = [*data.arrays.channels] or [f"channel {n + 1}" for n in range(count)]
-        units = ["µV"] * count
+        units = ["µV" for _ in names]
     person = np.unique(data.marked[rows], return_inverse=True)[1]
     total, person = int(person.max()) + 1, person[example]
     order = np.lexsort((value, person, channel))

@@ -319,7 +319,11 @@ def clif(root: Path) -> Planted:
              "reference_unit": "mg/dL"}
             for test in ("creatinine", text_of(n, "j"))
         ]  # fmt: skip
-    tables = {"patient": patients, "hospitalization": stays, "hospital_diagnosis": coded}
+    tables: dict[str, Sequence[Mapping[str, object]]] = {
+        "patient": patients,
+        "hospitalization": stays,
+        "hospital_diagnosis": coded,
+    }
     return written(root, {f"clif_{n}": rows for n, rows in {**tables, "labs": labs}.items()})
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -81,8 +82,8 @@ _GOOGLE = Config(
     napoleon_custom_sections=[("Dimensions", "params_style")],
 )
 _TOP = (
-    "start signals one-row tables omop tasks models evaluation audit python predict pages survival "
-    "reproduce reference contributing/index"
+    "start signals one-row tables omop tasks models evaluation network-study audit python predict "
+    "pages survival reproduce reference contributing/index"
 )
 """The pages of the bar, in the order in which a reader needs them."""
 _BELOW = {
@@ -135,6 +136,13 @@ def _write_gallery(app: Sphinx, error: Exception | None) -> None:
         gallery.write(Path(app.outdir) / GALLERY)
 
 
+def _copy_networks(app: Sphinx, error: Exception | None) -> None:
+    """Pages of a network study and of a site, beside the page that describes them."""
+    if error is None and app.builder.format == "html":
+        out = Path(app.outdir) / "docs" / "network"
+        shutil.copytree(ROOT / "docs" / "network", out, dirs_exist_ok=True)
+
+
 def _lead_in(app: Sphinx, error: Exception | None) -> None:
     """The site's own address leads to its first page."""
     if error is None and app.builder.format == "html":
@@ -153,4 +161,5 @@ def setup(app: Sphinx) -> None:
     app.connect("source-read", _list_pages)
     app.connect("autodoc-process-docstring", _read_google_style)
     app.connect("build-finished", _write_gallery)
+    app.connect("build-finished", _copy_networks)
     app.connect("build-finished", _lead_in)

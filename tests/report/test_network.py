@@ -248,7 +248,7 @@ def test_training_site_by_evaluation_site(
     lead, twin = "site C", "Site D"
     few.append(release_of(path, "SITE  d", models, package="C", lead=lead, population=twin))
     partly = combine(few, several_packages=True)
-    assert "\N{EN DASH}" in text_of(partly, tmp_path)  # where no release is
+    assert "\u2013" in text_of(partly, tmp_path)  # where no release is
     names = partly.sites
     assert names == ("Site A", "Site B", "site C", "Site D", "Site E", "Site F")
     # The lead's name is that of its release, which comes later in the order.

@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError
+from pydantic import Field, JsonValue, ValidationError
 
 from sequela.analysis.compare import check_same_split
 from sequela.analysis.release import MEASURES, Moments, ReleasePart, Training, seal_of, text_of
@@ -39,6 +39,7 @@ from sequela.runs.released import Released, least_named, names_people
 from sequela.sequences.flat import examples_of
 from sequela.version import __version__
 
+Floats = NDArray[np.float64]
 PROTOCOL = "protocol.json"
 _EXPECTED = "the package of a study (sequela share RUN --study NAME.zip)"
 _REMEDY = "ask the lead site for it again"
@@ -110,7 +111,7 @@ class Protocol(ReleasePart):
     question: str
     asks: str
     data: str
-    task: Mapping[str, Any] | None
+    task: Mapping[str, JsonValue] | None
     classes: tuple[str, str]
     outcome: Mapping[str, str]
     example: str
@@ -136,14 +137,14 @@ class Package:
     folders: Mapping[str, RunFolder]
 
 
-def columns_of(data: Examples, probabilities: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+def columns_of(data: Examples, probabilities: NDArray[np.float32]) -> dict[str, Floats]:
     """Compute the variables of the membership model: float64 (example,), NaN where not known.
 
     They are the logit of the risk, and for hospital records age in years, female sex (1 or 0) and
     the logarithm of 1 plus the number of inputs.
     """
     risk = np.clip(probabilities[:, 1].astype(np.float64), LEAST, 1 - LEAST)
-    columns: dict[str, NDArray[Any]] = {"logit": np.log(risk / (1 - risk))}
+    columns: dict[str, Floats] = {"logit": np.log(risk / (1 - risk))}
     if not isinstance(data, Records):
         return columns
     sequences, ends = data.arrays, data.arrays.step_offsets
@@ -379,7 +380,7 @@ def _model(
     )
 
 
-def moments_of(columns: Mapping[str, NDArray[Any]], smallest: int) -> Moments:
+def moments_of(columns: Mapping[str, Floats], smallest: int) -> Moments:
     """Compute means and covariance of the variables that are known of most examples.
 
     An unknown value counts as the mean. At the lead site, the examples are those of the test set,

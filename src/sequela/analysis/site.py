@@ -17,6 +17,7 @@ from scipy.stats import norm, rankdata
 from sequela.analysis.package import (
     Analysis,
     Channel,
+    Floats,
     Package,
     PackagedModel,
     channels_of,
@@ -62,7 +63,6 @@ from sequela.runs.released import public, released_flow
 from sequela.tables.account import ACCOUNT, read_account
 from sequela.version import __version__
 
-Floats = NDArray[np.float64]
 _Rows = NDArray[np.bool_]
 Attributes = Mapping[str, NDArray[np.str_]]
 _EPSILON = float(np.finfo(np.float32).eps)

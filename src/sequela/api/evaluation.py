@@ -1,6 +1,6 @@
 """The evaluation of a classifier on unseen examples, with intervals."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sequela.analysis.foreign_inputs import read
-from sequela.api.facts import Measured
+from sequela.api.facts import Measured, Method, Rows
 from sequela.api.survival import group_ids
 from sequela.errors import DataError, SettingError, warn_without_groups
 from sequela.evaluation.metrics import reported
@@ -37,7 +37,7 @@ class Evaluation(Measured):
     predictions: Predictions
     numbers: Numbers
 
-    def _measured(self) -> tuple[list[dict[str, Any]], Mapping[str, Any] | None]:
+    def _measured(self) -> tuple[Rows, Method]:
         event = self.predictions.classes[-1]
         rows = [
             {

@@ -41,11 +41,15 @@ class Shown(ABC):
         return f"<table>{caption}<tbody>{rows}</tbody></table>{self._below()}"
 
 
+Rows = list[dict[str, Any]]
+Method = Mapping[str, Any] | None
+
+
 class Measured(Shown):
     """Numbers with intervals."""
 
     @abstractmethod
-    def _measured(self) -> tuple[list[dict[str, Any]], Mapping[str, Any] | None]:
+    def _measured(self) -> tuple[Rows, Method]:
         """Return the rows of :meth:`frame`, and how the intervals were computed."""
 
     @property

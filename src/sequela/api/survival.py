@@ -1,16 +1,15 @@
 """The evaluation of a model of the time to an event, with intervals over patients."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from inspect import signature
 from itertools import product
-from typing import Any
 from warnings import warn
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sequela.api.facts import Measured
+from sequela.api.facts import Measured, Method, Rows
 from sequela.errors import DataError, SettingError, warn_without_groups
 from sequela.evaluation import statistic, survival
 from sequela.evaluation.comparison import Difference, difference_of
@@ -77,11 +76,11 @@ class SurvivalEvaluation(Measured):
         rng = np.random.default_rng(self.seed)
         return dict(zip(parts, estimates(statistic.stacked([*parts.values()]), rng), strict=True))
 
-    def _measured(self) -> tuple[list[dict[str, Any]], Mapping[str, Any] | None]:
-        rows: list[dict[str, Any]] = []
-        how: Mapping[str, Any] | None = None
+    def _measured(self) -> tuple[Rows, Method]:
+        rows: Rows = []
+        how: Method = None
         for name, estimate in self.numbers().items():
-            row: dict[str, Any] = {"number": name, "value": estimate.value}
+            row: dict[str, object] = {"number": name, "value": estimate.value}
             if at := estimate.interval:
                 row |= {"low": at.low, "high": at.high}
                 how = how or at.method_record()

@@ -143,7 +143,7 @@ def expected_auroc(chance: Floats) -> float:
 
     Example:
         >>> round(expected_auroc(np.array([0.1, 0.5, 0.9])), 4)
-        0.9091
+        0.9396
     """
     # Each patient is one with the event and one without, weighted; a pair with itself is a tie.
     weight, twice = np.concatenate([chance, 1 - chance]), np.tile(chance, 2)

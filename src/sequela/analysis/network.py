@@ -28,7 +28,7 @@ FEWEST_BELOW = 5  # with fewer, the probability of a low AUROC is mostly that of
 MODERATORS = ("sd_logit", "expected_auroc", "membership")  # of the case mix, may explain spread
 _BACK: dict[str, Callable[[float], float]] = {"auroc": expit, "o_e": np.exp, "slope": float}
 Numbers = dict[str, float | None]
-"""Numbers of a pool by the names of :class:`Pooled`, or others; ``None`` is infinite."""
+"""Numbers of an analysis by name, such as those of ``Pooled``; ``None`` is infinite."""
 
 
 @dataclass(frozen=True)

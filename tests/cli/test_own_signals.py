@@ -66,7 +66,7 @@ def test_a_run_its_page_and_its_model_on_new_data(
     kept = RunSettings.read(Path("run/config.toml")).signals
     assert kept is not None
     assert (kept.label, kept.channels, kept.rate) == ("stage", ("C3", "C4"), 128)
-    ran("train", "--resume", "--root", own, "--out", "run")
+    ran("train", "mlp-baseline", *words, "--resume")
     ran("verify", "run")
     ran("audit", "run")
     ran("export", "run", "--out", "run.onnx")

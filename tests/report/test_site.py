@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from benchmarks.network.table import write_table
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.metrics import roc_auc_score
 from tests.canaries import called, outputs
@@ -469,6 +470,25 @@ def test_options_of_packages_are_refused_for_runs(
     assert "are for the package of a study" in errors[0]
     assert "name the folder of the site with --out" in errors[1]
     assert "the analysis of a package is fixed" in errors[2]
+
+
+def test_a_table_of_what_hospitals_have_in_common(tmp_path: Path) -> None:
+    """An age above 90 is 90, and care after the prediction is left out."""
+    rows: list[tuple[Any, ...]] = []
+    for subject, born, sex, care in ((1, 1960, "F", "02T00:00"), (2, 1930, "M", "03T20:00")):
+        stay = 10 * subject
+        rows += [
+            (subject, f"{born}-07-01T00:00", "MEDS_BIRTH"),
+            (subject, None, f"GENDER//{sex}"),
+            (subject, "2031-01-01T04:00", "HOSPITAL_ADMISSION//EMERGENCY", stay),
+            (subject, f"2031-01-{care}", "ICU_ADMISSION//SURGICAL", stay),
+            (subject, "2031-01-05T00:00", "HOSPITAL_DISCHARGE//HOME", stay),
+        ]
+    rows += [(2, "2031-01-05T00:00", "MEDS_DEATH")]
+    out = tmp_path / "tables" / "own.csv"
+    assert write_table(meds(tmp_path / "events", rows), out) == 2
+    header = "patient,age,female,icu,hours_in_icu,died"
+    assert out.read_text("utf-8").splitlines() == [header, "1,71.0,1,1,4.0,0", "2,90.0,0,0,0.0,1"]
 
 
 @pytest.mark.parametrize("kind", ["recordings", "rows"])

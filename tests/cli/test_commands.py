@@ -245,7 +245,7 @@ def test_verify_computes_all_numbers_again(
 ) -> None:
     copy = shutil.copytree(network_run, tmp_path / "run")
     first, *said = output_of("verify", copy).splitlines()
-    assert first == "verifying; a run is printed once all of it is checked"
+    assert first == "verifying; a run or release is printed once all of it is checked"
     assert said == [
         f"{path}: all {what}"
         for path in (copy, copy / SIMPLE)
@@ -260,7 +260,7 @@ def test_verify_computes_all_numbers_again(
         printed = capsys.readouterr()
         assert what in printed.out
         assert printed.err == (
-            "sequela: error: 1 finding: the runs are not as they were when finished\n"
+            "sequela: error: 1 finding: not everything is as it was when finished\n"
         )
         seal(copy)
 

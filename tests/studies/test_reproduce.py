@@ -57,8 +57,8 @@ class Pages:
         self.results: list[str] = []
 
     def __call__(self, runs: Sequence[Run], awaited: Sequence[RunSettings]) -> None:
-        if len(runs) % 3 and awaited:
-            return  # what a third of the pages shows is enough
+        if len(runs) % 4 and awaited:
+            return  # some of the pages are enough
         page = build(runs, self.out / "report.html", awaited=awaited)
         self.names.append([run.path.name for run in runs])
         self.awaited.append([settings.model for settings in awaited])

@@ -88,9 +88,14 @@ class Family:
 
 
 _LISTED = tomllib.loads(Path(__file__).with_name("families.toml").read_text("utf-8"))
+_LATER = {name: why for why, names in _LISTED.pop("coded_later").items() for name in names}
 # The families for which it is known when their codes become available.
 FAMILIES = tuple(
-    Family(name, **{**fields, "aliases": tuple(fields.get("aliases", ()))})
+    Family(
+        name,
+        **{**fields, "aliases": tuple(fields.get("aliases", ()))},
+        coded_later=_LATER.get(name, ""),
+    )
     for name, fields in _LISTED.items()
 )
 

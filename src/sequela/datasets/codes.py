@@ -88,7 +88,9 @@ class Family:
 
 
 _LISTED = tomllib.loads(Path(__file__).with_name("families.toml").read_text("utf-8"))
-_LATER = {name: why for why, names in _LISTED.pop("coded_later").items() for name in names}
+_LATER: dict[str, str] = {}
+for _why, _names in _LISTED.pop("coded_later").items():
+    _LATER |= dict.fromkeys(_names, _why)
 # The families for which it is known when their codes become available.
 FAMILIES = tuple(
     Family(

@@ -232,14 +232,6 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Words:
-    """When facts with one time were known, and the reason, where they do not state them."""
-
-    known: str = ""
-    why: str = ""
-
-
-@dataclass(frozen=True)
 class People:
     """The table with one row a subject, and the column that identifies it."""
 

@@ -5,7 +5,7 @@ from dataclasses import fields
 from fnmatch import filter as filter_names
 from itertools import chain
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
@@ -24,7 +24,6 @@ from sequela.tables.declarations import (
     People,
     Stays,
     Table,
-    Words,
 )
 from sequela.tables.declared.expressions import columns_in
 
@@ -52,7 +51,8 @@ class Declaration(BaseModel):
     later: frozenset[str] = frozenset()
     not_read: dict[str, str] = Field(default_factory=dict)
     format: Format = PLAIN
-    times: dict[str, Words] = Field(default_factory=dict)  # by the time of facts
+    # By the time of facts, what those have that do not state it.
+    times: dict[str, dict[Literal["known", "why"], str]] = Field(default_factory=dict)
     usual: frozenset[str] = frozenset()  # reasons, in any table
     ranges: dict[str, tuple[Bound, Bound]] = Field(default_factory=dict)  # by a pattern of columns
 

@@ -152,7 +152,6 @@ def test_help_on_an_option_is_one_sentence() -> None:
             "visits-baseline reads codes, but data set 'bonn' has",
         ),
         ("train auto --data mimic4", "mimic4"),
-        ("train auto --data bonn --out run --resume", "a run with its own model: leave auto"),
         ("train ensemble --data bonn", "is made of finished runs: sequela ensemble RUN RUN"),
         ("tune mlp-baseline --data bonn --trials 0", "--trials 0 cannot be used"),
         ("tune mlp-baseline --data bonn --trials 2 --folds 5", "--folds is not for a search"),
@@ -246,7 +245,7 @@ def test_verify_computes_all_numbers_again(
 ) -> None:
     copy = shutil.copytree(network_run, tmp_path / "run")
     first, *said = output_of("verify", copy).splitlines()
-    assert first == "verifying; a run is printed once all of it is checked"
+    assert first == "verifying; a run or release is printed once all of it is checked"
     assert said == [
         f"{path}: all {what}"
         for path in (copy, copy / SIMPLE)
@@ -261,7 +260,7 @@ def test_verify_computes_all_numbers_again(
         printed = capsys.readouterr()
         assert what in printed.out
         assert printed.err == (
-            "sequela: error: 1 finding: the runs are not as they were when finished\n"
+            "sequela: error: 1 finding: not everything is as it was when finished\n"
         )
         seal(copy)
 

@@ -52,7 +52,12 @@ def test_three_sites_by_the_command(tmp_path: Path, capsys: pytest.CaptureFixtur
     mean, low, high, next_low, next_high = expit(
         [pool.mean, pool.low, pool.high, pool.next_low, pool.next_high]
     )
-    assert f"AUROC {mean:.2f} ({low:.2f} to {high:.2f}), of a next site {next_low:.2f}" in printed
+    assert printed.startswith("LSTM of Lead at 3 sites\n")
+    primary = rf"AUROC +with a prior \(primary\) +{mean:.2f} \({low:.2f} to {high:.2f}\) +"
+    assert re.search(f"{primary}{next_low:.2f} to {next_high:.2f}\n", printed)
+    for measure in ("observed / expected", "calibration slope"):
+        assert re.search(rf"{measure} +without a prior +[01]\.\d\d \(", printed)
+    assert "slope: no site differs significantly from the others\npage: " in printed
     content = json.loads((tmp_path / "network/network.json").read_text("utf-8"))
     (model,) = content["models"]
     auroc = model["measures"]["auroc"]
@@ -72,6 +77,17 @@ def test_three_sites_by_the_command(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert again.json() == network.json()
     pages = [build_network(n, tmp_path / "a.html").read_bytes() for n in (network, again)]
     assert pages[0] == pages[1]
+
+
+def test_the_command_prints_the_sites_that_stand_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = sites(tmp_path, *[results_of(0.8) for _ in range(8)], results_of(0.4, slope=None))
+    ran("combine", *folders, "--out", tmp_path / "network", "--below", "0.7")
+    printed = capsys.readouterr().out
+    assert "AUROC: Site 08 differs significantly from the other sites (p < 0.001)\n" in printed
+    assert "calibration slope: not defined at Site 08; no site differs significantly" in printed
+    assert re.search(r"\nThe probability that .* a next site is below 0\.7 is \d+ %\.\n", printed)
 
 
 def test_two_sites_cannot_judge_each_other(tmp_path: Path) -> None:
@@ -230,7 +246,7 @@ def test_training_site_by_evaluation_site(
 ) -> None:
     folders = crossed(tmp_path, "ABC", "ABCDEF", 0.5)
     ran("combine", *folders, "--models", "--out", tmp_path / "network")
-    assert "Model C of Site C: AUROC " in capsys.readouterr().out
+    assert "\nModel C of Site C at 5 sites\n" in capsys.readouterr().out
     network = combine(folders, several_packages=True)
     assert network.best == "Model C of Site C"
     first = network.differences["Model A of Site A minus Model B of Site B"]

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from benchmarks.network.table import write_table
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.metrics import roc_auc_score
 from tests.canaries import called, outputs
@@ -198,6 +199,16 @@ def test_nothing_that_is_released_counts_few_people(seed: int) -> None:
     assert not has_small(people_of, LEAST)
 
 
+def test_groups_of_the_same_few_people_hide_a_third_one() -> None:
+    """Six people with a stay in B and one in C: 12 stays that are not shown would be of six."""
+    predictions = people(per_person=2)
+    few, second = np.arange(400) < 12, np.arange(400) % 2 == 1
+    unit = np.select([few & second, few, np.arange(400) < 150], ["B", "C", "D"], "A")
+    label = np.where(few, 1, predictions.label)
+    groups = released(replace(predictions, label=label), unit=unit).groups
+    assert [group.value for group in groups] == ["A"]
+
+
 def _set(place: str, value: Any) -> Callable[[Content], None]:
     """Return an edit: the value of a place such as ``models.x.calibration.0.events``."""
 
@@ -316,8 +327,13 @@ def test_a_page_is_that_of_its_release(
     page = release / "release.html"
     other = read_release(release).model_copy(update={"site": "Elsewhere"})
     write_site_page(other, page)
-    assert called(main, "verify", release) == 2
-    assert capsys.readouterr().err.count("\n") == 1
+    capsys.readouterr()
+    assert called(main, "verify", release, study / "site", release) == 2
+    printed = capsys.readouterr()
+    assert printed.out.count("WRONG: ") == 2  # a wrong release does not end the list
+    assert "all results match the predictions" in printed.out
+    assert printed.err.startswith("sequela: error: 2 findings: ")
+    assert printed.err.count("\n") == 1
     page.write_bytes((study / "site/release/release.html").read_bytes() + b" ")
     with pytest.raises(RunError, match="is not the page"):
         verify_release(release)
@@ -456,6 +472,25 @@ def test_options_of_packages_are_refused_for_runs(
     assert "the analysis of a package is fixed" in errors[2]
 
 
+def test_a_table_of_what_hospitals_have_in_common(tmp_path: Path) -> None:
+    """An age above 90 is 90, and care after the prediction is left out."""
+    rows: list[tuple[Any, ...]] = []
+    for subject, born, sex, care in ((1, 1960, "F", "02T00:00"), (2, 1930, "M", "03T20:00")):
+        stay = 10 * subject
+        rows += [
+            (subject, f"{born}-07-01T00:00", "MEDS_BIRTH"),
+            (subject, None, f"GENDER//{sex}"),
+            (subject, "2031-01-01T04:00", "HOSPITAL_ADMISSION//EMERGENCY", stay),
+            (subject, f"2031-01-{care}", "ICU_ADMISSION//SURGICAL", stay),
+            (subject, "2031-01-05T00:00", "HOSPITAL_DISCHARGE//HOME", stay),
+        ]
+    rows += [(2, "2031-01-05T00:00", "MEDS_DEATH")]
+    out = tmp_path / "tables" / "own.csv"
+    assert write_table(meds(tmp_path / "events", rows), out) == 2
+    header = "patient,age,female,icu,hours_in_icu,died"
+    assert out.read_text("utf-8").splitlines() == [header, "1,71.0,1,1,4.0,0", "2,90.0,0,0,0.0,1"]
+
+
 @pytest.mark.parametrize("kind", ["recordings", "rows"])
 def test_recordings_and_tables_of_rows_are_sites_too(
     kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -486,3 +521,5 @@ def test_recordings_and_tables_of_rows_are_sites_too(
     assert list(release.models["logistic-regression"].measures)[:2] == ["auroc", "o_e"]
     page = (out / "release/release.html").read_text("utf-8")
     assert ("360 segments" in page) == (kind == "recordings")
+    several = "with several segments may be in several bins and subgroups"
+    assert (several in page) == (kind == "recordings")

@@ -15,6 +15,7 @@ from tests.runs.folders import short
 
 from sequela.analysis.evaluate import evaluate_run, predict_other
 from sequela.analysis.explain import explain
+from sequela.analysis.package import write_package
 from sequela.cohort.labels import SCHEMA
 from sequela.config import CohortSettings, Options, RunSettings
 from sequela.datasets.catalog import Modality
@@ -226,6 +227,8 @@ def test_the_class_that_was_trained_is_built_again_where_it_is_trusted(
     folder, file, root = of_sets("Net"), Path(net.removesuffix(":Net")), sets["a"]
     with pytest.raises(RunError, match=r"would run code.*add --trust-code"):
         evaluate_run(folder.path, root=root)
+    with pytest.raises(SettingError, match="class of your own, and a package has no code"):
+        write_package(folder.path, file.with_name("net.zip"), root=root)
     found = evaluate_run(folder.path, root=root, trust_code=True)
     assert found["loss"] == pytest.approx(folder.test["loss"], abs=1e-6)
     assert folder.json("cost.json")["layers"][0]["name"] == "features:counts"

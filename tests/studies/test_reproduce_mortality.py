@@ -192,7 +192,9 @@ def test_a_folder_of_other_settings_is_refused_and_left_alone(
     missing = study / "runs" / "eicu-in-hospital" / "prevalence"
     missing.rename(tmp_path / "prevalence")
     before = {path: path.stat().st_mtime_ns for path in study.rglob("*")}
-    with pytest.raises(RunError, match="holds a study of --seed 0; add --seed 0"):
+    with pytest.raises(
+        RunError, match="settings differ: seed is 0 in the folder and 1 in the command"
+    ):
         go(study, (REPORT,), small_study, seed=1)
     with small_study.context() as patch:
         change(patch, few=100)  # folds where one split is

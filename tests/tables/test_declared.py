@@ -219,7 +219,7 @@ JOINS = "[[tables.labs.joins]]\ntable = 'patients'\n"
         ("[people]", "[peple]", "key 'peple': unknown key 'peple': did you mean 'people'?"),
         ("[people]", "times.left = 3\n[people]", "key 'times.left' is 3: Input should be"),
         ("[people]", "times.lft.why = 'x'\n[people]", "key 'times.lft': no fact has this time"),
-        ("[people]", "times.left.wy = 'x'\n[people]", "key 'times.left.wy' is 'wy': Input should be 'known'"),
+        ("[people]", "times.left.wy = 'x'\n[people]", "key 'times.left.wy' is 'wy': Input"),
         ("[people]", "ranges.'res*' = 3\n[people]", "key 'ranges.res*' is 3"),
         ("[people]", "ranges.'rs*' = [0, 1]\n[people]", "'ranges.rs*': no column of a table has"),
         ('known = "at birth"\n', "", "facts (MEDS_BIRTH).known': missing; state in words"),

@@ -293,7 +293,14 @@ def _results_of(path: Path, smallest: int) -> dict[str, RunFolder]:
         if not isinstance(run, RunFolder):
             raise RunError(
                 f"{run.path}: each fold or seed has its own model: expected runs of one split and "
-                "one seed, or their ensemble"
+                "one seed (folds = 0 in the file of a study), or their ensemble"
+            )
+        if any(
+            ":" in model for model in (name, *(m.run_settings.model for m in members_of(settings)))
+        ):
+            raise SettingError(
+                f"{run.path}: its model is a class of your own, and a package has no code: train "
+                "a model that Sequela has"
             )
         if len(run.data.classes) != _BINARY or run.data.horizons:
             what = "times to an event" if run.data.horizons else f"{len(run.data.classes)} classes"

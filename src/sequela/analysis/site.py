@@ -5,7 +5,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, compress, pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from textwrap import wrap
 
@@ -226,9 +226,13 @@ def _groups(
     """Yield the results of each value of an attribute, without values whose counts are hidden."""
     for attribute, column in attributes.items():
         values = np.where(column == "", UNKNOWN, column)
-        names = np.unique(values).tolist()
+        names = np.unique(values)
         cells = np.array([people.count(values == name) for name in names])
-        for name in compress(names, ~hidden_cells(cells, people.smallest)):
+        hidden = hidden_cells(cells, people.smallest)
+        # A patient with several stays may be in several groups: all that are hidden may be few.
+        for place in np.argsort(cells[:, 0], kind="stable"):
+            hidden[place] |= people.few(np.isin(values, names[hidden]))
+        for name in names[~hidden].tolist():
             members = predictions.where(values == name)
             measures, _ = measures_of(members, slope=False)
             if measures:

@@ -198,15 +198,10 @@ def combine(
     """
     from sequela.analysis.network import combine as combine_releases
     from sequela.files import whole
-    from sequela.report.pages.network_page import at, build_network, ends
+    from sequela.report.pages.network_page import build_network, network_text
 
     network = combine_releases(releases, several_packages=models, below=below)
     with whole(out / "network.json") as partial:
         partial.write_text(f"{network.json()}\n", "utf-8")
     page = build_network(network, out / "network.html")
-    for model in network.models:
-        if pool := model.measures["auroc"].primary:
-            next_site = ends(pool["next_low"], pool["next_high"])
-            value = at(pool["mean"], pool["low"], pool["high"])
-            print(f"{model.title}: AUROC {value}, of a next site {next_site}")
-    print(f"page: {page.resolve()}")
+    print(f"{network_text(network)}page: {page.resolve()}")

@@ -24,23 +24,24 @@ def verify(runs: list[Path], /) -> None:
     from sequela.cli.numbers import open_console
 
     console = open_console()
-    console.print("verifying; a run is printed once all of it is checked")
+    console.print("verifying; a run or release is printed once all of it is checked")
     from sequela.errors import RunError
     from sequela.evaluation.number import plural
-    from sequela.integrity.verify import verify_folder
+    from sequela.integrity.verify import Verification, verify_folder
 
     wrong = 0
     for path in runs:
-        folders = [
-            folder for folder in (path, path / "release") if (folder / "release.json").is_file()
-        ]
-        if folders:
+        release = path if (path / "release.json").is_file() else path / "release"
+        if (release / "release.json").is_file():
             from sequela.report.pages.site_page import verify_release
 
-            for line in verify_release(folders[0]):
-                console.print(f"{folders[0]}: {line}")
-            continue
-        for verified in verify_folder(path):
+            try:
+                verifications = iter([Verification(release, tuple(verify_release(release)), ())])
+            except RunError as error:
+                verifications = iter([Verification(release, (), (str(error),))])
+        else:
+            verifications = verify_folder(path)
+        for verified in verifications:
             wrong += len(verified.wrong)
             for line in verified.agrees:
                 console.print(f"{verified.path}: {line}")
@@ -48,4 +49,4 @@ def verify(runs: list[Path], /) -> None:
                 console.print(f"WRONG: {line}")
     # An error at the end gives the exit status 2, which a script or a continuous check can notice.
     if wrong:
-        raise RunError(f"{plural(wrong, 'finding')}: the runs are not as they were when finished")
+        raise RunError(f"{plural(wrong, 'finding')}: not everything is as it was when finished")

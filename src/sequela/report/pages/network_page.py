@@ -10,7 +10,7 @@ from sequela.evaluation.intervals import Estimate, Interval
 from sequela.evaluation.number import number
 from sequela.figures.figure import Figure
 from sequela.figures.forest import ForestLine, ForestScale, forest
-from sequela.report.page import write_page
+from sequela.report.page import open_templates, write_page
 from sequela.report.picture import picture
 
 TITLES = {"auroc": "AUROC", "o_e": "observed / expected", "slope": "calibration slope"}
@@ -25,9 +25,18 @@ def build_network(network: NetworkStudy, out: Path) -> Path:
             if synthesis.sites:
                 figure = _forest(TITLES[name], synthesis)
                 pictures[model.title, name] = picture(figure, f"{name.replace('_', '-')}-{place}")
-    values = {"network": network, "pictures": pictures, "titles": TITLES, "rules": rules}
     study = network.releases[0].study
-    return write_page("network.html.j2", out, title=study, ends=ends, at=at, **values)
+    return write_page("network.html.j2", out, title=study, pictures=pictures, **_values(network))
+
+
+def network_text(network: NetworkStudy) -> str:
+    """Write the measures and the sites that stand out as lines of a terminal."""
+    template = open_templates(autoescape=False).get_template("network.txt.j2")
+    return template.render(_values(network))
+
+
+def _values(network: NetworkStudy) -> dict[str, object]:
+    return {"network": network, "titles": TITLES, "rules": rules, "ends": ends, "at": at}
 
 
 def ends(low: float | None, high: float | None) -> str:

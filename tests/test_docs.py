@@ -6,6 +6,7 @@ import runpy
 import shlex
 from collections.abc import Iterator
 from copy import copy
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,11 @@ def paths_of_commands(within: App, path: tuple[str, ...] = ()) -> Iterator[tuple
             yield (*path, name)
 
 
+@cache
+def complete_paths() -> set[tuple[str, ...]]:
+    return {*paths_of_commands(build_app())}
+
+
 def call(words: list[str]) -> None:
     """Run a command line; it must succeed."""
     with pytest.raises(SystemExit) as ended:
@@ -91,7 +97,7 @@ def parse(words: list[str]) -> None:
 
     A command may be named in a sentence without what it needs.
     """
-    if tuple(words) in paths_of_commands(build_app()):
+    if tuple(words) in complete_paths():
         return
     build_app().parse_args(words, exit_on_error=False, print_error=False)
 

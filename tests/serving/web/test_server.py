@@ -30,7 +30,14 @@ from sequela.serving.export import exported
 from sequela.serving.served_model import ServedModel
 from sequela.web.app import Service, application
 from sequela.web.guards import Limits
-from sequela.web.server import Address, token_of
+from sequela.web.server import _STOP, Address, token_of
+
+# With one second, and not ten, in which work may be finished.
+HASTY = f"""{WITHOUT_TORCH.rpartition("main(")[0]}
+from sequela.web import server
+server._STOP = 1
+main(sys.argv[1:])
+"""
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +52,7 @@ def file(eeg_run: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def served(*more: str | Path) -> Iterator[tuple[str, subprocess.Popen[str], list[str]]]:
     """The command running: its address, its process, and what it said first."""
     process = subprocess.Popen(
-        [sys.executable, "-c", WITHOUT_TORCH, "serve", *map(str, more), "--port", "0"],
+        [sys.executable, "-c", HASTY, "serve", *map(str, more), "--port", "0"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -209,6 +216,7 @@ def test_a_client_that_leaves_in_mid_body_is_no_error_of_the_server(
 
 
 def test_a_stop_ends_work(file: Path) -> None:
+    assert _STOP <= 10
     with served(file) as (page, process, _):
         port = int(page.rstrip("/").rpartition(":")[2])
         work = b"0.5," * 177 + b"0.5\n"

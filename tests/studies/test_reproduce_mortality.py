@@ -13,11 +13,11 @@ from tests.processes import run_in_this_thread
 
 from sequela.config import SMALLEST_CELL
 from sequela.errors import DataNotFoundError, RunError, SettingError
-from sequela.integrity.openings import LEDGER
+from sequela.integrity.openings import LEDGER, read
 from sequela.runs.find import Run, find_runs, open_run
 from sequela.studies import reproduce
 from sequela.studies.registry import STUDIES, question_of
-from sequela.studies.results import results
+from sequela.studies.results import in_order, results
 from sequela.studies.study import Question
 from sequela.tables import built_events
 from sequela.tables.build import build as build_events
@@ -129,6 +129,9 @@ def test_results(study: Path, strict_json: Callable[[Path], Any], builds: list[s
     assert all(entry["leaks"] for entry in eicu["hindsight"].values())
     assert "hindsight" not in report
     assert builds == ["eicu", "mimic3"]  # once for all runs
+    eicu_runs = study / "runs" / "eicu-in-hospital"
+    entries, _ = read(eicu_runs / LEDGER)  # each is opened once, at the end
+    assert [e.run for e in entries] == [run.path.name for run in in_order(find_runs([eicu_runs]))]
 
 
 def test_no_records_of_patients_are_left(study: Path) -> None:

@@ -75,6 +75,7 @@ def reproduce(
             make_folder(work)
         for name in studies:
             study = STUDIES[name]
+            _check_claims(out, study)
             seeds = (seed, split_seed)
             jobs += _jobs(study, out, root, work, data=data, seeds=seeds, quick=quick)
         jobs.sort(key=_turn)
@@ -157,13 +158,15 @@ def _declaration(study: str) -> str:
 
 def _declare(out: Path, study: Study) -> None:
     path = out / _declaration(study.name)
-    if not study.claims:
-        return
-    if not path.exists():
+    if study.claims and not path.exists():
         with whole(path) as partial:
             partial.write_text(to_toml(study.claims), encoding="utf-8")
+
+
+def _check_claims(out: Path, study: Study) -> None:
+    path = out / _declaration(study.name)
     # Claims that change after training could be fitted to the results: they are declared before.
-    elif read(path) != study.claims:
+    if study.claims and path.exists() and read(path) != study.claims:
         raise RunError(
             f"{path}: the study was begun with other claims than it has now; choose another --out"
         )

@@ -12,9 +12,10 @@ from tests.report.hospitals import trained
 
 from sequela.analysis.evaluate import judge_elsewhere
 from sequela.cli.app import main
+from sequela.disclosure import hidden_cells
 from sequela.errors import SettingError
 from sequela.integrity.openings import openings
-from sequela.report.pages.external_page import build_external, pool
+from sequela.report.pages.external_page import build_external
 from sequela.runs.folder import RunFolder
 
 
@@ -91,6 +92,6 @@ def test_the_sites_that_a_run_held_out(places: dict[str, Path], run: Path, tmp_p
 
 def test_values_of_few_stand_together() -> None:
     counts = np.array([[400, 300], [3, 50], [20, 0], [90, 15], [0, 2]])
-    assert pool(counts, 10).tolist() == [False, True, True, False, True]
-    assert pool(counts, 1).tolist() == [False] * 5
-    assert pool(np.array([[4, 400], [300, 200]]), 10).tolist() == [True, True]
+    assert hidden_cells(counts, 10).tolist() == [False, True, True, False, True]
+    assert hidden_cells(counts, 1).tolist() == [False] * 5
+    assert hidden_cells(np.array([[4, 400], [300, 200]]), 10).tolist() == [True, True]

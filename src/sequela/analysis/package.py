@@ -24,7 +24,6 @@ from sequela.config import SMALLEST_CELL, RunSettings
 from sequela.datasets.codes import body_of
 from sequela.disclosure import has_small, hidden_cells
 from sequela.errors import OutputError, RunError, SettingError
-from sequela.evaluation.number import plural
 from sequela.files import require_file, temporary, whole
 from sequela.formats.opened import json_value, members, problem
 from sequela.integrity.openings import open_held_out
@@ -35,7 +34,7 @@ from sequela.runs.manifest import seal
 from sequela.runs.model import FILE, LEAST, members_of, open_model, title
 from sequela.runs.record import DataRecord, RunRecord
 from sequela.runs.records import Records
-from sequela.runs.released import Released, least_named, names_people
+from sequela.runs.released import Released, few_named, names_people
 from sequela.sequences.flat import examples_of
 from sequela.version import __version__
 
@@ -305,13 +304,8 @@ def _results_of(path: Path, smallest: int) -> dict[str, RunFolder]:
         if len(run.data.classes) != _BINARY or run.data.horizons:
             what = "times to an event" if run.data.horizons else f"{len(run.data.classes)} classes"
             raise SettingError(f"{run.path}: predicts {what}: a package is for two classes")
-        least = least_named(run.data)
-        if least is not None and least < smallest:
-            raise RunError(
-                f"{run.path}: its vocabulary may name codes of only "
-                f"{plural(least, 'training subject')}, fewer than {smallest}: train it with "
-                f"--min-subjects {smallest}"
-            )
+        if reason := few_named(run.data, smallest):
+            raise RunError(f"{run.path}: {reason}")
         check_same_split(next(iter(results.values()), run), run)
         names[name] += 1
         results[f"{name}-{names[name]}" if names[name] > 1 else name] = run

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain, pairwise
 from pathlib import Path
@@ -63,7 +63,6 @@ from sequela.runs.released import public, released_flow
 from sequela.tables.account import ACCOUNT, read_account
 from sequela.version import __version__
 
-_Rows = NDArray[np.bool_]
 Attributes = Mapping[str, NDArray[np.str_]]
 _EPSILON = float(np.finfo(np.float32).eps)
 _BINS = 10  # of calibration, before they are merged
@@ -187,37 +186,30 @@ class _People:
 
 def _bins(chance: Floats, threshold: float, people: _People) -> tuple[Bin, ...]:
     """Return calibration in bins of many people; the threshold is an edge, if it can be one."""
+
+    def rows(low: float, high: float) -> NDArray[np.bool_]:
+        return (chance >= low) & (chance < high)
+
+    def divides(edge: float, low: float, high: float) -> bool:
+        sides = (rows(low, edge), rows(edge, high))
+        return low < edge < high and all(side.any() and not people.few(side) for side in sides)
+
     # Three digits, as an exact quantile is the risk of one patient.
     quantiles = np.quantile(chance, np.arange(1, _BINS) / _BINS).tolist()
-    edges = {float(f"{edge:.3g}") for edge in quantiles}
-    sides = {0.0: chance < threshold, threshold: chance >= threshold}
-    if any(people.few(side) or not side.any() for side in sides.values()):
-        sides = {0.0: chance >= 0}
-    inner = sorted((edges | sides.keys()) - {0.0, 1.0})
-    narrow, groups = np.searchsorted(inner, chance, side="right"), dict[float, _Rows]()
-    for first, side in sides.items():
-        parts = [(narrow == place) & side for place in np.unique(narrow[side])]
-        for rows in _merged(parts, people):
-            low = inner[int(narrow[rows].min()) - 1] if first in groups else first
-            groups[low] = rows
+    edges = sorted({float(f"{edge:.3g}") for edge in quantiles})
+    lows = [0.0]
+    for end in (threshold, math.inf) if divides(threshold, 0.0, math.inf) else (math.inf,):
+        for edge in edges:
+            if divides(edge, lows[-1], end):
+                lows.append(edge)
+        lows.append(end)
     bins = []
-    for (low, high), rows in zip(pairwise([*groups, 1.0]), groups.values(), strict=True):
-        counts = {"examples": int(rows.sum()), "events": int(people.happened[rows].sum())}
-        bins.append(Bin(low=low, high=high, **counts, predicted=float(chance[rows].mean())))
+    for low, high in pairwise(lows):
+        inside = rows(low, high)
+        counts = {"examples": int(inside.sum()), "events": int(people.happened[inside].sum())}
+        mean = float(chance[inside].mean())
+        bins.append(Bin(low=low, high=min(high, 1.0), **counts, predicted=mean))
     return tuple(bins)
-
-
-def _merged(parts: Sequence[_Rows], people: _People) -> list[_Rows]:
-    """Join neighbouring parts, bool (example,), until none has few people."""
-    groups = [*parts[:1]]
-    for rows in parts[1:]:
-        if people.few(groups[-1]):
-            groups[-1] = groups[-1] | rows
-        else:
-            groups.append(rows)
-    if people.few(groups[-1]) and len(groups) > 1:  # the last one joins the one before it
-        groups[-2:] = [groups[-2] | groups[-1]]
-    return groups
 
 
 def _groups(

@@ -8,14 +8,13 @@ from pathlib import Path
 from sequela.config import SMALLEST_CELL
 from sequela.disclosure import Hidden, as_json
 from sequela.errors import OutputError, RunError, SettingError
-from sequela.evaluation.number import plural
 from sequela.files import scratch, writing
 from sequela.report.card import build_card
 from sequela.report.pages.build import build
 from sequela.runs.find import Run
 from sequela.runs.folder import COST, RunFolder
 from sequela.runs.model import FILE
-from sequela.runs.released import Released, least_named, leaves, names_people, smallest_shown
+from sequela.runs.released import Released, few_named, leaves, names_people, smallest_shown
 from sequela.training.history import to_lines
 
 PAGE = "report.html"
@@ -101,12 +100,8 @@ def _add_model(run: Run, out: Path, smallest: int) -> Iterator[str]:
         raise SettingError(
             f"{run.path}: each fold has its own model: share one, such as {run.first.path}"
         )
-    least = least_named(run.data)
-    if least is not None and least < smallest:
-        yield (
-            f"{FILE}: its vocabulary may name codes of only {plural(least, 'training subject')}, "
-            f"fewer than {smallest}: train it with --min-subjects {smallest} to share it"
-        )
+    if reason := few_named(run.data, smallest):
+        yield f"{FILE}: {reason}"
         return
     shutil.copyfile(run.path / FILE, out / FILE)
 

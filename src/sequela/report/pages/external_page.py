@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sequela.analysis.evaluate import JUDGED, External, Side
-from sequela.disclosure import has_small, shown
+from sequela.disclosure import has_small, hidden_cells, shown
 from sequela.evaluation.calibration import FLAT, calibration_line, reliability
 from sequela.evaluation.intervals import difference
 from sequela.evaluation.metrics import METRICS, main_metric
@@ -127,7 +126,7 @@ def attribute_rows(name: str, home: Side, away: Side, smallest: int) -> list[Cha
         ],
         np.int64,
     ).reshape(len(values), 2)
-    pooled = pool(counts, smallest)
+    pooled = hidden_cells(counts, smallest)  # with the next rarest, so that no row is of few
 
     def row(value: str, chosen_values: Sequence[str]) -> Characteristic:
         shares = (_share(np.isin(of_people, chosen_values).mean()) for of_people, _ in sides)
@@ -136,22 +135,6 @@ def attribute_rows(name: str, home: Side, away: Side, smallest: int) -> list[Cha
     rows = [row(value, [value]) for value in compress(values, ~pooled)]
     rare = [*compress(values, pooled)]
     return [*rows, row(OTHERS, rare)] if rare else rows
-
-
-def pool(counts: NDArray[np.int64], smallest: int) -> NDArray[np.bool_]:
-    """Choose the values to pool, so that no row describes few people: bool (value,).
-
-    ``counts`` are numbers of people, int64 (value, side). Values with a small count are pooled, and
-    the next rarest values until the pool is large enough on each side.
-    """
-    small = (counts > 0) & (counts < smallest)
-    pooled: NDArray[np.bool_] = np.asarray(small.any(axis=1))
-    for place in np.argsort(counts.sum(axis=1), kind="stable"):
-        together = counts[pooled].sum(axis=0)
-        if not ((together > 0) & (together < smallest)).any():
-            break
-        pooled[place] = True
-    return pooled
 
 
 def _count(n: int, smallest: int) -> str:

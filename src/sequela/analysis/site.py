@@ -18,13 +18,14 @@ from sequela.analysis.package import (
     Analysis,
     Channel,
     Floats,
-    Package,
     PackagedModel,
+    Protocol,
     channels_of,
     codes_of,
     columns_of,
     moments_of,
     open_package,
+    packaged_run,
 )
 from sequela.analysis.release import (
     FILE,
@@ -64,6 +65,8 @@ from sequela.tables.account import ACCOUNT, read_account
 from sequela.version import __version__
 
 Attributes = Mapping[str, NDArray[np.str_]]
+Place = tuple[str | None, Path | None, Path | None]
+"""The data set of a site, its root, and its label file; by default those of the package."""
 _EPSILON = float(np.finfo(np.float32).eps)
 _BINS = 10  # of calibration, before they are merged
 _NAMED = 10  # codes that are missing at a site, in a release
@@ -290,9 +293,9 @@ class SiteCheck:
     present: float
 
 
-def check_site(package: Package, data: Examples) -> SiteCheck:
+def check_site(protocol: Protocol, data: Examples) -> SiteCheck:
     """Check whether a site can take part in a study with its examples; no model predicts."""
-    protocol, analysis, unit = package.protocol, package.protocol.analysis, data.arrays.unit
+    analysis, unit = protocol.analysis, data.arrays.unit
     unit = "patient" if unit == "subject" else unit
     least = analysis.smallest_cell
     problems, n_people, of_class = list[str](), len(np.unique(data.marked)), list[str]()
@@ -379,33 +382,31 @@ def _sources(data: Records) -> list[str]:
     return [*tables, *(f"{name} not read: {why}" for name, why in account["not_read"].items())]
 
 
-def check_of(path: Path, data: str | None, root: Path | None, labels: Path | None) -> SiteCheck:
+def check_of(path: Path, place: Place) -> SiteCheck:
     """Check whether a site can take part in the study of a package, for each of its models."""
     with temporary() as work:
-        package = open_package(path, work / "package")
-        checks = [check for *_, check in _checked(package, data, root, labels, work)]
+        checks = [check for *_, check in _checked(path, place, work)]
     return next((check for check in checks if check.problems), checks[0])
 
 
 def _checked(
-    package: Package, name: str | None, root: Path | None, labels: Path | None, work: Path
-) -> Iterator[tuple[PackagedModel, TrainedModel, Examples, SiteCheck]]:
+    path: Path, place: Place, work: Path
+) -> Iterator[tuple[Protocol, PackagedModel, TrainedModel, Examples, SiteCheck]]:
     """Yield each model of a package, and the site's examples as its inputs with their check."""
-    for described in package.protocol.models:
-        model = open_model(folder := package.folders[described.name])
-        name = name or package.protocol.data
-        data = load_other(folder, model.header, name, root, work, labels)
-        yield described, model, data, check_site(package, data)
+    protocol, (name, root, labels) = open_package(path, work / "package"), place
+    for described in protocol.models:
+        run = packaged_run(work / "package" / described.name)
+        model = open_model(run)
+        data = load_other(run, model.header, name or protocol.data, root, work, labels)
+        yield protocol, described, model, data, check_site(protocol, data)
 
 
 def evaluate_site(
     path: Path,
     out: Path,
+    place: Place,
     write_page: Callable[[Release, Path], object],
     *,
-    data: str | None = None,
-    root: Path | None = None,
-    labels: Path | None = None,
     site: str | None = None,
     membership: bool = False,
 ) -> Release:
@@ -417,10 +418,9 @@ def evaluate_site(
     if out.exists():
         raise OutputError(f"{out}: exists already: name a new folder with --out")
     with writing(out), scratch_beside(out) as work:
-        package, folder = open_package(path, work / "package"), work / "site"
-        protocol, results = package.protocol, dict[str, ModelResults]()
-        analysis, smallest = protocol.analysis, protocol.analysis.smallest_cell
-        for described, model, examples, check in _checked(package, data, root, labels, work):
+        folder, results = work / "site", dict[str, ModelResults]()
+        for protocol, described, model, examples, check in _checked(path, place, work):
+            analysis, smallest = protocol.analysis, protocol.analysis.smallest_cell
             if check.problems:
                 raise DataError(f"{path}: this site cannot take part: {check.problems[0]}")
             predictions, apart = examples.predictions(model.probabilities_of(examples)), None

@@ -30,19 +30,9 @@ def share(
 ) -> tuple[list[Path], list[str]]:
     """Write the parts of a run that are safe to publish, whatever the licence, to a new folder.
 
-    Args:
-        run: A finished run, or folds.
-        out: The folder, which must not exist; after an error it does not exist either.
-        hide_below: Counts of people below this number are hidden (default: 10).
-        model: Whether to add the weights with their vocabulary.
-
-    Returns:
-        The files, and the lines of ``left-out.txt``: what was left out, and why.
-
-    Raises:
-        OutputError: If ``out`` exists or cannot be written.
-        SettingError: If the run has folds with one model each.
-        RunError: If no page, card or numbers are left to publish.
+    Counts of people below ``hide_below`` (default: 10) are hidden; ``model`` adds the weights with
+    their vocabulary. Returns the files, and the lines of ``left-out.txt``: what was left out, and
+    why. After an error, the folder does not exist.
     """
     hide_below = hide_below or SMALLEST_CELL
     smallest = smallest_shown(run.data, hide_below)

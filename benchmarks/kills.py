@@ -224,12 +224,6 @@ def try_kills(case: Case, moments: int, rng: random.Random, at: Path) -> Count:
     return count
 
 
-def _resumed(folder: Path) -> list[str]:
-    """How `train` goes on: with --resume where the run was begun."""
-    begun = any((folder / "run").glob("**/config.toml"))
-    return [*_train(), "--resume"] if begun else _train()
-
-
 def _train() -> list[str]:
     return ["train", "mlp-baseline", "--data", "bonn", "--epochs", "10", "--out", "run"]
 
@@ -237,11 +231,6 @@ def _train() -> list[str]:
 def _folds() -> list[str]:
     settings = ["--data", "mimic3", "--epochs", "3", "--folds", "2"]
     return ["train", "visits-baseline", *settings, "--out", "run"]
-
-
-def _folds_resumed(folder: Path) -> list[str]:
-    begun = (folder / "run/fold-00/config.toml").exists()
-    return [*_folds(), "--repeats", "1", "--resume"] if begun else _folds()
 
 
 def cases(plugin: Path) -> dict[str, Case]:
@@ -253,8 +242,8 @@ def cases(plugin: Path) -> dict[str, Case]:
         each.name: each
         for each in (
             Case("build", build, lambda out: None if (out / "events").exists() else build),
-            Case("train", _train(), _resumed),
-            Case("folds", _folds(), _folds_resumed),
+            Case("train", _train(), lambda _: [*_train(), "--resume"]),
+            Case("folds", _folds(), lambda _: [*_folds(), "--resume"]),
             Case("reproduce", study, environment=lambda _: {"SEQUELA_PLUGINS": str(plugin)}),
         )
     }

@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 from scipy.sparse import csr_array
+from sklearn.metrics import roc_auc_score
 
 from sequela.audit import column_checks, small_models
 from sequela.audit.input import CHANCE, Labels
@@ -131,6 +132,22 @@ def test_subjects_stay_whole_and_few_of_them_are_no_evidence() -> None:
     assert (
         model_auroc(few[:, None].astype(float), Labels(enough, CLASSES, few), least=0.6) is not None
     )
+
+
+@pytest.mark.parametrize(("people", "decimals"), [(20, 8), (90, 1)])
+def test_the_interval_of_a_difference_is_that_of_weighted_areas(people: int, decimals: int) -> None:
+    rng = np.random.default_rng(people)
+    label, group = (rng.random(200) < 0.1).astype(np.int64), rng.integers(people, size=200) * 7
+    scores = [(size * label + rng.normal(size=200)).round(decimals) for size in (2, 1)]
+    _, place = np.unique(group, return_inverse=True)
+    apart, draw, n = [], np.random.default_rng(0), place.max() + 1
+    for _ in range(200):
+        weight = np.bincount(draw.integers(n, size=n), minlength=n)[place]
+        if 0 < weight @ label < weight.sum():  # else a resample has one class
+            pair = [roc_auc_score(label, score, sample_weight=weight) for score in scores]
+            apart.append(pair[0] - pair[1])
+    interval = small_models._difference(scores[0], scores[1], Labels(label, CLASSES, group))
+    assert interval == pytest.approx(np.quantile(apart, (0.025, 0.975)))
 
 
 def test_the_share_of_one_input_is_that_of_other_folds() -> None:

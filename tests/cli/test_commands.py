@@ -152,7 +152,6 @@ def test_help_on_an_option_is_one_sentence() -> None:
             "visits-baseline reads codes, but data set 'bonn' has",
         ),
         ("train auto --data mimic4", "mimic4"),
-        ("train auto --data bonn --out run --resume", "a run with its own model: leave auto"),
         ("train ensemble --data bonn", "is made of finished runs: sequela ensemble RUN RUN"),
         ("tune mlp-baseline --data bonn --trials 0", "--trials 0 cannot be used"),
         ("tune mlp-baseline --data bonn --trials 2 --folds 5", "--folds is not for a search"),

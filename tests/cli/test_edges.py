@@ -195,17 +195,14 @@ def test_a_full_disk_behind_standard_output() -> None:
 # Resuming, and the folder of another study ----------------------------------------------------
 
 
-def test_resuming_takes_from_the_folder_what_is_not_given(
-    run: Path, synthetic: Path, tmp_path: Path
-) -> None:
+def test_the_same_command_resumes_a_run(run: Path, synthetic: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     shutil.copytree(run, out)
     for name in ("metrics.json", "manifest.json"):
         (out / name).unlink()  # as if interrupted before its end
-    ran("train", "--resume", "--out", out, "--root", synthetic)
+    ran("train", "majority-class", "--data", "bonn", "--resume", "--out", out, "--root", synthetic)
     assert RunFolder(out).complete
     assert (out / "config.toml").read_bytes() == (run / "config.toml").read_bytes()
-    ran("train", "majority-class", "--seed", "0", "--resume", "--out", out, "--root", synthetic)
 
 
 @pytest.mark.parametrize(
@@ -221,44 +218,36 @@ def test_resuming_takes_from_the_folder_what_is_not_given(
     ],
 )
 def test_resuming_says_what_differs(more: str, said: str, run: Path, refused: Refused) -> None:
-    assert said in refused("train", "--resume", "--out", run, *more.split())
-
-
-def test_resuming_needs_a_run(tmp_path: Path, refused: Refused) -> None:
-    asked = ("train", "mlp-baseline", "--data", "bonn", "--resume", "--out")
-    for out in (tmp_path, tmp_path / "new"):
-        assert f"{out}: has no run to continue" in refused(*asked, out)
-    assert "--out" in refused("train", "--resume")
-    assert everything(tmp_path) == []
+    asked = ("train", "majority-class", "--data", "bonn", "--resume", "--out", run)
+    assert said in refused(*asked, *more.split())
 
 
 @pytest.mark.slow
-def test_folds_are_resumed_as_they_were_begun(
-    synthetic: Path, tmp_path: Path, refused: Refused, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_folds_are_resumed_as_they_were_begun(synthetic: Path, tmp_path: Path) -> None:
     out = tmp_path / "folds"
-    ran("train", "majority-class", "--data", "bonn", "--root", synthetic, "--folds", "3",
-        "--repeats", "2", "--out", out)  # fmt: skip
+    asked = ("train", "majority-class", "--data", "bonn", "--root", synthetic, "--folds", "3",
+             "--repeats", "2", "--out", out)  # fmt: skip
+    ran(*asked)
     before = (out / "folds.json").read_bytes()
-    ran("train", "--resume", "--out", out, "--root", synthetic)
-    assert (out / "folds.json").read_bytes() == before
     (out / "folds.json").unlink()
-    capsys.readouterr()
-    assert "give it with --repeats" in refused("train", "--resume", "--out", out)
-    ran("train", "--resume", "--out", out, "--root", synthetic, "--repeats", "2")
+    ran(*asked, "--resume")
     assert (out / "folds.json").read_bytes() == before
 
 
 @pytest.mark.parametrize(
     ("held", "asked", "said"),
     [
-        (["--quick"], [], "holds a study that is quick; add --quick, or choose another --out"),
-        ([], ["--quick"], "holds a study that was not run with --quick; leave --quick out, or"),
-        (["--seed", "1"], [], "holds a study of --seed 1; add --seed 1, or choose another --out"),
+        (
+            ["--quick"],
+            [],
+            "0.98 in the folder and 0.99 in the command: give the options",
+        ),
+        ([], ["--quick"], "average is 0.99 in the folder and 0.98 in the command"),
+        (["--seed", "1"], [], "settings differ: seed is 1 in the folder and 0 in the command"),
         (
             ["--data", "uci-seizure"],
             [],
-            "a study of --data uci-seizure; add --data uci-seizure, or",
+            "data is uci-seizure in the folder and bonn in the command",
         ),
     ],
 )

@@ -17,7 +17,7 @@ CASES = [
     ("train bonn", "bonn is a data set, not a model: name it with --data, as in `sequela t"),
     ("train mlp-baseline", "--data is missing"),
     ("train bonn --model spectral-mpl", "Unknown option: --model"),
-    ("train", "MODEL is missing: name a model, or auto for the default of the data, as in"),
+    ("train", "MODEL is missing: name a model, or auto for the default of the data, and a"),
     ("train auto", "--data is missing: name a model, or auto for the default of the data, and"),
     ("train auto --out run", "or --data table for a file with one row per patient"),
     ("train loogistic --data bonn", "did you mean 'logistic-regression'?"),

@@ -51,8 +51,8 @@ def test_a_run_its_page_and_its_model_on_new_data(
     output_of: Output,
     refused: Refused,
 ) -> None:
-    words = ("--data", "signals", "--root", own, *ASKED, "--epochs", "3", "--out", "run")
-    said = output_of("train", "mlp-baseline", *words)
+    words = ["--root", str(own), *ASKED, "--epochs", "3", "--out", "run"]
+    said = output_of("train", "mlp-baseline", "--data", "signals", *words)
     assert "no unit is declared: the samples are assumed to be in µV" in said
     run = open_run(Path("run"))
     held_out = run.predictions.part("held_out")
@@ -66,7 +66,7 @@ def test_a_run_its_page_and_its_model_on_new_data(
     kept = RunSettings.read(Path("run/config.toml")).signals
     assert kept is not None
     assert (kept.label, kept.channels, kept.rate) == ("stage", ("C3", "C4"), 128)
-    ran("train", "--resume", "--root", own, "--out", "run")
+    train("mlp-baseline", *words, "--resume")
     ran("verify", "run")
     ran("audit", "run")
     ran("export", "run", "--out", "run.onnx")

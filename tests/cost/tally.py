@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import cache, reduce
 from itertools import product
 from operator import add
 from typing import Any
@@ -14,9 +14,17 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from sequela.cost import account
+from sequela.cost.ledger import Account
+from sequela.cost.network import count, registered
 
 quick = settings(max_examples=12, deadline=None)
 sizes = st.integers(1, 4)
+
+
+@cache
+def counted(name: str, convention: str = "exact") -> Account:
+    """Count a network of the package as it is by default, once for all tests."""
+    return count(registered(name), convention=convention)
 
 
 class Made(nn.Module):

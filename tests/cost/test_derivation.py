@@ -7,13 +7,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.cost.tally import Made
+from tests.cost.tally import Made, counted
 from torch import nn
 
 from sequela.cost import account
 from sequela.cost.derivation import derivation, derive, render
 from sequela.cost.formula import Formula, Number, Symbol, merged, parse
-from sequela.cost.network import count, registered
 from sequela.models.registry import MODELS
 
 
@@ -52,7 +51,7 @@ def test_what_is_no_formula(text: str) -> None:
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("convention", ["exact", "report-2019"])
 def test_every_line_of_a_derivation_adds_up(name: str, convention: str) -> None:
-    cost = count(registered(name), convention=convention)
+    cost = counted(name, convention)
     for layer in cost.layers:
         lines = derive(layer)
         assert lines[0].formula.value == layer.parameters
@@ -72,7 +71,7 @@ def test_every_line_of_a_derivation_adds_up(name: str, convention: str) -> None:
 
 
 def test_the_text_of_the_reports_gru() -> None:
-    text = render(count(registered("gru-baseline")), derive=True)
+    text = render(counted("gru-baseline"), derive=True)
     assert "parameters: 3·H·(W + H + 2) = 3·16·(1 + 16 + 2) = 912" in text
     assert "state to the three gates: 3·H·2·H = 3·16·2·16 = 1,536" in text
     assert "operations: T·1984 = 178·1984 = 353,152" in text
@@ -84,7 +83,7 @@ def test_the_text_of_the_reports_gru() -> None:
 
 @pytest.mark.parametrize("convention", ["exact", "report-2019"])
 def test_the_pages_text_is_the_end_of_what_is_printed(convention: str) -> None:
-    cost = count(registered("cnn-baseline"), convention=convention)
+    cost = counted("cnn-baseline", convention)
     layers, _, left_out = derivation(cost).partition("\n\nthe report leaves out ")
     printed = render(cost, derive=True)
     assert printed.endswith(f"\n\n{layers}")

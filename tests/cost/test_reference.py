@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from tests.cost.tally import counted
 
 from sequela.cost.ledger import Account
 from sequela.cost.network import count, registered
@@ -99,7 +100,7 @@ def totals(name: str) -> tuple[int, ...]:
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_every_layer_is_counted_exactly(name: str) -> None:
-    account = count(registered(name))
+    account = counted(name)
     assert {
         layer.name: (layer.parameters, layer.macs, layer.operations) for layer in account.layers
     } == LAYERS[name]
@@ -127,18 +128,18 @@ def test_a_multi_hot_linear_is_also_counted_as_the_sum_that_is_executed() -> Non
 
 @pytest.mark.parametrize("name", REPORT)
 def test_the_report_is_reproduced_part_by_part(name: str) -> None:
-    account = count(registered(name), convention="report-2019")
+    account = counted(name, "report-2019")
     assert [layer.parameters for layer in account.layers] == REPORT[name][0]
     assert [layer.operations for layer in account.layers] == REPORT[name][1]
     in_all = tuple(map(sum, REPORT[name]))
     assert (account.parameters, account.operations) == in_all
-    report = count(registered(name)).report
+    report = counted(name).report
     assert report is not None
     assert (report.parameters, report.operations) == in_all
 
 
 def test_each_part_of_the_reports_step_of_a_gru() -> None:
-    (gru, _) = count(registered("gru-baseline"), convention="report-2019").layers
+    (gru, _) = counted("gru-baseline", "report-2019").layers
     (work,) = gru.work
     parts = [part.cost.operations.value for part in work.parts]
     assert parts == [608, 608, 656, 64]
@@ -147,14 +148,14 @@ def test_each_part_of_the_reports_step_of_a_gru() -> None:
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_the_terms_of_the_difference_add_up(name: str) -> None:
-    exact, report = count(registered(name)), count(registered(name), convention="report-2019")
+    exact, report = counted(name), counted(name, "report-2019")
     assert report.report is not None
     assert report.report.missing_parameters == exact.parameters - report.parameters
     assert report.report.missing_operations == exact.operations - report.operations
 
 
 def test_what_the_report_leaves_out() -> None:
-    cnn = count(registered("cnn-baseline")).report
+    cnn = counted("cnn-baseline").report
     assert cnn is not None
     assert [
         (o.layer, o.parameters.value, o.operations.value, o.operations.text())
@@ -165,7 +166,7 @@ def test_what_the_report_leaves_out() -> None:
         ("conv2", 400, 66400, "C_out·O·2·(C_in - 1)·K"),
     ]
     assert (cnn.missing_parameters, cnn.missing_operations) == (422, 68772)
-    gru = count(registered("gru-baseline")).report
+    gru = counted("gru-baseline").report
     assert gru is not None
     (bias,) = gru.omissions
     assert bias.parameters.value == 48
@@ -175,7 +176,7 @@ def test_what_the_report_leaves_out() -> None:
 def accounts() -> Iterator[Account]:
     for name in LAYERS:
         for convention in ("exact", "report-2019"):
-            yield count(registered(name), convention=convention)
+            yield counted(name, convention)
 
 
 def test_an_account_comes_back_from_json() -> None:
@@ -184,7 +185,7 @@ def test_an_account_comes_back_from_json() -> None:
 
 
 def test_json_has_the_promised_keys() -> None:
-    values = to_json(count(registered("cnn-baseline")))
+    values = to_json(counted("cnn-baseline"))
     assert {"model", "convention", "parameters", "operations", "macs", "layers"} <= set(values)
     first = values["layers"][0]
     assert first["name"] == "conv1"

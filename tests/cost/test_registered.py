@@ -7,6 +7,7 @@ eight networks are counted layer by layer in ``test_reference.py``.
 from typing import Any
 
 import pytest
+from tests.cost.tally import counted
 
 from sequela.cost.ledger import Account
 from sequela.cost.network import count, registered
@@ -57,7 +58,7 @@ def test_a_network_of_the_package(name: str) -> None:
     shape: dict[str, Any] = {"steps": 2000 if name == "recording-attention" else 64}
     if kind_of(MODELS[name].reads[0]) != "signal":
         shape = {"lengths": (1, 2, 5)}
-    found = (totals(count(registered(name))), totals(count(registered(name, **shape))))
+    found = (totals(counted(name)), totals(count(registered(name, **shape))))
     assert found == NETWORKS[name]
 
 

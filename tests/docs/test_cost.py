@@ -3,10 +3,10 @@
 import re
 
 import pytest
+from tests.cost.tally import counted
 from tests.docs.conftest import DOCS, run
 from tests.test_docs import text_of
 
-from sequela.cost.network import count, registered
 from sequela.models.registry import MODELS
 
 PAGE = text_of(DOCS / "models.md", "What a model costs")
@@ -28,6 +28,6 @@ def test_the_page_on_counters_shows_our_counts() -> None:
         if line.startswith("| **sequela**")
     ]
     names = [name for name in MODELS if name.endswith(("-baseline", "-improved"))]
-    accounts = [count(registered(name)) for name in names]
+    accounts = [counted(name) for name in names]
     assert rows[0][2:] == [f"{account.operations:,}" for account in accounts]
     assert rows[1][2:] == [f"{account.macs:,}" for account in accounts]

@@ -22,9 +22,6 @@ from sequela.tables.sources import physionet2012
 OUTCOMES = "Outcomes-a.txt"
 OUTCOME_COLUMNS = ["RecordID", "SAPS-I", "SOFA", "Length_of_stay", "Survival", "In-hospital_death"]
 RECORD_COLUMNS = ["Time", "Parameter", "Value"]
-UNKNOWN = ("Age", "Gender", "Height", "ICUType", "Weight", "DiasABP", "MAP", "NIDiasABP", "NIMAP",
-           "NISysABP", "SysABP")  # fmt: skip
-"""Parameters that are -1 where they were not measured."""
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 
 
@@ -32,11 +29,6 @@ NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 def excerpt() -> dict[str, Any]:
     tables: Any = physionet2012.read(EXCERPTS / "physionet2012.parquet")
     return {name: table.read_all() for name, table in tables}
-
-
-@cache
-def parameters() -> set[str]:
-    return {*excerpt()["records"]["parameter"].to_pylist()}
 
 
 @cache
@@ -71,17 +63,17 @@ def read(folder: Path) -> Any:
 
 
 def second_stays(files: Files) -> Any:
-    """Return rows in ranges: a clock within 48 hours, finite numbers, the record's own id."""
+    """Return rows in their form: a clock within 48 hours, finite numbers, first the record's id."""
     records: dict[str, list[Any]] = {n: [] for n in ("recordid", "time", "parameter", "value")}
     for name in sorted(files.keys() - {OUTCOMES}):
         recordid, rows = int(Path(name).stem), rows_of(files[name], RECORD_COLUMNS)
-        if rows is None:
+        if not rows or rows[0] != ["00:00", "RecordID", str(recordid)]:
             return None
         for clock, parameter, value in rows:
             match = re.fullmatch(r"([0-9]{2}):([0-5][0-9])", clock)
             if match is None or int(match[1]) * 60 + int(match[2]) > 48 * 60:
                 return None
-            if not in_range(parameter, number(value), recordid):
+            if not re.fullmatch("[A-Za-z0-9]*", parameter) or math.isnan(number(value)):
                 return None
             row = (recordid, clock, parameter, number(value))
             for column, cell in zip(records.values(), row, strict=True):
@@ -91,12 +83,12 @@ def second_stays(files: Files) -> Any:
     lines = rows_of(files[OUTCOMES], OUTCOME_COLUMNS)
     for line in lines or []:
         numbers = [number(cell) for cell in line]
-        if not all(-1 <= value <= 2**53 for value in numbers):
+        if not all(abs(value) <= 2**53 for value in numbers):
             return None
-        patient, saps, sofa, *days, died = numbers
-        if died not in (0, 1) or not all(value.is_integer() for value in (patient, *days)):
+        patient, saps, sofa, *days = numbers
+        if not all(value.is_integer() for value in (patient, *days)):
             return None
-        cells = (int(patient), saps, sofa, *map(int, days), int(died))
+        cells = (int(patient), saps, sofa, *map(int, days))
         for column, cell in zip(outcomes.values(), cells, strict=True):
             column.append(cell)
     return {"outcomes": outcomes, "records": records} if lines else None
@@ -117,21 +109,6 @@ def rows_of(content: bytes, header: list[str]) -> list[list[str]] | None:
 def number(text: str) -> float:
     value = float(text) if NUMBER.fullmatch(text) else math.nan
     return value if math.isfinite(value) else math.nan
-
-
-def in_range(parameter: str, value: float, recordid: int) -> bool:
-    if value == -1 and parameter in UNKNOWN:
-        return True
-    closed = {
-        "RecordID": (recordid,),
-        "Gender": (0, 1),
-        "ICUType": (1, 2, 3, 4),
-        "MechVent": (0, 1),
-    }
-    if parameter in closed:
-        return value in closed[parameter]
-    least, most = {"Temp": (-50, 60), "Age": (0, 120)}.get(parameter, (0, 1e5))
-    return parameter in parameters() and least <= value <= most
 
 
 ZIP = zipped("set-a.zip", (OUTCOMES,))

@@ -22,8 +22,8 @@ def test_the_page_is_self_contained_and_named(
     assert found.tags.count("script") == 1  # it sorts and filters, and fetches nothing
     assert len(found.ids) == len(set(found.ids))
     # two curves and a matrix for each MLP, a matrix for each reference model, the leak, all models,
-    # an example of each class, and of the best: ROC, reliability and a matrix
-    assert len(found.labels) == 2 * 3 + 2 + 1 + 1 + 4
+    # and of the best: ROC, reliability and a matrix
+    assert len(found.labels) == 2 * 3 + 2 + 1 + 1 + 3
     assert not list(small_page.parent.glob("*.partial"))
 
 

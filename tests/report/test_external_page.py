@@ -4,7 +4,6 @@ import re
 from html import unescape
 from pathlib import Path
 
-import numpy as np
 import pytest
 from tests.approved import assert_approved, texts_of
 from tests.canaries import called
@@ -12,7 +11,6 @@ from tests.report.hospitals import trained
 
 from sequela.analysis.evaluate import judge_elsewhere
 from sequela.cli.app import main
-from sequela.disclosure import hidden_cells
 from sequela.errors import SettingError
 from sequela.integrity.openings import openings
 from sequela.report.pages.external_page import build_external
@@ -88,10 +86,3 @@ def test_the_sites_that_a_run_held_out(places: dict[str, Path], run: Path, tmp_p
     assert "on the validation sites, on which settings were chosen" in text
     with pytest.raises(SettingError, match="train with --split site"):
         judge_elsewhere(run)
-
-
-def test_values_of_few_stand_together() -> None:
-    counts = np.array([[400, 300], [3, 50], [20, 0], [90, 15], [0, 2]])
-    assert hidden_cells(counts, 10).tolist() == [False, True, True, False, True]
-    assert hidden_cells(counts, 1).tolist() == [False] * 5
-    assert hidden_cells(np.array([[4, 400], [300, 200]]), 10).tolist() == [True, True]

@@ -14,7 +14,6 @@ from sequela.analysis.evaluate import evaluate_run
 from sequela.errors import RunError, SequelaError, SettingError, SplitError
 from sequela.models import stored
 from sequela.runs import fit
-from sequela.runs.data import Examples
 from sequela.runs.folder import RunFolder
 from sequela.runs.manifest import MANIFEST, seal
 from sequela.runs.record import RunRecord
@@ -50,23 +49,7 @@ def test_a_run_tells_what_it_is(original: Path) -> None:
         "model.safetensors",
         "predictions.parquet",
         "split.json",
-        "traces.json",
     ]
-
-
-def test_an_example_of_each_class_is_the_median_one_of_the_training_part(
-    original: Path, recordings: Examples
-) -> None:
-    folder, data = RunFolder(original), recordings
-    assert folder.traces["sfreq"] == data.arrays.sfreq
-    assert list(folder.traces["classes"]) == list(data.classes)
-    train = data.rows("train")
-    for label, samples in enumerate(folder.traces["classes"].values()):
-        own = data.arrays.signal[train[data.labels[train] == label], 0].astype(float)
-        spread = own.std(1)
-        shown = np.abs(own - np.array(samples)).max(1).argmin()
-        assert np.abs(own[shown] - samples).max() <= 0.051  # µV
-        assert np.sum(spread < spread[shown]) == pytest.approx(len(own) / 2, abs=1)
 
 
 def test_the_time_of_one_example_is_measured_of_networks(original: Path) -> None:

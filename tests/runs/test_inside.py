@@ -42,7 +42,7 @@ def _names_code(run: Path, where: str, *, config: bool = True, header: bool = Tr
 
 
 @pytest.mark.parametrize("kind", ["file", "module"])
-@pytest.mark.parametrize("command", ["evaluate", "explain", "resume"])
+@pytest.mark.parametrize("command", ["evaluate", "explain"])
 def test_a_class_that_a_run_names_is_not_imported(
     stranger: Path,
     place: Place,
@@ -60,7 +60,6 @@ def test_a_class_that_a_run_names_is_not_imported(
     words = {
         "evaluate": ("evaluate", stranger, "--data", "mimic3"),
         "explain": ("explain", stranger),
-        "resume": ("train", "--resume", "--out", stranger),
     }[command]
     asked = (*words, "--root", place("mimic3"))
     assert called(main, *asked) == 2

@@ -11,11 +11,12 @@ import pytest
 from optuna.distributions import FloatDistribution, IntDistribution
 from tests.runs.folders import interrupt
 
+from sequela import files
 from sequela.analysis import tune as searches
 from sequela.analysis.space import changed, defaults_of, space_of, within
 from sequela.analysis.tune import FILE, Search, tune
 from sequela.config import Options, RunSettings
-from sequela.errors import RunError, SettingError, UnknownNameError
+from sequela.errors import OutputError, RunError, SettingError, UnknownNameError
 from sequela.integrity.openings import LEDGER
 from sequela.integrity.verify import verify
 from sequela.models.registry import lookup_network
@@ -222,7 +223,11 @@ def test_a_folder_that_is_taken_is_refused(tmp_path: Path, synthetic: Path) -> N
         tune(asked(), tmp_path, trials=1, root=synthetic)
 
 
-def test_a_second_search_for_one_folder_is_refused(tmp_path: Path, synthetic: Path) -> None:
-    with searches._alone(tmp_path / "run"), pytest.raises(RunError, match="another process search"):
-        tune(asked(), tmp_path / "run", trials=1, root=synthetic)
+def test_a_second_search_for_one_folder_is_refused(
+    tmp_path: Path, synthetic: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "PATIENCE", 0.0)
+    out = tmp_path / "run"
+    with files.held(out), pytest.raises(OutputError, match="another process writes to it"):
+        tune(asked(), out, trials=1, root=synthetic)
     assert list(tmp_path.iterdir()) == []

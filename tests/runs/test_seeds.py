@@ -1,6 +1,5 @@
 """Split and weights are drawn apart, and several seeds of one split are one run."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from sequela.analysis.evaluate import evaluate_run
 from sequela.errors import RunError, SettingError
 from sequela.evaluation import metrics
 from sequela.runs import fit
-from sequela.runs.find import begun, begun_seeds, find_runs, named_runs
+from sequela.runs.find import find_runs, named_runs
 from sequela.runs.folder import places
 from sequela.runs.folds import FoldsFolder, cross_validate
 from sequela.runs.recipe import variance_in_words
@@ -71,8 +70,6 @@ def test_they_are_one_run(seeds: FoldsFolder, synthetic: Path, tmp_path: Path) -
     assert isinstance(found, FoldsFolder)
     numbers = evaluate_run(seeds.path)
     assert numbers["accuracy_ci"] == seeds.test["accuracy_ci"]
-    assert begun(seeds.path) == (seeds.first.settings, 0)
-    assert begun_seeds(seeds.path) == SEEDS
     other = cross_validate(
         short("majority-class", seed=4), tmp_path / "other", folds=0, seeds=SEEDS, root=synthetic
     )
@@ -85,10 +82,7 @@ def test_they_are_one_run(seeds: FoldsFolder, synthetic: Path, tmp_path: Path) -
         compare([other, seeds.first])
 
 
-def test_unfinished_seeds_ask_for_their_number(seeds: FoldsFolder, tmp_path: Path) -> None:
-    shutil.copytree(seeds.first.path, tmp_path / "seed-00")
-    with pytest.raises(RunError, match="give it with --seeds"):
-        begun_seeds(tmp_path)
+def test_no_seeds_are_refused(seeds: FoldsFolder, tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="--seeds is 0; expected 1 or more"):
         cross_validate(seeds.settings, tmp_path / "none", folds=0, seeds=0)
 

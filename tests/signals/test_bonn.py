@@ -99,8 +99,7 @@ def test_whole_numbers_of_16_bits_are_read(values: list[int], end: str, after: s
         (17, b"32768", "'32768'"),
         (17, b"-32769", "'-32769'"),
         (17, b"9" * 5000, f"'{'9' * 30}'"),
-        (17, "\N{FULLWIDTH DIGIT ONE}".encode(), "binary data"),
-        (17, b"12\x00", "binary data"),
+        (17, "\N{FULLWIDTH DIGIT ONE}".encode(), "'\N{FULLWIDTH DIGIT ONE}'"),
     ],
 )
 def test_a_line_that_is_no_sample_is_named(line: int, text: bytes, shown: str) -> None:
@@ -113,7 +112,7 @@ def test_a_line_that_is_no_sample_is_named(line: int, text: bytes, shown: str) -
 
 @pytest.mark.parametrize(
     ("n_lines", "found"),
-    [(0, "ends at line 0"), (4096, "ends at line 4096"), (4098, "has 4,098 lines")],
+    [(4096, "ends at line 4096"), (4098, "has 4,098 lines")],
 )
 def test_a_file_of_another_length_is_refused(n_lines: int, found: str) -> None:
     with pytest.raises(DataError, match=rf"Z001.txt {found}: expected 4,097 samples"):
@@ -123,6 +122,10 @@ def test_a_file_of_another_length_is_refused(n_lines: int, found: str) -> None:
 def test_a_number_that_may_be_cut_is_refused() -> None:
     with pytest.raises(DataError, match="line 4097: found no end of the line"):
         bonn.parse_signal(b"7\n" * 4096 + b"12", "Z001.txt")
+    with pytest.raises(DataError, match="line 17: found a NUL byte"):
+        bonn.parse_signal(b"7\n" * 16 + b"1\x00\n", "Z001.txt")
+    with pytest.raises(DataError, match="line 1: found ''"):
+        bonn.parse_signal(b"", "Z001.txt")
 
 
 @pytest.mark.parametrize(

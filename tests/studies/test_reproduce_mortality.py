@@ -13,11 +13,11 @@ from tests.processes import run_in_this_thread
 
 from sequela.config import SMALLEST_CELL
 from sequela.errors import DataNotFoundError, RunError, SettingError
-from sequela.integrity.openings import LEDGER
+from sequela.integrity.openings import LEDGER, read
 from sequela.runs.find import Run, find_runs, open_run
 from sequela.studies import reproduce
 from sequela.studies.registry import STUDIES, question_of
-from sequela.studies.results import results
+from sequela.studies.results import in_order, results
 from sequela.studies.study import Question
 from sequela.tables import built_events
 from sequela.tables.build import build as build_events
@@ -129,6 +129,9 @@ def test_results(study: Path, strict_json: Callable[[Path], Any], builds: list[s
     assert all(entry["leaks"] for entry in eicu["hindsight"].values())
     assert "hindsight" not in report
     assert builds == ["eicu", "mimic3"]  # once for all runs
+    eicu_runs = study / "runs" / "eicu-in-hospital"
+    entries, _ = read(eicu_runs / LEDGER)  # each is opened once, at the end
+    assert [e.run for e in entries] == [run.path.name for run in in_order(find_runs([eicu_runs]))]
 
 
 def test_no_records_of_patients_are_left(study: Path) -> None:
@@ -192,7 +195,9 @@ def test_a_folder_of_other_settings_is_refused_and_left_alone(
     missing = study / "runs" / "eicu-in-hospital" / "prevalence"
     missing.rename(tmp_path / "prevalence")
     before = {path: path.stat().st_mtime_ns for path in study.rglob("*")}
-    with pytest.raises(RunError, match="holds a study of --seed 0; add --seed 0"):
+    with pytest.raises(
+        RunError, match="settings differ: seed is 0 in the folder and 1 in the command"
+    ):
         go(study, (REPORT,), small_study, seed=1)
     with small_study.context() as patch:
         change(patch, few=100)  # folds where one split is

@@ -109,18 +109,29 @@ def test_text_ids_are_numbered_in_their_order(own: Path, decided: Built) -> None
 
 
 def test_short_forms_mean_what_is_written_out(own: Path, decided: Built, tmp_path: Path) -> None:
-    """Columns by their kind, keys that the facts of a table share, and blocks of facts."""
+    """Columns by kind, keys that all tables or the facts of one share, and blocks of facts."""
     text = (own / "tables.toml").read_text("utf-8")
     start, end = text.index("[tables.stays.columns]"), text.index("[tables.labs.columns]")
     columns = "[tables.stays.columns]\ntext = ['stay', 'patient', 'ward', 'outcome']\n"
     short = text[:start] + SHORT_STAYS + columns + "time = ['admitted', 'left']\n" + text[end:]
     short = short.replace('code = "LAB//{test}//{unit|UNKNOWN}"\n', "")
     short = short.replace('value = "result"', 'values.result = "LAB//{test}//{unit|UNKNOWN}"')
-    (own / "tables.toml").write_text(short, "utf-8")
+    short = short.replace('known = "at birth"\nwhy = "dated then"\n', "")
+    (own / "tables.toml").write_text(SHARED + short, "utf-8")
+    tables = {table.name: table for table in declared_in(own).tables}
+    birth, sex, *_ = tables["patients"].facts
+    assert (birth.known, birth.why, sex.known) == ("then", "dated then", "always (static)")
+    assert tables["labs"].ranges == {"result": (0, 10000)}
+    assert all(table.usual == {"it was not given"} for table in tables.values())
     build(declared_in(own), own, tmp_path / "short")
     assert digest(tmp_path / "short") == digest(decided.out)
 
 
+SHARED = """usual = ["it was not given"]
+ranges."res*" = [0, 10000]
+times.born = { known = "then", why = "dated then" }
+
+"""
 SHORT_STAYS = """[tables.stays]
 time = "left"
 known = "at discharge"
@@ -206,6 +217,11 @@ JOINS = "[[tables.labs.joins]]\ntable = 'patients'\n"
     [
         ('born = "time"', 'born = "tme"', "key 'tables.patients.columns.born' is 'tme': Input"),
         ("[people]", "[peple]", "key 'peple': unknown key 'peple': did you mean 'people'?"),
+        ("[people]", "times.left = 3\n[people]", "key 'times.left' is 3: Input should be"),
+        ("[people]", "times.lft.why = 'x'\n[people]", "key 'times.lft': no fact has this time"),
+        ("[people]", "times.left.wy = 'x'\n[people]", "key 'times.left.wy' is 'wy': Input"),
+        ("[people]", "ranges.'res*' = 3\n[people]", "key 'ranges.res*' is 3"),
+        ("[people]", "ranges.'rs*' = [0, 1]\n[people]", "'ranges.rs*': no column of a table has"),
         ('known = "at birth"\n', "", "facts (MEDS_BIRTH).known': missing; state in words"),
         ('why = "dated then"\n', "", "facts (MEDS_BIRTH).why': missing; state why"),
         ('time = "born"', 'time = "bron"', "unknown column 'bron': did you mean 'born'?"),

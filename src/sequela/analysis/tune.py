@@ -6,17 +6,13 @@ loss on the validation set.
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
-from tempfile import gettempdir
 from typing import Any
 
 import optuna
 import torch
-from filelock import FileLock, Timeout
 from optuna.samplers import TPESampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
@@ -26,6 +22,7 @@ from threadpoolctl import threadpool_limits
 from sequela.analysis.space import Space, changed, defaults_of, described, space_of, within
 from sequela.config import RunSettings
 from sequela.errors import RunError, SequelaError, SettingError
+from sequela.files import held
 from sequela.models.reference import ReferenceModel
 from sequela.models.registry import ModelEntry
 from sequela.runs import fit
@@ -71,30 +68,17 @@ def tune(
     folder = RunFolder(out)
     if _finished(folder, settings, trials):
         return folder
-    with _alone(out), work_beside(out) as work:
-        data = load(settings, root, work)
-        inputs = data.inputs(reads)
-        with torch.random.fork_rng(devices=[]):  # may raise an error before the first trial
-            fit.learner_of(settings, entry, data, inputs).built()
-        where = out.with_name(f"{out.name}.trials")
-        search = Search(settings, entry, data, inputs, space, where)
-        result = search.run(trials, on_trial)
+    with work_beside(out) as work:
+        with held(out):  # by one search
+            data = load(settings, root, work)
+            inputs = data.inputs(reads)
+            with torch.random.fork_rng(devices=[]):  # may raise an error before the first trial
+                fit.learner_of(settings, entry, data, inputs).built()
+            where = out.with_name(f"{out.name}.trials")
+            search = Search(settings, entry, data, inputs, space, where)
+            result = search.run(trials, on_trial)
         files = {FILE: result}
         return fit.train(search.best(result), out, root=root, work=work, resume=True, files=files)
-
-
-@contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Refuse a second search for one run folder on this machine."""
-    lock = f"sequela-{sha256(str(out.resolve()).encode()).hexdigest()[:16]}.lock"
-    try:
-        with FileLock(Path(gettempdir()) / lock, timeout=0):
-            yield
-    except Timeout:
-        raise RunError(
-            f"{out}: another process searches for it: wait until that has ended, or choose another "
-            "--out"
-        ) from None
 
 
 def _finished(folder: RunFolder, settings: RunSettings, trials: int) -> bool:

@@ -234,11 +234,15 @@ class Finding:
 
 def _declare() -> None:
     """Add the checks of the package."""
+
+    def listed(section: str, code: str) -> str:
+        return next((key for key, codes in DECLARED[section].items() if code in codes), "")
+
     for heading, sentences in DECLARED["checks"].items():
         code, _, name = heading.partition(" ")
-        severity: Severity = "leak" if code in DECLARED["certain"]["leak"] else "suspicion"
-        design = next((d for d, leaks in DECLARED["by_design"].items() if code in leaks), "")
-        CHECKS.add(LeakCheck(code, name, severity=severity, by_design=design, **sentences), code)
+        severity: Severity = "leak" if listed("certain", code) else "suspicion"
+        origin = {key: listed(key, code) for key in ("reference", "by_design")}
+        CHECKS.add(LeakCheck(code, name, severity=severity, **origin, **sentences), code)
 
 
 _declare()

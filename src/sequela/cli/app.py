@@ -6,7 +6,6 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import pairwise
 from typing import NoReturn
 
 from cyclopts import App, CycloptsError, Parameter, Token, convert
@@ -137,11 +136,9 @@ def _interrupted() -> NoReturn:
 
 
 def _check_arguments(words: Sequence[str]) -> None:
-    for before, argument in pairwise(["", *words]):
+    for argument in words:
         _check_utf8(argument)
-        # Optuna keeps the trials of a search in a database, so there an address is right.
-        if before != "--storage":
-            _check_database(" ".join(w for w in words[:2] if w != argument), argument)
+        _check_database(" ".join(w for w in words[:2] if w != argument), argument)
 
 
 def _check_utf8(argument: str) -> None:

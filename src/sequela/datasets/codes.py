@@ -88,9 +88,16 @@ class Family:
 
 
 _LISTED = tomllib.loads(Path(__file__).with_name("families.toml").read_text("utf-8"))
+_LATER: dict[str, str] = {}
+for _why, _names in _LISTED.pop("coded_later").items():
+    _LATER |= dict.fromkeys(_names, _why)
 # The families for which it is known when their codes become available.
 FAMILIES = tuple(
-    Family(name, **{**fields, "aliases": tuple(fields.get("aliases", ()))})
+    Family(
+        name,
+        **{**fields, "aliases": tuple(fields.get("aliases", ()))},
+        coded_later=_LATER.get(name, ""),
+    )
     for name, fields in _LISTED.items()
 )
 

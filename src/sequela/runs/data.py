@@ -124,10 +124,6 @@ class Examples(ABC):
         """Return attributes of the people by name, each str (example,)."""
         return {}
 
-    def traces(self) -> dict[str, object]:
-        """Return typical training segments."""
-        return {}
-
     def rows(self, part: str) -> NDArray[np.int64]:
         """Return the indices of the examples of a set, or of several: ``train+tuning``."""
         return np.flatnonzero(np.isin(self.part, [PARTS.index(name) for name in part.split("+")]))

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from sequela.config import RunSettings
 from sequela.errors import RunError
 from sequela.runs import manifest
 from sequela.runs.folder import CONFIG, RunFolder, refuse_links
@@ -72,41 +71,6 @@ def find_runs(paths: Sequence[Path], *, check: bool = True) -> list[Run]:
                 f"{folder.path.parent}: not all folds are finished; continue with --resume"
             )
     return folders
-
-
-def begun(path: Path) -> tuple[RunSettings, int]:
-    """Read the settings of the (first) run of a folder, and its number of folds."""
-    for name in ("", "fold-00", "fold-00.seed-00", "seed-00"):
-        folder = RunFolder(path / name)
-        if (folder.path / CONFIG).exists():
-            refuse_links(path)
-            return folder.settings, folder.settings.folds if name else 0
-    raise RunError(
-        f"{path}: has no run to continue (there is no {CONFIG}); name the folder of a run with "
-        "--out, or leave --resume out to start one"
-    )
-
-
-def begun_repeats(path: Path) -> int:
-    """Return the number of repeats of a cross-validation."""
-    if not (path / FOLDS).exists():
-        raise RunError(
-            f"{path}: the number of repeats of its cross-validation is written only when it is "
-            "finished: give it with --repeats"
-        )
-    return FoldsFolder(path).repeats
-
-
-def begun_seeds(path: Path) -> int:
-    """Return the number of seeds of each split of a run."""
-    if (path / FOLDS).exists():
-        return FoldsFolder(path).seeds
-    if any(path.glob("*seed-00")):
-        raise RunError(
-            f"{path}: the number of its seeds is written only when all are finished: give it with "
-            "--seeds"
-        )
-    return 1
 
 
 def _complete(folder: Run) -> Run:

@@ -29,7 +29,7 @@ from sequela.models.registry import Entry, ModelEntry
 from sequela.runs.audit import audit_once
 from sequela.runs.data import Examples, Inputs, load, prediction_batch
 from sequela.runs.environment import environment
-from sequela.runs.folder import COST, METRICS, TRACES, RunFolder, work_beside
+from sequela.runs.folder import COST, METRICS, RunFolder, work_beside
 from sequela.runs.manifest import seal
 from sequela.runs.model import FILE, BaselineModel, NetworkModel, as_json, config_of, entry_for
 from sequela.sequences.featurisers import Features, Table
@@ -161,8 +161,6 @@ def write_results(
     predictions.write(folder.path / "predictions.parquet")
     if attributes := data.attributes():
         folder.write_attributes(attributes)
-    if traces := data.traces():
-        folder.write(TRACES, traces)
     folder.write(METRICS, _metrics(settings, data, folder, facts))
     seal(folder.path)
 

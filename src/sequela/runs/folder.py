@@ -30,7 +30,7 @@ from sequela.formats.opened import json_value
 from sequela.identity.pseudonyms import VARIABLE as KEY
 from sequela.identity.pseudonyms import key_path
 from sequela.runs.manifest import MANIFEST, NOTICE, require_unchanged
-from sequela.runs.record import DataRecord, Facts, Numbers, RunRecord, SplitRecord, Traces
+from sequela.runs.record import DataRecord, Facts, Numbers, RunRecord, SplitRecord
 from sequela.training import history
 
 if TYPE_CHECKING:
@@ -40,15 +40,13 @@ CONFIG = "config.toml"
 METRICS = "metrics.json"
 COST = "cost.json"
 ATTRIBUTES = "attributes.parquet"
-TRACES = "traces.json"
 UNCHANGED = "predictions-of-parent.parquet"
 PLAN = "plan.json"  # written by `sequela plan RUN`
 NOTICE_TEXT = """# Internal: keep this folder where the data are
 
-It contains data of single people: their ids, times, attributes, predictions and pieces of signals
-(`*.parquet`, `traces.json`), exact counts (`metrics.json`, `folds.json`, `plan.json`), fingerprints
-of their records (`split.json`), and a model that was fitted to them (`model.safetensors`,
-`checkpoint/`).
+It contains data of single people: their ids, times, attributes and predictions (`*.parquet`), exact
+counts (`metrics.json`, `folds.json`, `plan.json`), fingerprints of their records (`split.json`),
+and a model that was fitted to them (`model.safetensors`, `checkpoint/`).
 
 `sequela share RUN --out DIR` exports the parts that are safe to publish to another folder.
 """
@@ -180,12 +178,6 @@ class StoredRun(ABC):
     def environment(self) -> Mapping[str, object]:
         """The environment of the run (``environment.json``)."""
         return self.first.json("environment.json")
-
-    @cached_property
-    def traces(self) -> Traces:
-        """A recorded example of each class (``traces.json``); empty where there are none."""
-        path = self.first.path / TRACES
-        return Traces.of(path, self.first.json(TRACES)) if path.exists() else Traces()
 
     @cached_property
     def account(self) -> Account | None:
@@ -332,8 +324,8 @@ class RunFolder(StoredRun):
                     for name, old, new in changes
                 )
                 raise RunError(
-                    f"{config}: settings differ: {words}: leave out what differs, or choose "
-                    "another --out"
+                    f"{config}: settings differ: {words}: give the options that it was begun with, "
+                    "or choose another --out"
                 )
         elif is_taken(self.path):
             hint = "continue it with --resume or choose" if config.exists() else "choose"

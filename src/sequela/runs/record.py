@@ -281,13 +281,6 @@ class Parts(Record):
     held_out: Numbers
 
 
-class Traces(Record):
-    """The content of ``traces.json``: a recorded example of each class, in µV."""
-
-    sfreq: Number = 0.0
-    classes: dict[str, list[float]] = {}
-
-
 class Facts(Record):
     """The cost of a model and its training; earlier versions did not measure one prediction."""
 

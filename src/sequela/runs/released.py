@@ -33,7 +33,6 @@ from sequela.runs.record import (
     PartRecord,
     Record,
     RunRecord,
-    Traces,
     UpdateRecord,
 )
 from sequela.training.history import History
@@ -126,11 +125,6 @@ class Released:
         right = [(round(share * total), total) for share, total in totals]  # counts behind shares
         few = has_small([(n, total - n) for n, total in right], self.smallest)
         return [replace(epoch, metrics={}) for epoch in run.history] if few else run.history
-
-    @property
-    def traces(self) -> Traces:
-        """A recorded example of each class; empty for signals of identified people."""
-        return Traces() if self.smallest > 1 else self.run.traces
 
     @property
     def of_few(self) -> bool:

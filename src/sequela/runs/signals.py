@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 
 _BINARY = 2
 _NAMED = ("recording", "session", "subject")  # ids that may be equal in other data
-_LOOKED_AT = 500  # segments of a class from which a typical one is chosen
-_DRAWN = 1000  # samples
 _PREDICTION_BATCH = 1024  # segments, to limit memory
 # The published recordings that were read last: folds and models of a study read the same.
 _READ: dict[object, tuple[Segments, str]] = {}
@@ -106,20 +104,6 @@ class Recordings(Examples):
     ) -> "SignalInputs":
         """Prepare the inputs of a model: see :meth:`sequela.runs.data.Examples.inputs`."""
         return SignalInputs(self, reads, self._features(reads, learnt, standardise=standardise))
-
-    def traces(self) -> dict[str, object]:
-        """Return a training segment of median amplitude of each class, in µV: its first channel."""
-        segments, typical = self.arrays, {}
-        train = self.part == PARTS.index("train")  # no segment of the test set is shown
-        for label, name in enumerate(segments.classes):
-            rows = np.flatnonzero(train & (segments.label == label))[:_LOOKED_AT]
-            if len(rows):
-                # The median leaves out flat segments and artefacts.
-                spread = [float(np.std(segments.signal[row, 0])) for row in rows]
-                median = rows[np.argsort(spread, kind="stable")[len(rows) // 2]]
-                samples = segments.signal[median, 0, :_DRAWN].astype(float)
-                typical[name] = np.round(samples, 1).tolist()
-        return {"sfreq": segments.sfreq, "classes": typical}
 
     def facts(self) -> dict[str, object]:
         """Describe the recordings; the second of two classes is the outcome."""

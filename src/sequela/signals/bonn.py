@@ -10,6 +10,7 @@ import csv
 import hashlib
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache, lru_cache
 from itertools import chain
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from sequela.datasets.catalog import EXCERPTS, Recording, Signals
 from sequela.errors import DataError, DataNotFoundError
-from sequela.formats.opened import members
+from sequela.formats.opened import as_text, members
 from sequela.signals import simultaneous
 
 CLASSES = ("seizure", "tumour area", "healthy area", "eyes closed", "eyes open")
@@ -184,31 +185,22 @@ def parse_signal(content: bytes, where: str) -> NDArray[np.int16]:
     lines = content.rstrip().splitlines()
     ended = content.endswith((b"\n", b"\r"))
     if len(lines) == N_TIMES and ended and not content.translate(None, _NOT_OF_NUMBERS):
-        try:
+        with suppress(ValueError, OverflowError):
             values = np.array(lines, dtype=np.int64)
-        except (ValueError, OverflowError):
-            raise _first_fault(lines, where) from None
-        samples = values.astype(np.int16)
-        if (samples == values).all():
-            return samples
-    raise _first_fault(lines, where)
+            samples = values.astype(np.int16)
+            if (samples == values).all():
+                return samples
+    raise _first_fault(content, where)
 
 
-def _first_fault(lines: list[bytes], where: str) -> DataError:
+def _first_fault(content: bytes, where: str) -> DataError:
     """Find the first error in a text file, slowly, line by line."""
     limits = np.iinfo(np.int16)
-    for number, line in enumerate(lines[:N_TIMES], start=1):
-        text = line.decode("ascii", errors="replace").strip()
-        if _WHOLE_NUMBER.fullmatch(text) and limits.min <= int(text) <= limits.max:
-            continue
-        readable = text.isprintable() and "\N{REPLACEMENT CHARACTER}" not in text
-        value = f"'{text[:30]}'" if readable else "binary data"
-        return DataError(f"{where} line {number}: found {value}, expected {SAMPLE}; {REMEDY}")
-    if len(lines) == N_TIMES:
-        return DataError(
-            f"{where} line {N_TIMES}: found no end of the line, expected one: the number before it "
-            f"may be cut; {REMEDY}"
-        )
+    lines = as_text(content, where, SAMPLE, REMEDY, ended=True).rstrip().split("\n")
+    for number, text in enumerate(map(str.strip, lines[:N_TIMES]), start=1):
+        if not (_WHOLE_NUMBER.fullmatch(text) and limits.min <= int(text) <= limits.max):
+            words = f"found {text[:30]!r}, expected {SAMPLE}"
+            return DataError(f"{where} line {number}: {words}; {REMEDY}")
     ends = f"ends at line {len(lines)}" if len(lines) < N_TIMES else f"has {len(lines):,} lines"
     return DataError(f"{where} {ends}: expected {N_TIMES:,} samples, one a line; {REMEDY}")
 

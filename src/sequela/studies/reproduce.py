@@ -22,7 +22,6 @@ from sequela.integrity.openings import open_held_out
 from sequela.models.reference import REFERENCE_MODELS
 from sequela.runs.data import default_of
 from sequela.runs.find import Run, open_run
-from sequela.runs.folder import CONFIG, RunFolder
 from sequela.runs.manifest import seal, unseal
 from sequela.runs.pool import PlannedRun, PoolJob, in_processes
 from sequela.studies.claims import read, to_toml
@@ -76,12 +75,12 @@ def reproduce(
             make_folder(work)
         for name in studies:
             study = STUDIES[name]
+            _check_claims(out, study)
             seeds = (seed, split_seed)
             jobs += _jobs(study, out, root, work, data=data, seeds=seeds, quick=quick)
         jobs.sort(key=_turn)
         runs = list(chain.from_iterable(job.planned for job in jobs))
         for run_plan in runs:
-            _check_same_study(out, run_plan)
             run_plan.check_free()
         unseal(out)  # the manifest would be wrong while files change
         with writing(out):
@@ -159,34 +158,18 @@ def _declaration(study: str) -> str:
 
 def _declare(out: Path, study: Study) -> None:
     path = out / _declaration(study.name)
-    if not study.claims:
-        return
-    if not path.exists():
+    if study.claims and not path.exists():
         with whole(path) as partial:
             partial.write_text(to_toml(study.claims), encoding="utf-8")
+
+
+def _check_claims(out: Path, study: Study) -> None:
+    path = out / _declaration(study.name)
     # Claims that change after training could be fitted to the results: they are declared before.
-    elif read(path) != study.claims:
+    if study.claims and path.exists() and read(path) != study.claims:
         raise RunError(
             f"{path}: the study was begun with other claims than it has now; choose another --out"
         )
-
-
-def _check_same_study(out: Path, run_plan: PlannedRun) -> None:
-    first, settings = run_plan.runs[0]
-    if not (first / CONFIG).exists():
-        return
-    begun = RunFolder(first).settings
-    difference, remedy = "", ""
-    # The options are not stored, so a quick study is recognised by its few epochs.
-    if begun.training.epochs < settings.training.epochs:
-        difference, remedy = "that is quick", "add --quick"
-    elif begun.training.epochs > settings.training.epochs:
-        difference, remedy = "that was not run with --quick", "leave --quick out"
-    for name, option in (("data", "data"), ("seed_of_split", "split-seed"), ("seed", "seed")):
-        if (ours := getattr(begun, name)) != getattr(settings, name):
-            difference, remedy = f"of --{option} {ours}", f"add --{option} {ours}"
-    if difference:
-        raise RunError(f"{out}: holds a study {difference}; {remedy}, or choose another --out")
 
 
 def _jobs(

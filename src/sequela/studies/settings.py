@@ -21,25 +21,6 @@ from sequela.studies.registry import records_of, training_of
 AIMS = ("aim", "aim_target")  # the settings of a run that are only for two classes
 
 
-def resumed_settings(
-    begun: RunSettings, options: Options, *, model: str | None = None, data: str | None = None
-) -> RunSettings:
-    """Return the settings of an interrupted run, with changes."""
-    data_set = catalog.lookup(begun.data)
-    _cohort(data_set, options, begun.signals)
-    _check_signals(data_set, options.signals)
-    parts = {
-        "training": options.training.changes,
-        "cohort": _records(options.records),
-        "signals": options.signals.changes,
-    }
-    values = begun.model_dump()
-    changes = {name: {**(values[name] or {}), **part} for name, part in parts.items() if part}
-    names = {"model": model, "data": data}
-    changed_names = {name: value for name, value in names.items() if value is not None}
-    return RunSettings.of(**{**values, **changes, **changed_names, **_of_run(options)})
-
-
 def run_settings(
     model: str, data: str, options: Options | None = None, signals: SignalSettings | None = None
 ) -> RunSettings:

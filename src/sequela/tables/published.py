@@ -27,7 +27,7 @@ CHANGED = "changed after its publication, as declared by --changed"
 LIKE_RELEASE = 0.5
 
 _CHUNK = 1 << 20
-_FILE = Path(__file__).with_name("published.toml")
+_PUBLISHED = tomllib.loads(Path(__file__).with_name("published.toml").read_text("utf-8"))
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def is_open(source: str, rows: Mapping[str, int]) -> bool:
     # One table of the full release makes the data restricted, so all must have the open counts.
     counts = {stem_of(name): count for name, count in rows.items()}.items()
     published = _releases(source)
-    return any(counts <= published.get(release, {}).items() for release in _releases("open"))
+    return any(counts <= published.get(release, {}).items() for release in _PUBLISHED["open"])
 
 
 def _stated(sums: Sums, path: Path) -> str:
@@ -163,7 +163,9 @@ def stem_of(table: str) -> str:
 @cache
 def _releases(name: str) -> Mapping[str, Mapping[str, int]]:
     """Return the releases of a data set: the number of rows of each table."""
-    releases: Mapping[str, Mapping[str, int]] = tomllib.loads(_FILE.read_text("utf-8")).get(
-        name, {}
-    )
-    return releases
+    tables = dict(_PUBLISHED.get(name, {}))
+    releases = tables.pop("releases", [])
+    return {
+        release: {table: rows[place] for table, rows in tables.items() if place < len(rows)}
+        for place, release in enumerate(releases)
+    }

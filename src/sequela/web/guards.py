@@ -1,10 +1,8 @@
-"""Limits of the server in plain ASGI: size, rate, time, token and headers."""
+"""Limits of the server in plain ASGI: size, time, token and headers."""
 
 import asyncio
 import hmac
-import time
-from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -27,7 +25,6 @@ _HELD = 3  # most bytes of large bodies and responses in memory, for each allowe
 _TOO_LARGE = "the body has more than {:,} bytes: send less at once"
 _LATER = {"retry-after": "1"}
 BUSY = Refusal(503, "the server is busy or stops: send it again later", _LATER)
-_CLIENTS = 10_000  # most clients whose rate is remembered, against attackers with many addresses
 _OPEN = frozenset({"/", "/health", "/page.css", "/page.js", "/openapi.json"})
 """Paths that need no token: none of them uses the model."""
 
@@ -40,7 +37,6 @@ class Limits:
     examples: int = 10_000  # of its body
     length: int = 1_000_000  # samples of a channel, or visits of a patient
     seconds: float = 30.0  # until it times out
-    rate: float = 0.0  # requests per second of one client; 0 for no limit
     waiting: int = 1000  # requests that wait for the model at a time
 
 
@@ -52,7 +48,6 @@ class Guard:
     limits: Limits
     token: str = ""  # required as "Authorization: Bearer TOKEN"; empty for none
     hosts: frozenset[str] = frozenset()  # allowed names, against DNS rebinding; empty for any
-    _allowance: OrderedDict[str, tuple[float, float]] = field(default_factory=OrderedDict)
 
     def __post_init__(self) -> None:
         self._held = _Held(_HELD * self.limits.bytes)
@@ -103,23 +98,6 @@ class Guard:
         # Refused before the body is read; a body that states no size is counted while it arrives.
         if size.isdigit() and int(size) > self.limits.bytes:
             raise Refusal(413, _TOO_LARGE.format(self.limits.bytes))
-        if self.limits.rate and path.startswith("/v1/"):
-            self._count(request.client.host if request.client else "")
-
-    def _count(self, client: str) -> None:
-        now, most = time.monotonic(), max(2 * self.limits.rate, 1.0)
-        remaining, then = self._allowance.pop(client, (most, now))
-        # A token bucket: it fills at the rate, and its size of two seconds allows short bursts.
-        remaining = min(remaining + (now - then) * self.limits.rate, most)
-        self._allowance[client] = (remaining - 1 if remaining >= 1 else remaining, now)
-        # The client that was silent longest is forgotten: its bucket is full by now.
-        if len(self._allowance) > _CLIENTS:
-            self._allowance.popitem(last=False)
-        if remaining < 1:
-            wait = max(1, round((1 - remaining) / self.limits.rate))
-            reason = f"too many requests (limit: {self.limits.rate:g} per second)"
-            remedy = "send fewer, or several examples in one"
-            raise Refusal(429, f"{reason}: {remedy}", {"retry-after": str(wait)})
 
 
 class _Held:

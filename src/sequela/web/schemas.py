@@ -190,7 +190,6 @@ _PROBLEMS = {
     415: "The media type is not supported",
     421: "The host name is wrong",
     422: "The body does not fit the model",
-    429: "Too many requests",
     503: "The server is busy, or the request timed out",
 }
 _PROBLEM = {"type": "object", "required": ["type", "title", "status", "detail"]}

@@ -98,8 +98,9 @@ def test_a_person_drops_a_seizure_and_a_recording_without_one(
         page.select_option("#class", "eyes open")
         course = page.locator("#course svg")
         expect(course).to_have_attribute("aria-label", _holds("Probability of eyes open in each"))
+        page.set_input_files("#file", files["closed"])
         with page.expect_response("**/v1/view**"):
-            _drop(page, files["closed"])
+            page.click("button[type=submit]")
         expect(page.locator("#said")).not_to_contain_text("seizure")
         expect(page.locator("#card")).to_contain_text("not a medical device")
         expect(page.locator("#card")).to_contain_text(_holds("operations per prediction; trained"))
@@ -109,17 +110,6 @@ def _holds(words: str) -> Any:
     import re
 
     return re.compile(re.escape(words))
-
-
-def _drop(page: Page, path: Path) -> None:
-    """As a person lets a file go over the page."""
-    script = """([name, text]) => {
-        const held = new DataTransfer();
-        held.items.add(new File([text], name));
-        document.getElementById('drop').dispatchEvent(
-            new DragEvent('drop', { dataTransfer: held, bubbles: true, cancelable: true }));
-    }"""
-    page.evaluate(script, [path.name, path.read_text("utf-8")])
 
 
 def test_what_goes_wrong_is_said_and_can_be_put_right(

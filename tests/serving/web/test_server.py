@@ -116,7 +116,6 @@ def test_what_cannot_be_served_is_refused(
     assert "--batch" in refused(file, "--batch", "0")
     assert '"70000" for --port. Must be <= 65535' in refused(file, "--port", "70000")
     assert '"0.0" for --timeout. Must be > 0' in refused(file, "--timeout", "0")
-    assert '"-1.0" for --rate. Must be >= 0' in refused(file, "--rate=-1")
     for name in ("bytes", "examples", "length"):
         assert f'"0" for --most-{name}. Must be >= 1' in refused(file, f"--most-{name}", "0")
 

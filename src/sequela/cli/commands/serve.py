@@ -25,7 +25,6 @@ def serve(
     most_examples: Count = 10_000,
     most_length: Count = 1_000_000,
     timeout: Annotated[float, Parameter(validator=Number(gt=0))] = 30.0,
-    rate: Annotated[float, Parameter(validator=Number(gte=0))] = 0.0,
     trust_code: TrustCode = False,
 ) -> None:
     """Serve a model over HTTP, with an interface for programs and a page for people.
@@ -50,7 +49,6 @@ def serve(
         most_examples: Refuse bodies with more examples.
         most_length: Refuse segments with more samples, and patients with more visits.
         timeout: Seconds until a request times out.
-        rate: Requests per second that one client may send; 0 for no limit.
     """
     from contextlib import suppress
     from os import environ
@@ -62,9 +60,7 @@ def serve(
         from sequela.web.server import serve as serve_model
 
     address = Address(host, port)
-    limits = Limits(
-        bytes=most_bytes, examples=most_examples, length=most_length, seconds=timeout, rate=rate
-    )
+    limits = Limits(bytes=most_bytes, examples=most_examples, length=most_length, seconds=timeout)
     # On this machine only its users can connect; from elsewhere anybody in the network could.
     needs_token = not address.local if token is None else token
     # From a variable, not an option: other users see the arguments of all processes.

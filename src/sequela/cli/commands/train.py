@@ -14,16 +14,15 @@ from sequela.config import Options
 if TYPE_CHECKING:
     from sequela.runs.pool import PlannedRun
 
-_AS_BEGUN = "with --resume, as in the run"
 Flag = Annotated[bool, Parameter(group=RUN, show_default=False)]
 
 train = App(
     name="train",
     group_parameters=FIRST,
     help_format="markdown",
-    help_epilogue="""Press Ctrl-C to stop a run; `--resume` continues it, with the same result as an
-uninterrupted run. With `--data`, as in `sequela train --data table --help`, the options that these
-data are used with come first.
+    help_epilogue="""Press Ctrl-C to stop a run; the same command with `--resume` continues it, with
+the same result as an uninterrupted run. With `--data`, as in `sequela train --data table --help`,
+the options that these data are used with come first.
 
 Example: `sequela train auto --data bonn`, or
 `sequela train gru-improved --data bonn --out runs/gru`, or
@@ -33,19 +32,18 @@ Example: `sequela train auto --data bonn`, or
 
 @train.default
 def train_one(
-    model: Annotated[str | None, Parameter(show_default=known(_AS_BEGUN, models))] = None,
+    model: Annotated[str | None, Parameter(show_default=known("none", models))] = None,
     /,
     *,
-    data: Annotated[str | None, Parameter(show_default=known(_AS_BEGUN, data_sets))] = None,
+    data: Annotated[str | None, Parameter(show_default=known("none", data_sets))] = None,
     root: Root = None,
     options: OptionsOfTrain = Options(),  # noqa: B008 - frozen
     out: Path | None = None,
-    repeats: Annotated[int | None, Parameter(group=RUN)] = None,
-    seeds: Annotated[int | None, Parameter(group=RUN)] = None,
+    repeats: Annotated[int, Parameter(group=RUN)] = 1,
+    seeds: Annotated[int, Parameter(group=RUN)] = 1,
     resume: Flag = False,
     track: Annotated[Literal["mlflow", "tensorboard"] | None, Parameter(group=RUN)] = None,
     open_: Annotated[Flag, Parameter(name="--open")] = False,
-    trust_code: Flag = False,
 ) -> None:
     """Train one model and write a run folder.
 
@@ -60,14 +58,12 @@ def train_one(
         data: Data set.
         options: Settings of the run.
         out: Run folder (default: runs/MODEL).
-        repeats: Repeat the cross-validation this many times (default: 1).
-        seeds: Train each split with this many seeds, from --seed on (default: 1).
-        resume: Continue the run in the folder, with its own settings.
+        repeats: Repeat the cross-validation this many times.
+        seeds: Train each split with this many seeds, from --seed on.
+        resume: Continue the run that the same command began, if there is one.
         track: Write settings and the losses of each epoch to MLflow or TensorBoard, and for
             published data the accuracy.
         open_: Evaluate on the test set and print the numbers.
-        trust_code: With --resume and without MODEL, allow the import of a model that is a class of
-            a file or module.
     """
     from sequela.cli.numbers import open_console, say_finished, say_path
     from sequela.cli.progress import ReadingProgress, RunProgress
@@ -86,7 +82,6 @@ def train_one(
         repeats=repeats,
         seeds=seeds,
         resume=resume,
-        trust_code=trust_code,
         options=options,
     )
 

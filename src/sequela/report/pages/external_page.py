@@ -126,7 +126,7 @@ def attribute_rows(name: str, home: Side, away: Side, smallest: int) -> list[Cha
         ],
         np.int64,
     ).reshape(len(values), 2)
-    pooled = hidden_cells(counts, smallest)  # with the next rarest, so that no row is of few
+    pooled = hidden_cells(counts, smallest)
 
     def row(value: str, chosen_values: Sequence[str]) -> Characteristic:
         shares = (_share(np.isin(of_people, chosen_values).mean()) for of_people, _ in sides)

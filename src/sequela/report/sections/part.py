@@ -13,7 +13,6 @@ from sequela.evaluation.number import number
 from sequela.figures.flow import SplitSet, cohort_flow
 from sequela.figures.forest import ForestLine, ForestScale, forest
 from sequela.figures.stability import instability
-from sequela.figures.traces import traces
 from sequela.report.commands import commands
 from sequela.report.entry import Entry, measures, panel
 from sequela.report.picture import Picture, picture
@@ -78,7 +77,6 @@ class StudyPart:
     flow: Markup | None
     panels: list[dict[str, object]]
     derivations: list[tuple[Entry, str]]
-    traces: Picture | None
     checklist: Checklist
     sources: list[DataRecord]
     seconds: float
@@ -154,7 +152,6 @@ class StudyPart:
             flow=_flow(main),
             panels=[of_model for of_model in map(panel, plain) if of_model["pictures"]],
             derivations=list(_derivations(main)),
-            traces=_traces(main),
             checklist=checklist(best),
             sources=list({group.data.name: group.data for group in groups}.values()),
             seconds=sum(sum(e.run.facts.train_seconds for e in g.entries) for g in groups),
@@ -274,15 +271,6 @@ def _as_reported(groups: Sequence[Group]) -> Group | None:
         g for g in groups[1:] if question_of(g.first) == g.study.reported_question
     )
     return next(groups_as_reported, None)
-
-
-def _traces(main: Group) -> Picture | None:
-    examples = main.best.traces
-    if not examples.classes:
-        return None
-    figure = traces(examples.classes, examples.sfreq)
-    caption = "The segment of median amplitude of each class. Each segment has its own scale."
-    return picture(figure, f"{main.study.name}-traces", caption)
 
 
 def _flow(main: Group) -> Markup | None:

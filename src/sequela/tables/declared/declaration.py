@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import fields
+from fnmatch import filter as filter_names
 from itertools import chain
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
@@ -14,6 +15,7 @@ from sequela.formats import opened
 from sequela.formats.csv_files import PLAIN, Format
 from sequela.tables.declarations import (
     PLACEHOLDER,
+    Bound,
     Check,
     Condition,
     Fact,
@@ -29,6 +31,7 @@ NAME = "tables.toml"
 _ADDED = ("subject_id", "visit_id", "known_subject")  # the columns that are added to each table
 # The attributes of tables and checks that are not keys of a file.
 _INTERNAL = {"name", "prepare", "among"}
+_NUMBERS = {Kind.INTEGER, Kind.NUMBER}
 # The keys of a table that are those of its facts which have none.
 _KEYS_OF_FACTS = {"time", "known", "why"}
 _EXPECTED = "a declaration of hospital tables in TOML (docs/tables.md)"
@@ -48,6 +51,10 @@ class Declaration(BaseModel):
     later: frozenset[str] = frozenset()
     not_read: dict[str, str] = Field(default_factory=dict)
     format: Format = PLAIN
+    # By the time of facts, what those have that do not state it.
+    times: dict[str, dict[Literal["known", "why"], str]] = Field(default_factory=dict)
+    usual: frozenset[str] = frozenset()  # reasons, in any table
+    ranges: dict[str, tuple[Bound, Bound]] = Field(default_factory=dict)  # by a pattern of columns
 
     @model_validator(mode="before")
     @classmethod
@@ -60,7 +67,8 @@ class Declaration(BaseModel):
             TypeAdapter(Format).validate_python(form)
         except ValueError:  # reported once, not for each table
             form = {}
-        complete = {name: _with_words(name, table, form) for name, table in tables.items()}
+        times = keys.get("times", {})
+        complete = {name: _with_words(name, table, form, times) for name, table in tables.items()}
         return {**keys, "tables": complete}
 
     @classmethod
@@ -87,9 +95,19 @@ class Declaration(BaseModel):
                 yield f"key '{key}.id'", problem
             if isinstance(role, Stays):
                 yield from self._problems_of_stays(role, columns)
+        yield from self._problems_of_all_tables()
         for name, table in self.tables.items():
             for key, problem in self._problems_of(table):
                 yield f"key 'tables.{name}.{key}'", problem
+
+    def _problems_of_all_tables(self) -> Iterable[tuple[str, str]]:
+        columns = set(chain.from_iterable(table.columns for table in self.tables.values()))
+        for pattern in self.ranges:
+            if not filter_names(columns, pattern):
+                yield f"key 'ranges.{pattern}'", "no column of a table has such a name"
+        facts = chain.from_iterable(table.facts for table in self.tables.values())
+        for time in self.times.keys() - {fact.time for fact in facts}:
+            yield f"key 'times.{time}'", "no fact has this time"
 
     def _problems_of_stays(self, stays: Stays, columns: set[str]) -> Iterable[tuple[str, str]]:
         place = f"column of {stays.table}"
@@ -198,6 +216,14 @@ class Declaration(BaseModel):
         """Return the kind of the ids of people or stays."""
         return self.tables[role.table].columns[role.id]
 
+    def ranges_of(self, table: Table) -> dict[str, tuple[Bound, Bound]]:
+        """Return the bounds of the columns of a table; its own ones come before common ones."""
+        numbers = [name for name, kind in table.columns.items() if kind in _NUMBERS]
+        ranges = dict[str, tuple[Bound, Bound]]()
+        for pattern, bounds in self.ranges.items():
+            ranges |= dict.fromkeys(filter_names(numbers, pattern), bounds)
+        return {**ranges, **table.ranges}
+
     def columns_of(self, table: Table) -> set[str]:
         """Return the columns of a table, including those from other tables."""
         return {*table.columns, *self._joined_columns(table), *_ADDED}
@@ -214,7 +240,7 @@ class Declaration(BaseModel):
         return table.visit or (usual if usual in table.columns else None)
 
 
-def _with_words(name: str, table: object, form: dict[str, str]) -> object:
+def _with_words(name: str, table: object, form: dict[str, str], times: object) -> object:
     """Add its name to a table, the common form of files, and the usual words to its facts."""
     if not isinstance(table, dict):
         return table
@@ -227,7 +253,7 @@ def _with_words(name: str, table: object, form: dict[str, str]) -> object:
         table = _written_out(name, table)
     facts = table.get("facts", ())
     if isinstance(facts, list):
-        facts = [_usual(fact) | fact if isinstance(fact, dict) else fact for fact in facts]
+        facts = [_usual(fact, times) | fact if isinstance(fact, dict) else fact for fact in facts]
     # The format of a table changes single keys of the format that all tables share.
     table_form = table.get("format", {})
     if isinstance(table_form, dict):
@@ -303,15 +329,18 @@ def _are_texts(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(text, str) for text in value)
 
 
-def _usual(fact: dict[str, object]) -> dict[str, object]:
-    """Return the words about a fact that its family of codes implies."""
+def _usual(fact: dict[str, object], times: object) -> dict[str, object]:
+    """Return the words about a fact that its family of codes implies, and those of its time."""
     code = str(fact.get("code", ""))
     family = codes.family_of(code)
+    time, words = fact.get("time"), {"known": "", "why": ""}
+    if isinstance(times, dict) and isinstance(of_time := times.get(time), dict):
+        words |= of_time
     return {
         "what": family.words or code,
         "time": None,
-        "known": "" if fact.get("time") else "always (static)",
-        "why": family.coded_later,
+        "known": words["known"] if time else "always (static)",
+        "why": family.coded_later or words["why"],
     }
 
 
@@ -328,7 +357,7 @@ def _problems_of_columns(table: Table, columns: set[str]) -> Iterable[tuple[str,
             if column not in table.columns:
                 yield key, str(unknown_name("column", column, table.columns))
     for column in set(table.ranges) & set(table.columns):
-        if table.columns[column] not in {Kind.INTEGER, Kind.NUMBER}:
+        if table.columns[column] not in _NUMBERS:
             yield "ranges", f"'{column}' is of kind {table.columns[column]}, expected a number"
     for check in table.checks:
         if check.among is not None:

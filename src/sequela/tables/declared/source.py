@@ -121,6 +121,8 @@ def _table(key: str, declared: Declaration) -> Table:
         name=declared.file_of(key),
         key=table.key or row_id,
         required=table.required or bool(row_id),
+        ranges=declared.ranges_of(table),
+        usual=table.usual | declared.usual,
         prepare=Preparation(declared, table) if table.has_steps else None,
         aside={**strangers, **table.aside},
         notes={**table.notes, **unread},

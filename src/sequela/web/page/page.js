@@ -87,8 +87,7 @@ function source() {
   return { body: file || text, kind: KINDS[end], bare, query, name: (file?.name ?? "text").replace(/\.[^.]*$/, "") };
 }
 
-function chosen(files) {
-  if (files) $("file").files = files;
+function chosen() {
   $("units").hidden = true;
   attempt(() => { $("units").hidden = !source().bare; });
 }
@@ -237,26 +236,12 @@ function saveJson() {
   save("json", "application/json", JSON.stringify({ model: model.run.sha256, file: sent.name, notes, recording, predictions }, null, 1));
 }
 
-function handed(files) {
-  if (!files.length) return;
-  chosen(files);
-  predict();
-}
-
 for (const [id, type, action] of [
   ["form", "submit", (event) => { event.preventDefault(); predict(); }],
-  ["file", "change", () => chosen()], ["text", "input", () => chosen()], ["token", "change", () => attempt(readModel)],
+  ["file", "change", chosen], ["text", "input", chosen], ["token", "change", () => attempt(readModel)],
   ["class", "change", draw],
   ["save-csv", "click", saveCsv], ["save-json", "click", saveJson], ["place", "change", () => show(Number($("place").value))],
   ["before", "click", () => show(place - 1)], ["after", "click", () => show(place + 1)],
 ]) $(id).addEventListener(type, action);
-for (const type of ["dragover", "dragleave", "drop"]) {
-  document.addEventListener(type, (event) => {
-    event.preventDefault();
-    $("drop").classList.toggle("over", type === "dragover");
-    if (type === "drop") handed(event.dataTransfer.files);
-  });
-}
-document.addEventListener("paste", (event) => handed(event.clipboardData.files));
 window.addEventListener("resize", () => { if (!$("result").hidden) draw(); });
 attempt(readModel);

@@ -136,8 +136,8 @@ class SequenceSettings(_Settings):
     """The settings that turn events into steps and codes."""
 
     min_subjects: int = Field(default=1, ge=1)
-    """Drop codes seen in fewer training subjects than this; a package for other hospitals (`sequela
-    share --study`) needs 10 or more."""
+    """Drop codes seen in fewer training subjects than this; a package for other hospitals, `sequela
+    share RUN --study NAME.zip`, needs 10 or more."""
     icd_digits: int | None = Field(default=None, ge=0)
     """Keep this many characters after the dot of an ICD code; 0 keeps only the category (default:
     all)."""

@@ -9,7 +9,7 @@ from tests.serving.web.conftest import client
 from tests.tables.one_row import changed, rows, without, write
 
 from sequela.analysis.evaluate import predict_other
-from sequela.analysis.package import open_package
+from sequela.analysis.package import open_package, packaged_run
 from sequela.runs.find import open_run
 from sequela.serving import load
 
@@ -52,14 +52,14 @@ def test_a_packaged_model_reads_the_table_of_another_hospital(
     trained: Path, tmp_path: Path
 ) -> None:
     ran("share", trained, "--study", tmp_path / "ward.zip")
-    opened = open_package(tmp_path / "ward.zip", tmp_path / "models")
-    channels = opened.protocol.channels
+    protocol = open_package(tmp_path / "ward.zip", tmp_path / "models")
+    channels = protocol.channels
     (crp,) = (channel for name, channel in channels.items() if name.startswith("CELL//crp"))
     assert 5 < crp.quantiles["0.25"] < crp.quantiles["0.75"] < 60
-    assert opened.protocol.classes == ("not died", "died")
-    assert not [word for word in ("P00", "remark") if word in str(opened.protocol)]
+    assert protocol.classes == ("not died", "died")
+    assert not [word for word in ("P00", "remark") if word in str(protocol)]
     table = write(tmp_path / "theirs.csv", rows(count=90, seed=2))
-    (folder,) = opened.folders.values()
+    folder = packaged_run(tmp_path / "models" / protocol.models[0].name)
     data, predictions = predict_other(folder, "table", table, tmp_path)
     assert len(predictions.label) == 90
     assert data.unlike_training["unknown_codes"] == 0

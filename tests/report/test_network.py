@@ -216,7 +216,7 @@ def test_what_cannot_be_combined_is_one_line(
     assert "expected packages of two lead sites or more" in refused(first, second, "--models")
     assert "has the same patients as the site in" in refused(first, others["twin"])
     assert "has other patients than the site of this name" in refused(first, others["name"])
-    assert "was changed after the site wrote it" in refused(first, others["edited"])
+    assert "was changed after it was written" in refused(first, others["edited"])
     assert f"Site 00 is in {first}" in refused(first, second, first)
     assert "not found" in refused(first, tmp_path / "nothing")
     assert "between 0 and 1" in refused(first, second, "--below", "70")

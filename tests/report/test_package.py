@@ -19,6 +19,7 @@ from sequela.analysis.package import (
     columns_of,
     moments_of,
     open_package,
+    packaged_run,
     write_package,
 )
 from sequela.analysis.release import seal_of
@@ -50,8 +51,10 @@ def test_the_results_of_a_study_are_packaged(
     package: Path, record_runs: list[Run], tmp_path: Path
 ) -> None:
     """Three of six models: the others have weighted classes, or look at the future."""
-    opened = open_package(package, tmp_path)
-    protocol, runs = opened.protocol, {run.settings.model: run.first for run in record_runs[:4]}
+    protocol, runs = (
+        open_package(package, tmp_path),
+        {run.settings.model: run.first for run in record_runs[:4]},
+    )
     names = [model.name for model in protocol.models]
     assert sorted(names) == ["logistic-regression", "visits-baseline", "visits-improved"]
     assert [*contents(package)] == [
@@ -85,7 +88,7 @@ def test_the_same_study_gives_the_same_bytes(
     write_package(run, again, lead="Here", root=EICU)
     assert again.read_bytes() == one.read_bytes()
     paths = {"all": package, "here": one}
-    protocols = [open_package(path, tmp_path / name).protocol for name, path in paths.items()]
+    protocols = [open_package(path, tmp_path / name) for name, path in paths.items()]
     assert [protocol.lead for protocol in protocols] == [DATA_SETS["eicu"].title, "Here"]
     # Their releases can be compared: the question is the same, and the models differ.
     assert len({protocol.question for protocol in protocols}) == 1
@@ -97,9 +100,9 @@ def test_its_models_predict_as_those_of_the_runs(
     package: Path, record_runs: list[Run], tmp_path: Path
 ) -> None:
     """In the data of the training too: nobody can be recognised there, and nobody is set aside."""
-    opened = open_package(package, tmp_path / "models")
-    name = "visits-baseline"
-    data, predictions = predict_other(opened.folders[name], "eicu", EICU, tmp_path / "data")
+    protocol = open_package(package, tmp_path / "models")
+    folder = packaged_run(tmp_path / "models" / "visits-baseline")
+    data, predictions = predict_other(folder, "eicu", EICU, tmp_path / "data")
     expected = record_runs[0].first.predictions
     assert data.set_aside == 0
     assert predictions.example_id.tolist() == expected.example_id.tolist()
@@ -107,7 +110,7 @@ def test_its_models_predict_as_those_of_the_runs(
     # What the site computes of its patients is comparable to the lead's.
     part = [*expected.split].index("held_out")
     assert columns_of(data, predictions.probabilities)["age"][part] > 0
-    assert codes_of(data, "held_out", 10).keys() == opened.protocol.codes.keys()
+    assert codes_of(data, "held_out", 10).keys() == protocol.codes.keys()
 
 
 def test_codes_have_the_shares_of_training_patients(
@@ -122,7 +125,7 @@ def test_codes_have_the_shares_of_training_patients(
         for code in {code for step in data.arrays.codes_of(row) for code in step}:
             people.setdefault(code, set()).add(int(data.arrays.subject_id[row]))
     total = len(np.unique(data.arrays.subject_id[train]))
-    shares = open_package(package, tmp_path / "models").protocol.codes
+    shares = open_package(package, tmp_path / "models").codes
     assert sorted(shares) == sorted(data.arrays.vocabulary[1:])
     counts = {code: len(people[code]) for code in shares}
     shown = {code: share for code, share in shares.items() if share is not None}
@@ -161,7 +164,7 @@ CONFIG = "visits-baseline/config.toml"
 EDITS: dict[str, tuple[Callable[[Files], Files], str]] = {
     "threshold": (
         lambda files: edited(files, b'"smallest_cell": 10', b'"smallest_cell": 11'),
-        "protocol.json was changed after it was packaged",
+        "protocol.json was changed after it was written",
     ),
     "space": (lambda files: edited(files, b": ", b":  "), "protocol.json was changed"),
     "seal": (lambda files: edited(files, b'"seal": "', b'"seal": "0'), "was changed"),
@@ -198,8 +201,14 @@ EDITS: dict[str, tuple[Callable[[Files], Files], str]] = {
     "a file less": (lambda files: {n: f for n, f in files.items() if n != MODEL}, "has or lacks"),
     "a file more": (lambda files: {**files, "notes.txt": b""}, "has or lacks 'notes.txt'"),
     "a file outside": (lambda files: {**files, "../out.txt": b""}, "has or lacks '../out.txt'"),
-    "no protocol": (lambda files: {MODEL: files[MODEL]}, "has no valid protocol.json"),
-    "a list": (lambda files: {**files, PROTOCOL: b"[]"}, "has no valid protocol.json"),
+    "no protocol": (
+        lambda files: {MODEL: files[MODEL]},
+        "protocol.json is not that of the package",
+    ),
+    "a list": (
+        lambda files: {**files, PROTOCOL: b"[]"},
+        "protocol.json is not that of the package",
+    ),
     "a huge file": (lambda files: {**files, "0": b"\0" * 2_000_001}, "has or lacks '0'"),
 }
 

@@ -68,7 +68,7 @@ def test_export_says_that_the_vocabulary_names_codes_of_few(
     stays_run: Path, run: Path, tmp_path: Path
 ) -> None:
     *_, said = write_export(stays_run, tmp_path / "codes.onnx", check=False)
-    assert said.startswith("internal file, do not publish: its vocabulary may have codes of only 1")
+    assert said.startswith("internal file, do not publish: its vocabulary may name codes of only 1")
     assert "--min-subjects 10" in said
     assert load(tmp_path / "codes.onnx").about["internal"] == said
     *_, said = write_export(run, tmp_path / "small.onnx", check=False)

@@ -5,7 +5,7 @@ The number of sites alone, and no result, chooses between two analyses: with few
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain, combinations, groupby
 from math import isfinite
@@ -13,9 +13,16 @@ from pathlib import Path
 
 import numpy as np
 from scipy import stats
-from scipy.special import expit, logit
+from scipy.special import logit
 
-from sequela.analysis.release import MEASURES, Measure, ModelResults, Release, read_release
+from sequela.analysis.release import (
+    FROM_SCALE,
+    MEASURES,
+    Measure,
+    ModelResults,
+    Release,
+    read_release,
+)
 from sequela.errors import DataError, RunError, SettingError
 from sequela.evaluation.comparison import holm
 from sequela.evaluation.random_effects import Pooled, pooled, prior_of, regression
@@ -26,7 +33,6 @@ FEW_SITES = 10
 FEWEST_COMMON = 3  # sites on which two models are compared, or of which one is left out
 FEWEST_BELOW = 5  # with fewer, the probability of a low AUROC is mostly that of the prior
 MODERATORS = ("sd_logit", "expected_auroc", "membership")  # of the case mix, may explain spread
-_BACK: dict[str, Callable[[float], float]] = {"auroc": expit, "o_e": np.exp, "slope": float}
 Numbers = dict[str, float | None]
 """Numbers of an analysis by name, such as those of ``Pooled``; ``None`` is infinite."""
 
@@ -206,7 +212,7 @@ def _numbers(pool: Pooled, measure: str) -> Numbers:
     for name, number in vars(pool).items():
         if isinstance(number, float):
             with np.errstate(over="ignore"):
-                back = number if "spread" in name else float(_BACK[measure](number))
+                back = number if "spread" in name else float(FROM_SCALE[measure](number))
             numbers[name] = back if isfinite(back) else None
     return numbers
 

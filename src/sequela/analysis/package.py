@@ -9,24 +9,30 @@ import json
 import zipfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue
 
 from sequela.analysis.compare import check_same_split
-from sequela.analysis.release import MEASURES, Moments, ReleasePart, Training, seal_of, text_of
+from sequela.analysis.release import (
+    MEASURES,
+    Moments,
+    ReleasePart,
+    Training,
+    parsed,
+    seal_of,
+    text_of,
+)
 from sequela.cohort.split import PARTS, Split
 from sequela.config import SMALLEST_CELL, RunSettings
 from sequela.datasets.codes import body_of
 from sequela.disclosure import has_small, hidden_cells
 from sequela.errors import OutputError, RunError, SettingError
-from sequela.evaluation.number import plural
 from sequela.files import require_file, temporary, whole
-from sequela.formats.opened import json_value, members, problem
+from sequela.formats.opened import members
 from sequela.integrity.openings import open_held_out
 from sequela.runs.data import Examples, load_again
 from sequela.runs.find import Run, find_runs
@@ -35,7 +41,7 @@ from sequela.runs.manifest import seal
 from sequela.runs.model import FILE, LEAST, members_of, open_model, title
 from sequela.runs.record import DataRecord, RunRecord
 from sequela.runs.records import Records
-from sequela.runs.released import Released, least_named, names_people
+from sequela.runs.released import Released, few_named, names_people
 from sequela.sequences.flat import examples_of
 from sequela.version import __version__
 
@@ -126,17 +132,6 @@ class Protocol(ReleasePart):
         return seal_of(self.model_dump(mode="json"))
 
 
-@dataclass(frozen=True)
-class Package:
-    """An opened package, with a folder for each model.
-
-    The folders name no training patients, so whether other data have some of them is unknown.
-    """
-
-    protocol: Protocol
-    folders: Mapping[str, RunFolder]
-
-
 def columns_of(data: Examples, probabilities: NDArray[np.float32]) -> dict[str, Floats]:
     """Compute the variables of the membership model: float64 (example,), NaN where not known.
 
@@ -222,22 +217,15 @@ def write_package(
     return protocol
 
 
-def open_package(path: Path, work: Path) -> Package:
-    """Unpack a package below ``work``, or raise a SequelaError if it is none or was changed.
+def open_package(path: Path, work: Path) -> Protocol:
+    """Unpack a package, or raise a SequelaError if it is none or was changed.
 
-    The models can be opened and predict; their folders have no predictions.
+    Each model has a folder of its name in ``work``, which :func:`packaged_run` opens.
     """
     entries = list(members(path, _EXPECTED, _REMEDY))
-    files = dict(entries)
-    try:
-        text = files[PROTOCOL].decode()
-        content = {key: value for key, value in json_value(text).items() if key != "seal"}
-        protocol = Protocol.model_validate_json(json.dumps(content))
-    except ValidationError as error:
-        words = problem(error, Protocol, content, _EXPECTED)
-        raise RunError(f"{path}: {PROTOCOL}: {words}; {_REMEDY}") from error
-    except (ValueError, KeyError, AttributeError) as error:
-        raise RunError(f"{path}: has no valid {PROTOCOL}: expected {_EXPECTED}") from error
+    files, place = dict(entries), f"{path}: {PROTOCOL}"
+    text = files.get(PROTOCOL, b"").decode(errors="replace")
+    protocol = parsed(Protocol, text, place, f"that of {_EXPECTED}", _REMEDY)
     digests = {f"{model.name}/{FILE}": model.sha256 for model in protocol.models}
     digests |= {f"{model.name}/{CONFIG}": model.settings_sha256 for model in protocol.models}
     unexpected = {name for name, _ in entries} ^ {PROTOCOL, *digests}
@@ -245,19 +233,21 @@ def open_package(path: Path, work: Path) -> Package:
         name = min(unexpected, default="a file twice")
         raise RunError(f"{path}: has or lacks {name!r}: expected {_EXPECTED}; {_REMEDY}")
     changed = [name for name in digests if _sha256(files[name]) != digests[name]]
-    if text != text_of(protocol) or protocol.question != _question(protocol):
+    if protocol.question != _question(protocol):
         changed.append(PROTOCOL)
     if changed:
         raise RunError(f"{path}: {changed[0]} was changed after it was packaged: {_REMEDY}")
     for name in digests:
         (work / name).parent.mkdir(parents=True, exist_ok=True)
         (work / name).write_bytes(files[name])
-    folders = {model.name: _folder(work / model.name) for model in protocol.models}
-    return Package(protocol, folders)
+    return protocol
 
 
-def _folder(path: Path) -> RunFolder:
-    """Return an unpacked folder as the run of a model, whose split names nobody."""
+def packaged_run(path: Path) -> RunFolder:
+    """Open the folder of a model as its run, which has no predictions.
+
+    Its split names no training patients, so whether other data have some of them is unknown.
+    """
     seal(path)
     folder = RunFolder(path)
     settings = folder.settings
@@ -305,13 +295,8 @@ def _results_of(path: Path, smallest: int) -> dict[str, RunFolder]:
         if len(run.data.classes) != _BINARY or run.data.horizons:
             what = "times to an event" if run.data.horizons else f"{len(run.data.classes)} classes"
             raise SettingError(f"{run.path}: predicts {what}: a package is for two classes")
-        least = least_named(run.data)
-        if least is not None and least < smallest:
-            raise RunError(
-                f"{run.path}: its vocabulary may name codes of only "
-                f"{plural(least, 'training subject')}, fewer than {smallest}: train it with "
-                f"--min-subjects {smallest}"
-            )
+        if reason := few_named(run.data, smallest):
+            raise RunError(f"{run.path}: {reason}")
         check_same_split(next(iter(results.values()), run), run)
         names[name] += 1
         results[f"{name}-{names[name]}" if names[name] > 1 else name] = run

@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,7 +21,7 @@ from sequela.cohort.flow import Flow
 from sequela.config import SMALLEST_CELL
 from sequela.disclosure import has_small
 from sequela.errors import RunError
-from sequela.formats.opened import json_value
+from sequela.formats.opened import json_value, problem
 
 FILE = "release.json"
 PAGE = "release.html"
@@ -29,11 +29,8 @@ MEASURES = ("auroc", "o_e", "slope")
 """The pooled measures, in the order of the covariance: each is pooled on its own scale."""
 _REMEDY = "ask the site for its release again"
 NORMAL = 1.959964  # quantile of the normal distribution for 95 %
-_FROM_SCALE: Mapping[str, Callable[[float], float]] = {
-    "auroc": lambda estimate: float(expit(estimate)),
-    "o_e": math.exp,
-    "slope": float,
-}
+FROM_SCALE: Mapping[str, Callable[[float], float]] = {"auroc": expit, "o_e": np.exp, "slope": float}
+Part = TypeVar("Part", bound="ReleasePart")
 _DIGEST = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 _NAME = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]*$")]
 _Count = Annotated[int, Field(ge=0)]
@@ -61,8 +58,9 @@ class Measure(ReleasePart):
     @classmethod
     def of(cls, name: str, estimate: float, error: float) -> Self:
         """Make a measure by its name, from its estimate and standard error on its scale."""
-        back, reach = _FROM_SCALE[name], NORMAL * error
-        value, low, high = (back(estimate + way * reach) for way in (0, -1, 1))
+        ends = (estimate, estimate - NORMAL * error, estimate + NORMAL * error)
+        with np.errstate(over="ignore"):
+            value, low, high = (float(FROM_SCALE[name](end)) for end in ends)
         return cls(value=value, low=low, high=high, estimate=estimate, error=error)
 
     def fits(self, name: str) -> bool:
@@ -203,24 +201,33 @@ def text_of(release: ReleasePart) -> str:
     return json.dumps({**content, "seal": seal_of(content)}, indent=1, ensure_ascii=False) + "\n"
 
 
+def parsed(kind: type[Part], text: str, where: str, expected: str, remedy: str) -> Part:
+    """Read what :func:`text_of` wrote, or raise a RunError if it was changed."""
+    try:
+        content = {key: value for key, value in json_value(text).items() if key != "seal"}
+        part = kind.model_validate_json(json.dumps(content))
+    except ValidationError as error:
+        reason = problem(error, kind, content, expected)
+        raise RunError(f"{where}: {reason}: {remedy}") from error
+    except (ValueError, AttributeError) as error:
+        raise RunError(f"{where} is not {expected}: {remedy}") from error
+    if text != text_of(part):
+        raise RunError(f"{where} was changed after it was written: {remedy}")
+    return part
+
+
 def read_release(folder: Path) -> Release:
     """Read the release in a folder, or raise a RunError if it was changed or does not add up."""
     path = folder / FILE if folder.is_dir() else folder
     try:
-        text = path.read_text("utf-8")
-        content = {key: value for key, value in json_value(text).items() if key != "seal"}
-        release = Release.model_validate_json(json.dumps(content))
-        wrong = next((what for what, fits in _sums(release) if not fits), "")
+        text = path.read_text("utf-8", errors="replace")
     except OSError as error:
         raise RunError(f"{path}: not found: expected the folder release of a site") from error
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-        raise RunError(f"{path}: {where}: {_REMEDY}") from error
-    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
-        raise RunError(f"{path}: is not the release of a site: {_REMEDY}") from error
-    if text != text_of(release):
-        raise RunError(f"{path}: was changed after the site wrote it: {_REMEDY}")
+    release = parsed(Release, text, f"{path}", "the release of a site", _REMEDY)
+    try:
+        wrong = next((what for what, fits in _sums(release) if not fits), "")
+    except (ValueError, TypeError, LookupError, ArithmeticError):
+        wrong = "its parts"
     if wrong:
         raise RunError(f"{path}: {wrong} do not add up: {_REMEDY}")
     return release

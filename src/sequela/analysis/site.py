@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain, pairwise
 from pathlib import Path
@@ -18,13 +18,14 @@ from sequela.analysis.package import (
     Analysis,
     Channel,
     Floats,
-    Package,
     PackagedModel,
+    Protocol,
     channels_of,
     codes_of,
     columns_of,
     moments_of,
     open_package,
+    packaged_run,
 )
 from sequela.analysis.release import (
     FILE,
@@ -63,8 +64,9 @@ from sequela.runs.released import public, released_flow
 from sequela.tables.account import ACCOUNT, read_account
 from sequela.version import __version__
 
-_Rows = NDArray[np.bool_]
 Attributes = Mapping[str, NDArray[np.str_]]
+Place = tuple[str | None, Path | None, Path | None]
+"""The data set of a site, its root, and its label file; by default those of the package."""
 _EPSILON = float(np.finfo(np.float32).eps)
 _BINS = 10  # of calibration, before they are merged
 _NAMED = 10  # codes that are missing at a site, in a release
@@ -187,37 +189,30 @@ class _People:
 
 def _bins(chance: Floats, threshold: float, people: _People) -> tuple[Bin, ...]:
     """Return calibration in bins of many people; the threshold is an edge, if it can be one."""
+
+    def rows(low: float, high: float) -> NDArray[np.bool_]:
+        return (chance >= low) & (chance < high)
+
+    def divides(edge: float, low: float, high: float) -> bool:
+        sides = (rows(low, edge), rows(edge, high))
+        return low < edge < high and all(side.any() and not people.few(side) for side in sides)
+
     # Three digits, as an exact quantile is the risk of one patient.
     quantiles = np.quantile(chance, np.arange(1, _BINS) / _BINS).tolist()
-    edges = {float(f"{edge:.3g}") for edge in quantiles}
-    sides = {0.0: chance < threshold, threshold: chance >= threshold}
-    if any(people.few(side) or not side.any() for side in sides.values()):
-        sides = {0.0: chance >= 0}
-    inner = sorted((edges | sides.keys()) - {0.0, 1.0})
-    narrow, groups = np.searchsorted(inner, chance, side="right"), dict[float, _Rows]()
-    for first, side in sides.items():
-        parts = [(narrow == place) & side for place in np.unique(narrow[side])]
-        for rows in _merged(parts, people):
-            low = inner[int(narrow[rows].min()) - 1] if first in groups else first
-            groups[low] = rows
+    edges = sorted({float(f"{edge:.3g}") for edge in quantiles})
+    lows = [0.0]
+    for end in (threshold, math.inf) if divides(threshold, 0.0, math.inf) else (math.inf,):
+        for edge in edges:
+            if divides(edge, lows[-1], end):
+                lows.append(edge)
+        lows.append(end)
     bins = []
-    for (low, high), rows in zip(pairwise([*groups, 1.0]), groups.values(), strict=True):
-        counts = {"examples": int(rows.sum()), "events": int(people.happened[rows].sum())}
-        bins.append(Bin(low=low, high=high, **counts, predicted=float(chance[rows].mean())))
+    for low, high in pairwise(lows):
+        inside = rows(low, high)
+        counts = {"examples": int(inside.sum()), "events": int(people.happened[inside].sum())}
+        mean = float(chance[inside].mean())
+        bins.append(Bin(low=low, high=min(high, 1.0), **counts, predicted=mean))
     return tuple(bins)
-
-
-def _merged(parts: Sequence[_Rows], people: _People) -> list[_Rows]:
-    """Join neighbouring parts, bool (example,), until none has few people."""
-    groups = [*parts[:1]]
-    for rows in parts[1:]:
-        if people.few(groups[-1]):
-            groups[-1] = groups[-1] | rows
-        else:
-            groups.append(rows)
-    if people.few(groups[-1]) and len(groups) > 1:  # the last one joins the one before it
-        groups[-2:] = [groups[-2] | groups[-1]]
-    return groups
 
 
 def _groups(
@@ -298,9 +293,9 @@ class SiteCheck:
     present: float
 
 
-def check_site(package: Package, data: Examples) -> SiteCheck:
+def check_site(protocol: Protocol, data: Examples) -> SiteCheck:
     """Check whether a site can take part in a study with its examples; no model predicts."""
-    protocol, analysis, unit = package.protocol, package.protocol.analysis, data.arrays.unit
+    analysis, unit = protocol.analysis, data.arrays.unit
     unit = "patient" if unit == "subject" else unit
     least = analysis.smallest_cell
     problems, n_people, of_class = list[str](), len(np.unique(data.marked)), list[str]()
@@ -387,33 +382,31 @@ def _sources(data: Records) -> list[str]:
     return [*tables, *(f"{name} not read: {why}" for name, why in account["not_read"].items())]
 
 
-def check_of(path: Path, data: str | None, root: Path | None, labels: Path | None) -> SiteCheck:
+def check_of(path: Path, place: Place) -> SiteCheck:
     """Check whether a site can take part in the study of a package, for each of its models."""
     with temporary() as work:
-        package = open_package(path, work / "package")
-        checks = [check for *_, check in _checked(package, data, root, labels, work)]
+        checks = [check for *_, check in _checked(path, place, work)]
     return next((check for check in checks if check.problems), checks[0])
 
 
 def _checked(
-    package: Package, name: str | None, root: Path | None, labels: Path | None, work: Path
-) -> Iterator[tuple[PackagedModel, TrainedModel, Examples, SiteCheck]]:
+    path: Path, place: Place, work: Path
+) -> Iterator[tuple[Protocol, PackagedModel, TrainedModel, Examples, SiteCheck]]:
     """Yield each model of a package, and the site's examples as its inputs with their check."""
-    for described in package.protocol.models:
-        model = open_model(folder := package.folders[described.name])
-        name = name or package.protocol.data
-        data = load_other(folder, model.header, name, root, work, labels)
-        yield described, model, data, check_site(package, data)
+    protocol, (name, root, labels) = open_package(path, work / "package"), place
+    for described in protocol.models:
+        run = packaged_run(work / "package" / described.name)
+        model = open_model(run)
+        data = load_other(run, model.header, name or protocol.data, root, work, labels)
+        yield protocol, described, model, data, check_site(protocol, data)
 
 
 def evaluate_site(
     path: Path,
     out: Path,
+    place: Place,
     write_page: Callable[[Release, Path], object],
     *,
-    data: str | None = None,
-    root: Path | None = None,
-    labels: Path | None = None,
     site: str | None = None,
     membership: bool = False,
 ) -> Release:
@@ -425,10 +418,9 @@ def evaluate_site(
     if out.exists():
         raise OutputError(f"{out}: exists already: name a new folder with --out")
     with writing(out), scratch_beside(out) as work:
-        package, folder = open_package(path, work / "package"), work / "site"
-        protocol, results = package.protocol, dict[str, ModelResults]()
-        analysis, smallest = protocol.analysis, protocol.analysis.smallest_cell
-        for described, model, examples, check in _checked(package, data, root, labels, work):
+        folder, results = work / "site", dict[str, ModelResults]()
+        for protocol, described, model, examples, check in _checked(path, place, work):
+            analysis, smallest = protocol.analysis, protocol.analysis.smallest_cell
             if check.problems:
                 raise DataError(f"{path}: this site cannot take part: {check.problems[0]}")
             predictions, apart = examples.predictions(model.probabilities_of(examples)), None

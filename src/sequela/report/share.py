@@ -8,14 +8,13 @@ from pathlib import Path
 from sequela.config import SMALLEST_CELL
 from sequela.disclosure import Hidden, as_json
 from sequela.errors import OutputError, RunError, SettingError
-from sequela.evaluation.number import plural
 from sequela.files import scratch, writing
 from sequela.report.card import build_card
 from sequela.report.pages.build import build
 from sequela.runs.find import Run
 from sequela.runs.folder import COST, RunFolder
 from sequela.runs.model import FILE
-from sequela.runs.released import Released, least_named, leaves, names_people, smallest_shown
+from sequela.runs.released import Released, few_named, leaves, names_people, smallest_shown
 from sequela.training.history import to_lines
 
 PAGE = "report.html"
@@ -31,19 +30,9 @@ def share(
 ) -> tuple[list[Path], list[str]]:
     """Write the parts of a run that are safe to publish, whatever the licence, to a new folder.
 
-    Args:
-        run: A finished run, or folds.
-        out: The folder, which must not exist; after an error it does not exist either.
-        hide_below: Counts of people below this number are hidden (default: 10).
-        model: Whether to add the weights with their vocabulary.
-
-    Returns:
-        The files, and the lines of ``left-out.txt``: what was left out, and why.
-
-    Raises:
-        OutputError: If ``out`` exists or cannot be written.
-        SettingError: If the run has folds with one model each.
-        RunError: If no page, card or numbers are left to publish.
+    Counts of people below ``hide_below`` (default: 10) are hidden; ``model`` adds the weights with
+    their vocabulary. Returns the files, and the lines of ``left-out.txt``: what was left out, and
+    why. After an error, the folder does not exist.
     """
     hide_below = hide_below or SMALLEST_CELL
     smallest = smallest_shown(run.data, hide_below)
@@ -101,12 +90,8 @@ def _add_model(run: Run, out: Path, smallest: int) -> Iterator[str]:
         raise SettingError(
             f"{run.path}: each fold has its own model: share one, such as {run.first.path}"
         )
-    least = least_named(run.data)
-    if least is not None and least < smallest:
-        yield (
-            f"{FILE}: its vocabulary may name codes of only {plural(least, 'training subject')}, "
-            f"fewer than {smallest}: train it with --min-subjects {smallest} to share it"
-        )
+    if reason := few_named(run.data, smallest):
+        yield f"{FILE}: {reason}"
         return
     shutil.copyfile(run.path / FILE, out / FILE)
 

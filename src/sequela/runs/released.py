@@ -20,6 +20,7 @@ from sequela.datasets import catalog
 from sequela.disclosure import HIDDEN, apply, as_json, has_small, hidden_cells, is_small, shown
 from sequela.evaluation.group_differences import FEWEST
 from sequela.evaluation.metrics import METRICS
+from sequela.evaluation.number import plural
 from sequela.evaluation.planned import Plan
 from sequela.evaluation.predictions import Predictions
 from sequela.runs.audit import KINDS, sentences
@@ -145,11 +146,18 @@ def of_people(data: DataRecord) -> bool:
     return data.recordings is None or data.subjects is not None or not published
 
 
-def least_named(data: DataRecord) -> int | None:
-    """Return the smallest number of training subjects of a code; ``None`` without codes."""
+def few_named(data: DataRecord, smallest: int) -> str:
+    """Return a sentence if the vocabulary may have codes of few training subjects, or nothing."""
     if not (of_people(data) and data.sequences and "frequent" in data.sequences):
-        return None
-    return int(data.sequences.settings["min_subjects"])
+        return ""
+    least = int(data.sequences.settings["min_subjects"])
+    if least >= smallest:
+        return ""
+    subjects = plural(least, "training subject")
+    return (
+        f"its vocabulary may name codes of only {subjects}, fewer than {smallest}: train it with "
+        f"--min-subjects {smallest}"
+    )
 
 
 def names_people(run: Run, text: bytes) -> bool:

@@ -24,7 +24,7 @@ from sequela.runs.find import single_run
 from sequela.runs.folder import RunFolder
 from sequela.runs.manifest import Manifest
 from sequela.runs.model import FILE, BaselineModel, TrainedModel, open_model, title
-from sequela.runs.released import least_named, public
+from sequela.runs.released import few_named, public
 from sequela.sequences.featurisers import FEATURES
 from sequela.sequences.flat import Sequences
 from sequela.serving import model_facts
@@ -158,14 +158,8 @@ def describe(folder: RunFolder, model: TrainedModel) -> model_facts.ModelFacts:
 
 def names_of_few(folder: RunFolder) -> str | None:
     """Return a warning if the vocabulary may have codes of few patients."""
-    least = least_named(folder.data)
-    if least is None or least >= SMALLEST_CELL:
-        return None
-    subjects = "subject" if least == 1 else "subjects"
-    return (
-        f"internal file, do not publish: its vocabulary may have codes of only {least} training "
-        f"{subjects}; train with --min-subjects {SMALLEST_CELL} for a publishable file"
-    )
+    sentence = few_named(folder.data, SMALLEST_CELL)
+    return f"internal file, do not publish: {sentence}" if sentence else None
 
 
 def _signal_facts(folder: RunFolder, model: TrainedModel) -> dict[str, Any]:

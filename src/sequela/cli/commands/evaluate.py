@@ -1,13 +1,16 @@
 """``sequela evaluate`` and ``combine``: evaluation on a test set, on other data, and over sites."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from sequela.cli.names import Form, HideBelow, Json, TrustCode, check_names, data_sets, known
 from sequela.errors import DataError, SettingError
 from sequela.files import require_file
+
+if TYPE_CHECKING:
+    from sequela.analysis.site import Place
 
 _OWN = "the test set of the run"
 
@@ -77,9 +80,8 @@ def evaluate(
 
     if run.suffix == ".zip":
         fixed = any((label, score, group, form, page, json))
-        _evaluate_package(
-            run, data, root, labels, out, site, membership=membership, check=check, fixed=fixed
-        )
+        place = (data, root, labels)
+        _evaluate_package(run, place, out, site, membership=membership, check=check, fixed=fixed)
         return
     if out or site or membership or check:
         raise SettingError(
@@ -136,9 +138,7 @@ def evaluate(
 
 def _evaluate_package(
     path: Path,
-    data: str | None,
-    root: Path | None,
-    labels: Path | None,
+    place: "Place",
     out: Path | None,
     site: str | None,
     *,
@@ -154,7 +154,7 @@ def _evaluate_package(
     from sequela.analysis.site import RELEASE, check_of, evaluate_site
 
     if check:
-        checked = check_of(path, data, root, labels)
+        checked = check_of(path, place)
         print(*checked.lines, sep="\n")
         if checked.problems:
             raise DataError(f"{path}: this site cannot take part: {checked.problems[0]}")
@@ -164,10 +164,7 @@ def _evaluate_package(
     from sequela.evaluation.number import number, within
     from sequela.report.pages.site_page import write_site_page
 
-    release = evaluate_site(
-        path, out, write_site_page, data=data, root=root, labels=labels, site=site,
-        membership=membership,
-    )  # fmt: skip
+    release = evaluate_site(path, out, place, write_site_page, site=site, membership=membership)
     for results in release.models.values():
         measures = (
             f"{name} {number(m.value)} {within(m.low, m.high)}"

@@ -85,9 +85,7 @@ def share(
             training found them).
         site: Name of the lead site in the package (default: the title of the data).
     """
-    if (out is None) == (study is None):
-        raise SettingError("name either a new folder with --out, or a package with --study")
-    if study is not None:
+    if study is not None and out is None:
         if model:
             raise SettingError("--model is for --out: a package has the models anyway")
         from sequela.analysis.package import write_package
@@ -96,7 +94,8 @@ def share(
         print(f"package: {study.resolve()}")
         print(f"digest: {protocol.digest}")
         return
-    assert out is not None  # noqa: S101 - checked above
+    if study is not None or out is None:
+        raise SettingError("name either a new folder with --out, or a package with --study")
     from sequela.report.share import share as share_run
     from sequela.runs.find import named_runs
 

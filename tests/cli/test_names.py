@@ -19,6 +19,7 @@ CASES = [
     ("train bonn --model spectral-mpl", "Unknown option: --model"),
     ("train", "MODEL is missing: name a model, or auto for the default of the data, and a"),
     ("train auto", "--data is missing: name a model, or auto for the default of the data, and"),
+    ("train --resume --out run", "MODEL is missing: --resume continues a run by the whole command"),
     ("train auto --out run", "or --data table for a file with one row per patient"),
     ("train loogistic --data bonn", "did you mean 'logistic-regression'?"),
     ("train spectral-mpl --data bonn", "did you mean 'spectral-mlp'?"),

@@ -47,9 +47,14 @@ def train(
     if model is None or data is None:
         missing = "MODEL" if model is None else "--data"
         raise SettingError(
-            f"{missing} is missing: name a model, or auto for the default of the data, and a data "
-            "set, as in `sequela train auto --data bonn`, or --data table for a file with one row "
-            "per patient"
+            f"{missing} is missing: "
+            + (
+                "--resume continues a run by the whole command that began it"
+                if resume
+                else "name a model, or auto for the default of the data, and a data set, as in "
+                "`sequela train auto --data bonn`, or --data table for a file with one row per "
+                "patient"
+            )
         )
     options = options or Options.of(**settings)
     folds = options.run.changes.get("folds") or 0

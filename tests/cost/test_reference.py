@@ -1,11 +1,10 @@
 """The report's eight models, layer by layer, against a table that was counted elsewhere."""
 
-from collections.abc import Iterator
+from itertools import product
 
 import pytest
 from tests.cost.tally import counted
 
-from sequela.cost.ledger import Account
 from sequela.cost.network import count, registered
 from sequela.cost.record import from_json, to_json
 
@@ -173,14 +172,9 @@ def test_what_the_report_leaves_out() -> None:
     assert bias.operations.value == 48 * 178
 
 
-def accounts() -> Iterator[Account]:
-    for name in LAYERS:
-        for convention in ("exact", "report-2019"):
-            yield counted(name, convention)
-
-
 def test_an_account_comes_back_from_json() -> None:
-    for account in accounts():
+    for name, convention in product(LAYERS, ("exact", "report-2019")):
+        account = counted(name, convention)
         assert from_json(to_json(account)) == account
 
 

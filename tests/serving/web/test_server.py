@@ -33,11 +33,7 @@ from sequela.web.guards import Limits
 from sequela.web.server import _STOP, Address, token_of
 
 # With one second, and not ten, in which work may be finished.
-HASTY = f"""{WITHOUT_TORCH.rpartition("main(")[0]}
-from sequela.web import server
-server._STOP = 1
-main(sys.argv[1:])
-"""
+HASTY = WITHOUT_TORCH.replace("main(", "from sequela.web import server; server._STOP = 1; main(")
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from sequela.analysis.network import NetworkStudy, combine
 from sequela.analysis.release import FILE
 from sequela.errors import SequelaError
 from sequela.evaluation.random_effects import pooled, prior_of
-from sequela.report.pages.network_page import build_network
+from sequela.report.pages.network_page import build_network, network_text
 
 
 def sites(folder: Path, *models: dict[str, Any] | None, **how: Any) -> list[Path]:
@@ -99,6 +99,11 @@ def test_two_sites_cannot_judge_each_other(tmp_path: Path) -> None:
     assert "AUROC: of two sites, none can be judged by the others." in text
     assert "The probability of an AUROC below 0.7 is given for 5 sites or more." in text
     assert "each site left out" not in text
+    # Of two sites that are alike, the interval of the mean is the wider one, and both say why.
+    pool = pooled(np.array([1.0, 1.01]), np.full(2, 0.1))
+    assert pool.high - pool.low > pool.next_high - pool.next_low
+    for words in (text, network_text(network)):
+        assert "can be wider than that of a next site: read the analysis with a prior." in words
 
 
 def test_forty_sites_with_an_outlier_and_a_case_mix(tmp_path: Path) -> None:

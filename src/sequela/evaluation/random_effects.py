@@ -121,7 +121,8 @@ def _by_reml(values: Floats, errors: Floats, design: Floats) -> tuple[Floats, Fl
     spreads = _SPREADS
     for _ in range(5):  # each round divides the distance of neighbours by 50
         coefficients, covariance, squares, log_likelihood = _fits(values, errors, design, spreads)
-        best = int(log_likelihood.argmax())
+        # Of spreads that are equally likely but for rounding, the smallest: 0 is exactly 0.
+        best = int((log_likelihood > log_likelihood.max() - 1e-13).argmax())
         spread = float(spreads[best])
         neighbours = spreads[max(best - 1, 0)], spreads[min(best + 1, len(spreads) - 1)]
         spreads = np.linspace(*neighbours, 101)

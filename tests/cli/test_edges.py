@@ -337,10 +337,8 @@ def test_other_separators(sign: str, word: str, tmp_path: Path, refused: Refused
 def test_an_empty_file_is_named_so(tmp_path: Path, refused: Refused) -> None:
     for name in ("uci.csv", "PATIENTS.csv", "ADMISSIONS.csv", "Outcomes-a.txt"):
         (tmp_path / name).touch()
-    empty = ": empty; expected a header and rows"
-    for name, file, words in (
-        ("uci-seizure", "uci.csv", empty),
-        ("mimic3", "", empty),
-        ("physionet2012", "", "Outcomes-a.txt, line 1: found a line of the form ''"),
-    ):
-        assert words in refused("data", "check", name, "--root", tmp_path / file)
+    for name, file in (("uci-seizure", "uci.csv"), ("mimic3", "")):
+        said = refused("data", "check", name, "--root", tmp_path / file)
+        assert ": empty; expected a header and rows" in said
+    said = refused("data", "check", "physionet2012", "--root", tmp_path)
+    assert "Outcomes-a.txt, line 1: found a line of the form ''" in said

@@ -23,7 +23,7 @@ from scipy.special import expit, logit
 from section import write_section
 
 from sequela.evaluation.comparison import areas
-from sequela.evaluation.random_effects import Pooled, pooled, prior_of
+from sequela.evaluation.random_effects import pooled, prior_of
 
 Floats = NDArray[np.float64]
 RESULTS = Path(__file__).with_suffix(".json")
@@ -160,11 +160,14 @@ def der_simonian_laird(values: Floats, errors: Floats) -> tuple[float, float]:
     return mean - reach, mean + reach
 
 
-def plug_in(of: Pooled, sites: int, degrees: int) -> tuple[float, float]:
+def plug_in(values: Floats, errors: Floats, spread: float, degrees: int) -> tuple[float, float]:
     """Return the interval of one estimated spread, REML with Hartung-Knapp, as others print it."""
-    error = (of.high - of.mean) / stats.t.ppf(0.975, sites - 1)
-    reach = stats.t.ppf(0.975, degrees) * np.hypot(error, of.spread)
-    return of.mean - reach, of.mean + reach
+    weights = 1 / (errors**2 + spread**2)
+    mean = np.average(values, weights=weights)
+    # Others do not widen the error where the sites are alike by chance.
+    error = np.sqrt(np.average((values - mean) ** 2, weights=weights) / (len(values) - 1))
+    reach = stats.t.ppf(0.975, degrees) * np.hypot(error, spread)
+    return mean - reach, mean + reach
 
 
 def intervals(measure: str, values: Floats, errors: Floats) -> dict[str, tuple[float, float]]:
@@ -174,8 +177,8 @@ def intervals(measure: str, values: Floats, errors: Floats) -> dict[str, tuple[f
     half_t = pooled(values, errors, lambda sd: np.asarray(stats.t.logpdf(sd / HALF_T[measure], 3)))
     return {
         "dl": der_simonian_laird(values, errors),
-        "metafor": plug_in(ours, sites, sites - 1),
-        "metamisc": plug_in(ours, sites, sites - 2),
+        "metafor": plug_in(values, errors, ours.spread, sites - 1),
+        "metamisc": plug_in(values, errors, ours.spread, sites - 2),
         "ours": (ours.next_low, ours.next_high),
         "prior": (prior.next_low, prior.next_high),
         "half_t": (half_t.next_low, half_t.next_high),

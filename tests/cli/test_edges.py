@@ -237,11 +237,7 @@ def test_folds_are_resumed_as_they_were_begun(synthetic: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("held", "asked", "said"),
     [
-        (
-            ["--quick"],
-            [],
-            "0.98 in the folder and 0.99 in the command: give the options",
-        ),
+        (["--quick"], [], "0.98 in the folder and 0.99 in the command: give the options"),
         ([], ["--quick"], "average is 0.99 in the folder and 0.98 in the command"),
         (["--seed", "1"], [], "settings differ: seed is 1 in the folder and 0 in the command"),
         (
@@ -341,4 +337,4 @@ def test_an_empty_file_is_named_so(tmp_path: Path, refused: Refused) -> None:
         said = refused("data", "check", name, "--root", tmp_path / file)
         assert ": empty; expected a header and rows" in said
     said = refused("data", "check", "physionet2012", "--root", tmp_path)
-    assert "Outcomes-a.txt, line 1: found a line of the form ''" in said
+    assert "Outcomes-a.txt, line 1: found an empty line; expected" in said

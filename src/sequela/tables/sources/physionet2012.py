@@ -174,9 +174,11 @@ def _rows(place: str, content: bytes, columns: Columns) -> str:
     lines = [header, *rows.split("\n")]
     wrong = (n for n, line in enumerate(lines[1:], start=2) if not re.fullmatch(row, line))
     line = next(wrong) if header.rstrip("\r") == ",".join(columns) else 1
+    text = lines[line - 1][:80]
+    fault = f"a line of the form {form_of(text)}" if text else "an empty line"
     raise DataError(
-        f"{place}, line {line}: found a line of the form {form_of(lines[line - 1][:80])}; expected "
-        f"{','.join(columns)} as published: fetch it again"
+        f"{place}, line {line}: found {fault}; expected {','.join(columns)} as published: fetch it "
+        "again"
     )
 
 

@@ -60,7 +60,7 @@ nitpick_ignore_regex = [
     (r"py:class", r"(dict|tuple)\[\w+|nn\.Module|DuckDBPy\w+|InferenceSession|FastAPI|SplitUnit"),
     (r"py:class", "NDArray|csr_array|Axes|HistGradientBoostingClassifier|Tensor|DataLoader"),
     (r"py:class", "Arrays|History|Measured|SegmentLength|Severity|ClassifierMixin|AliasChoices"),
-    (r"py:class", r"sequela\.[\w.]+\.(_\w+|T|Model|Number|Batch|Annotated)"),
+    (r"py:class", r"sequela\.[\w.]+\.(_\w+|T|Part|Model|Number|Batch|Annotated)"),
     (r"py:class", "FieldInfo|MinLen|Ge|Gt|Le|NoneType|PydanticUndefined|_PydanticGeneralMetadata"),
 ]
 

@@ -39,7 +39,7 @@ EMPTY = re.compile(
     r"|wanted|tried|planned|held|passed|put|left"
     r"|each|one|it|of|there|others?|both|alone|own|whole|beside|so"
 )
-ANY = 300
+ANY = 307
 """Places with the type ``Any``."""
 SHOWN = ("runs", "analysis", "integrity", "report", "serving", "web")
 HOSPITALS = re.compile(r"sequela\.tables|runs\.records|cohort\.selection")

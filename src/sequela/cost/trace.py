@@ -39,6 +39,7 @@ FACTORIES = ("empty", "full", "ones", "zeros", "rand", "randn")
 TRANSFORM = "torch.vmap or another function of torch.func"
 OTHER_FORM = "(not in this form)"
 ATTENDED = ("query", "key", "value", "attn_mask")
+_BATCHED = 3  # dimensions of the steps of a batch
 OWN_FILES = tuple(f"{Path(file).parent}{os.sep}" for file in (torch.__file__, __file__))
 
 
@@ -231,7 +232,7 @@ class Trace(TorchDispatchMode):
             return forward(*args, **kwargs)
         if rule is not None:
             with self.hiding():
-                result = forward(*args, **kwargs)
+                result = _in_shape(module, forward, args, kwargs)
                 arguments = signature(forward).bind(*args, **kwargs).arguments
                 called = ModuleCall(module, arguments, self.padded_rows)
                 layers = None if _transformed() else rule(called)
@@ -379,6 +380,23 @@ class Trace(TorchDispatchMode):
             self.mark(op.results(), "data")
         elif "weight" in sources:
             self.mark(op.results(), "weight")
+
+
+def _in_shape(
+    module: nn.Module,
+    forward: Callable[..., object],
+    args: Sequence[Any],
+    kwargs: Mapping[str, object],
+) -> object:
+    """Run the forward of a module with a rule, for the shape of its result."""
+    batched = args and isinstance(args[0], Tensor) and args[0].dim() == _BATCHED
+    if not isinstance(module, nn.GRU | nn.LSTM | nn.RNN) or not batched:
+        return forward(*args, **kwargs)
+    # All steps of a recurrent layer have the same shape, so one of them is enough.
+    along = int(module.batch_first)
+    result: Any = forward(args[0].narrow(along, 0, 1), *args[1:], **kwargs)
+    steps = result[0].transpose(0, along).expand(args[0].shape[along], -1, -1)
+    return steps.contiguous().transpose(0, along), result[1]
 
 
 # The errors of torch where a value is needed, or a shape that depends on values.

@@ -23,7 +23,6 @@ from sequela.cost.ledger import Account
 from sequela.disclosure import INTERNAL
 from sequela.errors import RunError, SplitError
 from sequela.evaluation.predictions import Predictions
-from sequela.evaluation.recipe import Place
 from sequela.files import is_leftover, scratch_beside, whole
 from sequela.formats import sealed
 from sequela.formats.opened import json_value
@@ -35,6 +34,7 @@ from sequela.training import history
 
 if TYPE_CHECKING:
     from sequela.evaluation.planned import Plan
+    from sequela.evaluation.recipe import Place
 
 CONFIG = "config.toml"
 METRICS = "metrics.json"
@@ -369,8 +369,10 @@ def refuse_links(path: Path) -> None:
             )
 
 
-def places(runs: Sequence[RunFolder]) -> list[Place]:
+def places(runs: Sequence[RunFolder]) -> "list[Place]":
     """Return repeat, fold and seed of each run."""
+    from sequela.evaluation.recipe import Place  # loads scipy.stats, and many commands do without
+
     seeds = sorted({run.settings.seed for run in runs})
     folds = max(runs[0].settings.folds, 1)
     return [

@@ -155,17 +155,13 @@ def example_loss(predictions: Predictions) -> NDArray[np.float64]:
 def auroc(predictions: Predictions) -> float:
     """Compute the probability that class 1 scores higher than class 0; ties count half."""
     refuse_one_class(predictions)
-    from sklearn.metrics import roc_auc_score  # takes long to load
-
-    return float(roc_auc_score(predictions.label, predictions.score))
+    return float(_ranked(statistic.auroc)(predictions).estimate)
 
 
 def average_precision(predictions: Predictions) -> float:
     """Compute the mean precision over the recalls that the thresholds reach, not interpolated."""
     refuse_one_class(predictions)
-    from sklearn.metrics import average_precision_score  # takes long to load
-
-    return float(average_precision_score(predictions.label, predictions.score))
+    return float(_ranked(statistic.average_precision)(predictions).estimate)
 
 
 def _squared_errors(predictions: Predictions) -> NDArray[np.float64]:

@@ -22,7 +22,7 @@ from sequela.cost import record
 from sequela.cost.ledger import Account
 from sequela.disclosure import INTERNAL
 from sequela.errors import RunError, SplitError
-from sequela.evaluation.predictions import Predictions
+from sequela.evaluation.predictions import Place, Predictions
 from sequela.files import is_leftover, scratch_beside, whole
 from sequela.formats import sealed
 from sequela.formats.opened import json_value
@@ -34,7 +34,6 @@ from sequela.training import history
 
 if TYPE_CHECKING:
     from sequela.evaluation.planned import Plan
-    from sequela.evaluation.recipe import Place
 
 CONFIG = "config.toml"
 METRICS = "metrics.json"
@@ -369,15 +368,11 @@ def refuse_links(path: Path) -> None:
             )
 
 
-def places(runs: Sequence[RunFolder]) -> "list[Place]":
+def places(runs: Sequence[RunFolder]) -> list[Place]:
     """Return repeat, fold and seed of each run."""
-    from sequela.evaluation.recipe import Place  # loads scipy.stats, and many commands do without
-
-    seeds = sorted({run.settings.seed for run in runs})
-    folds = max(runs[0].settings.folds, 1)
-    return [
-        Place(*divmod(run.settings.fold, folds), seeds.index(run.settings.seed)) for run in runs
-    ]
+    settings, folds = [run.settings for run in runs], max(runs[0].settings.folds, 1)
+    seeds = sorted({one.seed for one in settings})
+    return [Place(*divmod(one.fold, folds), seeds.index(one.seed)) for one in settings]
 
 
 def is_taken(path: Path) -> bool:

@@ -63,8 +63,6 @@ def cohort(n: int, first: int = 0) -> list[tuple[Any, ...]]:
         rows += [
             (subject, "1950-01-01", "MEDS_BIRTH"),
             (subject, None, f"GENDER//{'FM'[subject % 2]}"),
-        ]
-        rows += [
             (subject, at(0), "COHORT_ENTRY"),
             (subject, at(0), f"ICD10CM//{'I50' if ill else 'J10'}"),
         ]
@@ -152,10 +150,8 @@ def test_one_horizon_has_no_operating_points(
 ) -> None:
     """Those who were lost are not known to have had no event."""
     run = runs / "one-logistic-regression"
-    assert (
-        "operating_points"
-        not in json.loads((run / "metrics.json").read_text())["parts"]["held_out"]
-    )
+    parts = json.loads((run / "metrics.json").read_text())["parts"]
+    assert "operating_points" not in parts["held_out"]
     capsys.readouterr()
     ran("evaluate", run)
     assert "operating points" not in capsys.readouterr().out

@@ -42,6 +42,8 @@ _NUMBERS = (
 )
 _TIMES = tuple(Format(date=date) for date in get_args(Date) if date != PLAIN.date)
 _FORMS = (*_NUMBERS, *_TIMES)
+# How all numbers, and all dates, of these forms begin, which is tested sooner than the forms.
+_BEGUN = {"^[+-]?[.,]?[0-9]": _NUMBERS, "^[0-9]{1,4}[./-][0-9]+[./-][0-9]": _TIMES}
 _NUMBER = "[+-]?[0-9]+([.,][0-9]+)?"
 # The cells of a column of measurements: what they are, and their form; the first that fits.
 _SORTS = {
@@ -366,11 +368,12 @@ def blanked(connection: "DuckDBPyConnection", table: str, column: str, codes: li
 def _questions(column: InspectedColumn, connection: "DuckDBPyConnection") -> Iterator[str]:
     """Yield questions about numbers with a unit, and numbers that may be codes for missing."""
     name, most = column.name, _MOST_NUMBERS * column.filled
-    for what, pattern in _UNUSUAL.items() if column.kind is Kind.TEXT else ():
+    words = column.kind is Kind.TEXT and column.distinct > _LISTED
+    for what, pattern in _UNUSUAL.items() if words else ():
         sign = f"nullif(regexp_extract(v, '{pattern}', 2), '')"
         query = f"SELECT sum(n), count(DISTINCT {sign}) FROM seen WHERE {sign} IS NOT NULL"  # noqa: S608
         count, signs = connection.execute(query).fetchall()[0]
-        if count and count > most and signs <= _MOST_UNITS and column.distinct > _LISTED:
+        if count and count > most and signs <= _MOST_UNITS:
             yield (
                 f"are the words in '{name}' {what}? {count:,} of {column.filled:,} cells have this "
                 f"form: expected numbers alone, and years of four digits; correct the cells, or "
@@ -380,10 +383,13 @@ def _questions(column: InspectedColumn, connection: "DuckDBPyConnection") -> Ite
         return
     form = column.fits[0] if column.fits else PLAIN
     number = f"(SELECT {usual_text('v', column.kind, form)}::DOUBLE AS x, n FROM seen)"  # noqa: S608
+    query = f"SELECT x, sum(n) FROM {number} WHERE x IN {_MISSING} GROUP BY x ORDER BY x"  # noqa: S608
+    codes = connection.execute(query).fetchall()
+    if not codes:
+        return
     query = f"SELECT min(x), max(x) FROM {number} WHERE x NOT IN {_MISSING}"  # noqa: S608
     least, largest = connection.execute(query).fetchall()[0]
-    query = f"SELECT x, sum(n) FROM {number} WHERE x IN {_MISSING} GROUP BY x ORDER BY x"  # noqa: S608
-    for code, count in connection.execute(query).fetchall():
+    for code, count in codes:
         # A code for missing is far away: below all measurements, or above twice the largest.
         if least is not None and count > 1 and (code < 0 <= least or code > 2 * largest > 0):
             yield (
@@ -424,12 +430,11 @@ def _holding(connection: "DuckDBPyConnection") -> set[Kind | str | Format]:
         usual = usual_text("v", Kind.TIME, form)
         is_time = f" AND try_cast({usual} AS TIMESTAMP) IS NOT NULL"
         tests[form] = full.format(usual, FORMS[Kind.TIME]) + is_time
-    forms = {*_FORMS}  # tested last: whole numbers and ISO times have one form
-    for values, part in (
-        ("(SELECT v FROM seen LIMIT 100)", {*tests}),  # most tests fail on a few values
-        ("seen", {*tests} - forms),
-        ("seen", forms),
-    ):
+    tests |= {begun: f"regexp_matches(v, '{begun}')" for begun in _BEGUN}
+    forms = {*_FORMS}  # tested last: whole numbers and ISO times have one form, and words have none
+    few = "(SELECT v FROM seen LIMIT 100)"  # most tests fail on a few values
+    parts = {*tests} - forms, forms
+    for values, part in ((values, part) for part in parts for values in (few, "seen")):
         names = [name for name in tests if name in part]
         if not names or (part is forms and tests.keys() & {"whole", Kind.TIME}):
             continue
@@ -437,5 +442,6 @@ def _holding(connection: "DuckDBPyConnection") -> set[Kind | str | Format]:
         results = connection.execute(f"SELECT {columns} FROM {values}").fetchall()[0]  # noqa: S608
         for name, holds in zip(names, results, strict=True):
             if not holds:
-                del tests[name]
+                for failed in (name, *_BEGUN.get(str(name), ())):
+                    del tests[failed]
     return set(tests)

@@ -216,25 +216,19 @@ def _early_codes(
         return
     inputs = _input_codes(connection, task)
     later = [code for code in inputs if family_of(code).coded_later]
-    early, examples = _early(connection, later)
+    early, examples = one_row(connection, EARLY_CODES, {"codes": later}) if later else (0, 0)
     if early:
         counts = {"examples": examples, "all": n}
         yield Finding.of("codes from the future", task.name, counts=counts, early=early)
-    undeclared = [code for code in inputs if not (by_row or family_of(code).declared)]
-    early, examples = _early(connection, undeclared)
+    rest = [code for code in inputs if not (by_row or family_of(code).declared)]
+    early, examples = one_row(connection, EARLY_CODES, {"codes": rest}) if rest else (0, 0)
     if early:
-        names = sorted({family_of(code).name for code in undeclared})
+        names = sorted({family_of(code).name for code in rest})
         families = ", ".join(names[:_MOST_NAMED])
         if len(names) > _MOST_NAMED:
             families += ", ..."
         counts, facts = {"examples": examples, "all": n}, {"early": early, "families": families}
         yield Finding.of("undeclared codes", task.name, counts=counts, **facts)
-
-
-def _early(connection: duckdb.DuckDBPyConnection, codes: list[str]) -> tuple[int, int]:
-    """Count events of these codes in stays that had not ended, and their examples."""
-    events, examples = one_row(connection, EARLY_CODES, {"codes": codes}) if codes else (0, 0)
-    return events, examples
 
 
 def _input_codes(connection: duckdb.DuckDBPyConnection, task: Task) -> list[str]:

@@ -428,7 +428,7 @@ def _holding(connection: "DuckDBPyConnection", distinct: int) -> set[Kind | str 
         is_time = f" AND try_cast({usual} AS TIMESTAMP) IS NOT NULL"
         tests[form] = full.format(usual, FORMS[Kind.TIME]) + is_time
     # Most tests fail on a few values; forms cost most, and come last.
-    few = [f"(SELECT v FROM seen LIMIT {_FEW})"] if distinct > _FEW else []
+    few = [f"(FROM seen LIMIT {_FEW})"] if distinct > _FEW else []
     for values, are_forms in product([*few, "seen"], (False, True)):
         # Whole numbers fit each form of numbers and none of times; ISO times have one form.
         if are_forms and tests.keys() & {"whole", Kind.TIME}:
@@ -441,4 +441,4 @@ def _holding(connection: "DuckDBPyConnection", distinct: int) -> set[Kind | str 
                 del tests[name]
         if "begun" not in tests or (are_forms and not tests.keys() & {*_FORMS}):
             return set()
-    return {*tests} - {*(_TIMES if "whole" in tests else ())}
+    return {*tests} - ({*_TIMES} if "whole" in tests else set())

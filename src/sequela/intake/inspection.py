@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
@@ -42,8 +43,6 @@ _NUMBERS = (
 )
 _TIMES = tuple(Format(date=date) for date in get_args(Date) if date != PLAIN.date)
 _FORMS = (*_NUMBERS, *_TIMES)
-# How all numbers, and all dates, of these forms begin, which is tested sooner than the forms.
-_BEGUN = {"^[+-]?[.,]?[0-9]": _NUMBERS, "^[0-9]{1,4}[./-][0-9]+[./-][0-9]": _TIMES}
 _NUMBER = "[+-]?[0-9]+([.,][0-9]+)?"
 # The cells of a column of measurements: what they are, and their form; the first that fits.
 _SORTS = {
@@ -62,6 +61,7 @@ _MOST_UNITS = 3  # different ones in a column of numbers with a unit
 _MISSING = (-9, -99, -999, -9999, 999, 9999, 99999)  # numbers that often mean missing
 _SAMPLE = 1 << 20  # bytes
 _LARGE = 20e6  # bytes of a table from which on its progress is shown
+_FEW = 100  # different values that are tested first
 _TESTED = (Kind.INTEGER, Kind.TIME)  # kinds whose usual form is tested
 
 
@@ -324,7 +324,7 @@ def _column(name: str, view: str, rows: int, connection: "DuckDBPyConnection") -
     connection.execute(f"CREATE OR REPLACE TEMP TABLE seen AS {grouped}")
     filled, distinct = connection.execute("SELECT sum(n), count(*) FROM seen").fetchall()[0]
     filled = int(filled or 0)
-    holds = _holding(connection) if filled else set()
+    holds = _holding(connection, distinct) if filled else set()
     fits = tuple(f for f in _NUMBERS if f in holds)
     coded = any(c in name for c in _CODES)
     kind = Kind.TEXT
@@ -385,10 +385,8 @@ def _questions(column: InspectedColumn, connection: "DuckDBPyConnection") -> Ite
     number = f"(SELECT {usual_text('v', column.kind, form)}::DOUBLE AS x, n FROM seen)"  # noqa: S608
     query = f"SELECT x, sum(n) FROM {number} WHERE x IN {_MISSING} GROUP BY x ORDER BY x"  # noqa: S608
     codes = connection.execute(query).fetchall()
-    if not codes:
-        return
     query = f"SELECT min(x), max(x) FROM {number} WHERE x NOT IN {_MISSING}"  # noqa: S608
-    least, largest = connection.execute(query).fetchall()[0]
+    least, largest = connection.execute(query).fetchall()[0] if codes else (None, None)
     for code, count in codes:
         # A code for missing is far away: below all measurements, or above twice the largest.
         if least is not None and count > 1 and (code < 0 <= least or code > 2 * largest > 0):
@@ -417,31 +415,32 @@ def _cells(
     return cells, (Format(decimal="," if commas > points else "."),) if commas or points else ()
 
 
-def _holding(connection: "DuckDBPyConnection") -> set[Kind | str | Format]:
+def _holding(connection: "DuckDBPyConnection", distinct: int) -> set[Kind | str | Format]:
     """Return what holds for all values: kinds, forms, plain numbers, midnight."""
     full = "regexp_full_match({}, '{}')"
     tests: dict[Kind | str | Format, str] = {k: full.format("v", FORMS[k]) for k in _TESTED}
     tests["plain"] = "NOT regexp_full_match(v, '0[0-9]+')"
     tests["whole"] = "regexp_full_match(v, '[+-]?[0-9]+')"
     tests["midnight"] = "regexp_full_match(v, '[^ T]+([ T]00:00(:00([.]0+)?)?)?')"
+    tests["begun"] = "regexp_matches(v, '^[+-]?[.,]?[0-9]')"  # as each number and time begins
     for form in _NUMBERS:
         tests[form] = full.format(usual_text("v", Kind.NUMBER, form), FORMS[Kind.NUMBER])
     for form in _TIMES:
         usual = usual_text("v", Kind.TIME, form)
         is_time = f" AND try_cast({usual} AS TIMESTAMP) IS NOT NULL"
         tests[form] = full.format(usual, FORMS[Kind.TIME]) + is_time
-    tests |= {begun: f"regexp_matches(v, '{begun}')" for begun in _BEGUN}
-    forms = {*_FORMS}  # tested last: whole numbers and ISO times have one form, and words have none
-    few = "(SELECT v FROM seen LIMIT 100)"  # most tests fail on a few values
-    parts = {*tests} - forms, forms
-    for values, part in ((values, part) for part in parts for values in (few, "seen")):
-        names = [name for name in tests if name in part]
-        if not names or (part is forms and tests.keys() & {"whole", Kind.TIME}):
+    # Most tests fail on a few values; forms cost most, and come last.
+    few = [f"(FROM seen LIMIT {_FEW})"] if distinct > _FEW else []
+    for values, are_forms in product([*few, "seen"], (False, True)):
+        # Whole numbers fit each form of numbers and none of times; ISO times have one form.
+        if are_forms and tests.keys() & {"whole", Kind.TIME}:
             continue
+        names = [name for name in tests if isinstance(name, Format) == are_forms]
         columns = ", ".join(f"bool_and({tests[name]})" for name in names)
         results = connection.execute(f"SELECT {columns} FROM {values}").fetchall()[0]  # noqa: S608
         for name, holds in zip(names, results, strict=True):
             if not holds:
-                for failed in (name, *_BEGUN.get(str(name), ())):
-                    del tests[failed]
-    return set(tests)
+                del tests[name]
+        if "begun" not in tests or (are_forms and not tests.keys() & {*_FORMS}):
+            return set()
+    return {*tests} - ({*_TIMES} if "whole" in tests else set())

@@ -370,9 +370,9 @@ def refuse_links(path: Path) -> None:
 
 def places(runs: Sequence[RunFolder]) -> list[Place]:
     """Return repeat, fold and seed of each run."""
-    settings, folds = [run.settings for run in runs], max(runs[0].settings.folds, 1)
-    seeds = sorted({one.seed for one in settings})
-    return [Place(*divmod(one.fold, folds), seeds.index(one.seed)) for one in settings]
+    folds, seeds = max(runs[0].settings.folds, 1), sorted({run.settings.seed for run in runs})
+    indices = [(run.settings.fold, seeds.index(run.settings.seed)) for run in runs]
+    return [Place(*divmod(fold, folds), seed) for fold, seed in indices]
 
 
 def is_taken(path: Path) -> bool:

@@ -281,3 +281,11 @@ def test_summaries_of_a_record_are_counted_by_patient_and_by_step() -> None:
     assert first.name == "features:summaries"
     of_patients, of_steps = 3 * (6 * channels + 11 * columns), sum(lengths) * 12 * channels
     assert first.useful.operations == first.executed.operations == of_patients + of_steps
+
+
+def test_what_follows_a_recurrent_layer_is_counted_for_each_step() -> None:
+    steps = nn.LSTM(3, 4, batch_first=True)
+    doubled = type("Doubled", (nn.Module,), {"forward": lambda self, x: 2 * self.steps(x)[0]})()
+    doubled.steps = steps
+    apart = account(doubled, torch.zeros(2, 9, 3)).operations
+    assert apart - account(steps, torch.zeros(2, 9, 3)).operations == 2 * 9 * 4

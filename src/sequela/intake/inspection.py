@@ -368,11 +368,12 @@ def blanked(connection: "DuckDBPyConnection", table: str, column: str, codes: li
 def _questions(column: InspectedColumn, connection: "DuckDBPyConnection") -> Iterator[str]:
     """Yield questions about numbers with a unit, and numbers that may be codes for missing."""
     name, most = column.name, _MOST_NUMBERS * column.filled
-    for what, pattern in _UNUSUAL.items() if column.kind is Kind.TEXT else ():
+    words = column.kind is Kind.TEXT and column.distinct > _LISTED
+    for what, pattern in _UNUSUAL.items() if words else ():
         sign = f"nullif(regexp_extract(v, '{pattern}', 2), '')"
         query = f"SELECT sum(n), count(DISTINCT {sign}) FROM seen WHERE {sign} IS NOT NULL"  # noqa: S608
         count, signs = connection.execute(query).fetchall()[0]
-        if count and count > most and signs <= _MOST_UNITS and column.distinct > _LISTED:
+        if count and count > most and signs <= _MOST_UNITS:
             yield (
                 f"are the words in '{name}' {what}? {count:,} of {column.filled:,} cells have this "
                 f"form: expected numbers alone, and years of four digits; correct the cells, or "
@@ -382,10 +383,11 @@ def _questions(column: InspectedColumn, connection: "DuckDBPyConnection") -> Ite
         return
     form = column.fits[0] if column.fits else PLAIN
     number = f"(SELECT {usual_text('v', column.kind, form)}::DOUBLE AS x, n FROM seen)"  # noqa: S608
-    query = f"SELECT min(x), max(x) FROM {number} WHERE x NOT IN {_MISSING}"  # noqa: S608
-    least, largest = connection.execute(query).fetchall()[0]
     query = f"SELECT x, sum(n) FROM {number} WHERE x IN {_MISSING} GROUP BY x ORDER BY x"  # noqa: S608
-    for code, count in connection.execute(query).fetchall():
+    codes = connection.execute(query).fetchall()
+    query = f"SELECT min(x), max(x) FROM {number} WHERE x NOT IN {_MISSING}"  # noqa: S608
+    least, largest = connection.execute(query).fetchall()[0] if codes else (None, None)
+    for code, count in codes:
         # A code for missing is far away: below all measurements, or above twice the largest.
         if least is not None and count > 1 and (code < 0 <= least or code > 2 * largest > 0):
             yield (

@@ -6,10 +6,12 @@ Each is fitted on a table of features and stored as arrays, so that it can be ap
 import copy
 import io
 import json
+import sys
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -414,15 +416,24 @@ TRUSTED = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip file can have
 
 
+def _skops_io() -> ModuleType:
+    """Import skops, but not torch: skops imports each package of scikit-learn, one with torch."""
+    with_torch = "sklearn.externals.array_api_compat.torch"
+    sys.modules.setdefault(with_torch, None)  # type: ignore[arg-type]  # None: as if not there
+    from skops import io as skops_io
+
+    if sys.modules[with_torch] is None:
+        del sys.modules[with_torch]
+    return skops_io
+
+
 def dumped(model: "HistGradientBoostingClassifier") -> bytes:
     """Return the model as a skops file: the same model gives the same bytes.
 
     skops names objects by their addresses in memory and dates its files. Here they are numbered in
     the order in which they appear, and the dates are fixed.
     """
-    from skops import io as skops_io
-
-    with zipfile.ZipFile(io.BytesIO(skops_io.dumps(model))) as archive:
+    with zipfile.ZipFile(io.BytesIO(_skops_io().dumps(model))) as archive:
         schema = json.loads(archive.read("schema.json"))
         numbers: dict[str, int] = {}
         files: dict[str, str] = {}
@@ -460,11 +471,10 @@ def _numbered(node: object, numbers: dict[str, int], files: dict[str, str]) -> o
 def loaded(content: bytes) -> "HistGradientBoostingClassifier":
     """Load the model of a skops file; no code of the file is run, and no other type is made."""
     from sklearn.ensemble import HistGradientBoostingClassifier
-    from skops import io as skops_io
 
     try:
         # Pickle would run code of the file; skops makes only objects of trusted types.
-        model = skops_io.loads(content, trusted=TRUSTED)
+        model = _skops_io().loads(content, trusted=TRUSTED)
     except (TypeError, zipfile.BadZipFile, KeyError, ValueError) as error:
         text = " ".join(str(error).split())
         raise RunError(f"the stored boosting cannot be read ({text}): train it again") from error

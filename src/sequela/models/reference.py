@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -420,8 +421,7 @@ def _skops_io() -> ModuleType:
     """Import skops, but not torch: skops imports each package of scikit-learn, one with torch."""
     with_torch = "sklearn.externals.array_api_compat.torch"
     sys.modules.setdefault(with_torch, None)  # type: ignore[arg-type]  # None: as if not there
-    from skops import io as skops_io
-
+    skops_io = import_module("skops.io")
     if sys.modules[with_torch] is None:
         del sys.modules[with_torch]
     return skops_io
@@ -443,9 +443,8 @@ def dumped(model: "HistGradientBoostingClassifier") -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for name, content in contents.items():
-            archive.writestr(
-                zipfile.ZipInfo(name, _EPOCH), content, compress_type=zipfile.ZIP_DEFLATED
-            )
+            info = zipfile.ZipInfo(name, _EPOCH)
+            archive.writestr(info, content, compress_type=zipfile.ZIP_DEFLATED)
     return out.getvalue()
 
 

@@ -29,7 +29,9 @@ from sequela.cohort import cohort_settings
 from sequela.datasets.catalog import EXCERPTS, Recording, load_recordings
 from sequela.errors import SettingError
 from sequela.evaluation.metrics import METRICS
+from sequela.tables import built_events
 from sequela.tables.build import build
+from sequela.tables.declarations import Source
 from sequela.tables.engine import check_java
 from sequela.tables.hospitals import source_of
 
@@ -348,6 +350,23 @@ def excerpt_events(once: Once) -> Callable[[str], Path]:
         return once(f"events-{name}", fill) / name
 
     return events
+
+
+@pytest.fixture(scope="session", autouse=True)
+def excerpts_built(once: Once) -> Iterator[None]:
+    """Runs on an excerpt in the package copy its events, which are built once for all workers."""
+
+    def copied(source: Source, root: Path, out: Path, **how: Any) -> None:
+        if root == EXCERPTS / source.name and source == source_of(source.name):
+            name = f"{source.name}-{hashlib.sha256(repr(how).encode()).hexdigest()}"
+            made = once(name, lambda folder: build(source, root, folder / "events", **how))
+            shutil.copytree(made / "events", out)
+        else:
+            build(source, root, out, **how)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(built_events, "build", copied)
+        yield
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from tests.evaluation.conftest import two_classes
 from sequela.errors import DataError
 from sequela.evaluation import curves
 from sequela.evaluation.intervals import Bootstrap, metric_interval
-from sequela.evaluation.predictions import Predictions
-from sequela.evaluation.recipe import Judged, Place
+from sequela.evaluation.predictions import Place, Predictions
+from sequela.evaluation.recipe import Judged
 
 Make = Callable[..., Predictions]
 QUICK = Bootstrap(resamples=200)

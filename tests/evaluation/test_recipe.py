@@ -13,13 +13,12 @@ from sequela.errors import DataError, SplitError
 from sequela.evaluation import metrics, recipe, statistic
 from sequela.evaluation.intervals import Bootstrap, interval
 from sequela.evaluation.metrics import statistic_of
-from sequela.evaluation.predictions import Predictions
+from sequela.evaluation.predictions import Place, Predictions
 from sequela.evaluation.recipe import (
     COUPLED,
     COUPLED_APART,
     Design,
     Judged,
-    Place,
     RecipeNumber,
     Variance,
     _most_degrees,

@@ -116,10 +116,8 @@ def test_forty_sites_with_an_outlier_and_a_case_mix(tmp_path: Path) -> None:
     others = auroc.without_site or {}
     assert [site for site, pool in others.items() if (pool["p_value"] or 0) < 0.05] == ["Site 39"]
     assert 0 < (auroc.below or 0) < 0.5
-    assert set(auroc.explanations or {}) == {
-        "sd_logit",
-        "expected_auroc",
-    }  # nobody sent the membership
+    # Nobody sent the membership.
+    assert set(auroc.explanations or {}) == {"sd_logit", "expected_auroc"}
     text = text_of(network, tmp_path)
     assert "AUROC: Site 39 differs significantly from the other sites (p < 0.001); pooled" in text
     assert "per SD of the spread of the predicted logit" in text
@@ -169,13 +167,9 @@ def test_a_measure_may_be_missing_or_endless(tmp_path: Path) -> None:
     far = combine(sites(tmp_path / "far", results_of(0.3), results_of(0.9)))
     assert "to over 10)" in text_of(far, tmp_path)  # the largest spread that is looked for
     assert json.loads(both.json())
+    apart = [release_of(tmp_path / name, name, {name: results_of()}) for name in "xy"]
     with pytest.raises(SequelaError, match="no model at two sites"):
-        combine(
-            [
-                release_of(tmp_path / "x", "X", {"a": results_of()}),
-                release_of(tmp_path / "y", "Y", {"b": results_of()}),
-            ]
-        )
+        combine(apart)
 
 
 def test_the_site_that_trained_is_not_pooled(tmp_path: Path) -> None:
@@ -233,12 +227,8 @@ def crossed(folder: Path, leads: str, names: str, gain: float) -> list[Path]:
     releases = []
     for lead in leads:
         for place, name in enumerate(names):
-            logits = (
-                1
-                + 0.3 * np.sin(place)
-                + gain * (lead == leads[-1])
-                + 0.03 * np.cos(place * (1 + leads.index(lead)))
-            )
+            wave = 0.3 * np.sin(place) + 0.03 * np.cos(place * (1 + leads.index(lead)))
+            logits = 1 + wave + gain * (lead == leads[-1])
             results = results_of(float(expit(logits)), title=f"Model {lead}")
             path, models = folder / f"{lead}-{name}", {"m": results}
             site = release_of(path, f"Site {name}", models, package=lead, lead=f"Site {lead}")

@@ -193,22 +193,13 @@ EDITS: dict[str, tuple[Callable[[Files], Files], str]] = {
         lambda files: reseal(files, lambda content: content["models"][0].update(name="../out")),
         "models",
     ),
-    "weights": (
-        lambda files: {**files, MODEL: files[MODEL][:-1] + b"\0"},
-        f"{MODEL} was changed",
-    ),
+    "weights": (lambda files: {**files, MODEL: files[MODEL][:-1] + b"\0"}, f"{MODEL} was changed"),
     "settings": (lambda files: edited(files, b"seed = 0", b"seed = 1", CONFIG), f"{CONFIG} was"),
     "a file less": (lambda files: {n: f for n, f in files.items() if n != MODEL}, "has or lacks"),
     "a file more": (lambda files: {**files, "notes.txt": b""}, "has or lacks 'notes.txt'"),
     "a file outside": (lambda files: {**files, "../out.txt": b""}, "has or lacks '../out.txt'"),
-    "no protocol": (
-        lambda files: {MODEL: files[MODEL]},
-        "protocol.json is not that of the package",
-    ),
-    "a list": (
-        lambda files: {**files, PROTOCOL: b"[]"},
-        "protocol.json is not that of the package",
-    ),
+    "no protocol": (lambda files: {MODEL: files[MODEL]}, "protocol.json is not that of the pack"),
+    "a list": (lambda files: {**files, PROTOCOL: b"[]"}, "protocol.json is not that of the pack"),
     "a huge file": (lambda files: {**files, "0": b"\0" * 2_000_001}, "has or lacks '0'"),
 }
 

@@ -109,5 +109,6 @@ def recordings(synthetic: Path) -> Recordings:
 def processes() -> ForkServerContext:
     """Processes that share what one of them has imported; each is told its own environment."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["sequela.analysis.tune"])
+    # A worker has one such server, so those of a web server share it too.
+    context.set_forkserver_preload(["sequela.analysis.tune", "sequela.web.lanes", "onnxruntime"])
     return context

@@ -34,19 +34,14 @@ UNPLACED = 5
 
 def stay(person: int, number: int, begins: datetime, hospital: int | None) -> list[tuple[Any, ...]]:
     """A stay of five days, of which every third ends in death."""
-    visit = 10 * person + number
+    visit, ends = 10 * person + number, str(begins + timedelta(days=5))
     died = (person + number) % 3 == 0 and person not in RETURNED
     rows: list[tuple[Any, ...]] = [
         (person, str(begins), "HOSPITAL_ADMISSION//EMERGENCY", visit),
         (person, str(begins), f"LAB//{'high' if (person + died) % 4 else 'low'}", visit),
         (person, str(begins), f"LAB//{person % 5}", visit),
-        (person, str(begins + timedelta(days=5)), "HOSPITAL_DISCHARGE//HOME", visit),
-        (
-            person,
-            str(begins + timedelta(days=5)),
-            f"HOSPITAL_OUTCOME//{'expired' if died else 'alive'}",
-            visit,
-        ),
+        (person, ends, "HOSPITAL_DISCHARGE//HOME", visit),
+        (person, ends, f"HOSPITAL_OUTCOME//{'expired' if died else 'alive'}", visit),
     ]
     if hospital is not None:
         rows.append((person, str(begins), f"HOSPITAL//H{hospital}", visit))

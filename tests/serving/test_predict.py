@@ -377,14 +377,6 @@ def test_what_is_there_stays_until_all_is_well(file: Path, own: Path, tmp_path: 
     assert left == {"own.csv", "said.parquet", "said.listed.csv"}
 
 
-def test_the_command_works_without_torch(file: Path, own: Path, tmp_path: Path) -> None:
-    out = tmp_path / "said.parquet"
-    report = without_torch(file, own, *OPTIONS, "--out", out)
-    assert (report["scored"], report["known"]) == (49, len(listed(out, "known")))
-    asked(file, own, tmp_path / "again.parquet", **TABLES)
-    pd.testing.assert_frame_equal(table_of(out), table_of(tmp_path / "again.parquet"))
-
-
 def test_two_inputs_are_refused(
     file: Path, own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -20,7 +20,6 @@ from sequela.studies.registry import STUDIES, question_of
 from sequela.studies.results import in_order, results
 from sequela.studies.study import Question
 from sequela.tables import built_events
-from sequela.tables.build import build as build_events
 
 EICU, REPORT, MIMIC3, PHYSIONET = (
     ("eicu", "in-hospital"),
@@ -64,7 +63,7 @@ def small_study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pytest.Mon
 def builds(small_study: pytest.MonkeyPatch) -> list[str]:
     """Each build of events."""
     made: list[str] = []
-    build = build_events
+    build = built_events.build  # type: ignore[attr-defined]
 
     def counted(source: Any, *arguments: Any, **options: Any) -> Any:
         made.append(source.name)

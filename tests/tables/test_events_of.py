@@ -31,13 +31,16 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def builds(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...] | None]:
-    """The tables of each build that is really made."""
+def builds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...] | None]:
+    """The tables of each build that is asked for; of the same tables, the first is copied."""
     made: list[tuple[str, ...] | None] = []
 
-    def counted(*arguments: Any, **options: Any) -> Any:
+    def counted(source: Any, place: Path, out: Path, **options: Any) -> None:
         made.append(options["tables"])
-        return build(*arguments, **options)
+        kept = tmp_path / f"built from {options['tables']}"
+        if not kept.exists():
+            build(source, place, kept, **options)
+        shutil.copytree(kept, out)
 
     monkeypatch.setattr(built_events, "build", counted)
     return made
@@ -55,13 +58,11 @@ CHANGES: dict[str, Callable[[Path, Path], object]] = {
 def test_what_is_there_is_used_again(root: Path, tmp_path: Path, builds: list[Any]) -> None:
     located = events_of("mimic3", root, tmp_path / "events", TABLES)
     first, origin = located.path, located.origin
-    made = rows_hash(first)
     written = {path: path.stat().st_mtime_ns for path in first.rglob("*")}
     again = events_of("mimic3", root, tmp_path / "events", TABLES).path
     assert first == again == tmp_path / "events" / "mimic3"
     assert {path: path.stat().st_mtime_ns for path in first.rglob("*")} == written
     assert builds == [TABLES]
-    assert rows_hash(again) == made
     assert str(root) in origin
 
 

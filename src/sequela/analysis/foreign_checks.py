@@ -47,6 +47,7 @@ _CANDIDATES = 8  # strong columns for which a baseline model is fitted
 _NEAR = 5_000  # rows in which near copies are looked for
 _CELLS = 250_000  # cells that a baseline model reads at most
 _ROWS = 5_000  # rows that a baseline model reads at most
+_TREES = 30  # of the baseline model that remembers rows
 _COLUMNS = 100  # columns that a baseline model reads at most
 _RARE = 3  # rows with a value, from which a model reads the value
 _OF_FEW = 0.05  # share of rows that have a rare value
@@ -326,7 +327,7 @@ def _baseline(table: Floats, label: Ints, fold: Ints, *, memory: bool = False) -
 
     if memory:
         # Trees without a limit of depth remember rows, which is what copies in two parts reward.
-        trees = ExtraTreesClassifier(30, max_features=0.5, random_state=0)
+        trees = ExtraTreesClassifier(_TREES, max_features=0.5, random_state=0)
         return small_models.cross_predictions(np.nan_to_num(table), label, fold, trees)
     fewest = 5 if len(label) < _ROWS // 5 else 20
     shape = {"max_iter": 40, "max_leaf_nodes": 8, "min_samples_leaf": fewest}
@@ -380,13 +381,9 @@ def later_times(data: AuditInput) -> Iterator[Found]:
         wrong = int(is_wrong.sum())  # never where NaT
         counts = {"known": wrong, "found": wrong, "all": len(times)}
         if wrong and outcome:
+            check, when = "known outcome", "dated before the prediction"
             yield Finding.of(
-                "known outcome",
-                name,
-                counts=counts,
-                labels="outcomes",
-                when="dated before the prediction",
-                leave_out="these rows",
+                check, name, counts=counts, labels="outcomes", when=when, leave_out="these rows"
             )
         elif wrong:
             yield Finding.of("times after the prediction", name, counts=counts)

@@ -190,12 +190,16 @@ def overlapping_windows(signals: Signals, parts: Rows) -> list[Finding]:
 
 def _hashes(signal: Signals) -> NDArray[np.uint64]:
     """Hash the form of each run of 32 samples of windows (window, time); 0 for a flat run."""
-    runs = np.lib.stride_tricks.sliding_window_view(signal, _HEAD, axis=1).astype(np.float64)
-    runs = runs - runs.mean(2, keepdims=True)
-    spread = runs.std(2, keepdims=True)  # (window, run, 1)
-    form = np.round(runs / np.maximum(spread, np.finfo(np.float32).tiny) * _GRID).astype(np.int64)
+    samples = signal.astype(np.float64)
+    mean = np.lib.stride_tricks.sliding_window_view(samples, _HEAD, axis=1).mean(2)  # (window, run)
+    # One sample of each run at a time, as an array of all of them would be 32 times as large.
+    places = [slice(i, i + mean.shape[1]) for i in range(_HEAD)]
+    spread = np.sqrt(sum((samples[:, place] - mean) ** 2 for place in places) / _HEAD)
+    scale, hashes = _GRID / np.maximum(spread, np.finfo(np.float32).tiny), np.zeros_like(mean, "u8")
     factors = np.cumprod(np.full(_HEAD, 0x9E3779B97F4A7C15, np.uint64))  # powers: a polynomial hash
-    return np.where(spread[..., 0] > 0, form.view(np.uint64) @ factors, np.uint64(0))
+    for place, factor in zip(places, factors, strict=True):
+        hashes += np.rint((samples[:, place] - mean) * scale).astype(np.int64).view("u8") * factor
+    return np.where(spread > 0, hashes, np.uint64(0))
 
 
 def continued_groups(signals: Signals, group: Groups, parts: Rows) -> list[Finding]:

@@ -65,19 +65,19 @@ FROM asked AS l JOIN stays AS s ON s.subject_id = l.subject_id
 # is attributed to that stay.
 EARLY_CODES = """
 WITH chosen AS (
-    SELECT e.subject_id, e.time, s.visit_id, e.code
+    SELECT e.subject_id, e.time, s.visit_id
     FROM events AS e LEFT JOIN (
         SELECT DISTINCT subject_id, visit_id FROM stays WHERE visit_id IS NOT NULL
     ) AS s ON s.subject_id = e.subject_id AND s.visit_id = e.visit_id
     WHERE e.code IN (SELECT unnest($codes))
 )
-SELECT count(*), count(DISTINCT (subject_id, prediction_time)), min(code) FROM (
-    SELECT o.subject_id, o.prediction_time, c.code
+SELECT count(*), count(DISTINCT (subject_id, prediction_time)) FROM (
+    SELECT o.subject_id, o.prediction_time
     FROM chosen AS c
     JOIN open_stays AS o ON o.subject_id = c.subject_id AND o.visit_id = c.visit_id
     WHERE c.time <= o.prediction_time
     UNION ALL
-    SELECT o.subject_id, o.prediction_time, c.code
+    SELECT o.subject_id, o.prediction_time
     FROM chosen AS c JOIN open_stays AS o ON o.subject_id = c.subject_id
     WHERE c.visit_id IS NULL AND c.time >= o.admitted AND c.time <= o.prediction_time
         AND NOT EXISTS (
@@ -216,14 +216,14 @@ def _early_codes(
         return
     inputs = _input_codes(connection, task)
     later = [code for code in inputs if family_of(code).coded_later]
-    early, examples, _ = one_row(connection, EARLY_CODES, {"codes": later})
+    early, examples = one_row(connection, EARLY_CODES, {"codes": later}) if later else (0, 0)
     if early:
         counts = {"examples": examples, "all": n}
         yield Finding.of("codes from the future", task.name, counts=counts, early=early)
-    undeclared = [code for code in inputs if not (by_row or family_of(code).declared)]
-    early, examples, _ = one_row(connection, EARLY_CODES, {"codes": undeclared})
+    rest = [code for code in inputs if not (by_row or family_of(code).declared)]
+    early, examples = one_row(connection, EARLY_CODES, {"codes": rest}) if rest else (0, 0)
     if early:
-        names = sorted({family_of(code).name for code in undeclared})
+        names = sorted({family_of(code).name for code in rest})
         families = ", ".join(names[:_MOST_NAMED])
         if len(names) > _MOST_NAMED:
             families += ", ..."

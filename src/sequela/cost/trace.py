@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from inspect import signature
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -231,7 +231,7 @@ class Trace(TorchDispatchMode):
             return forward(*args, **kwargs)
         if rule is not None:
             with self.hiding():
-                result = forward(*args, **kwargs)
+                result = _in_shape(module, partial(forward, **kwargs), *args)
                 arguments = signature(forward).bind(*args, **kwargs).arguments
                 called = ModuleCall(module, arguments, self.padded_rows)
                 layers = None if _transformed() else rule(called)
@@ -382,14 +382,19 @@ class Trace(TorchDispatchMode):
 
 
 # The errors of torch where a value is needed, or a shape that depends on values.
-DATA_DEPENDENT = (
-    "meta tensor",
-    "Tensor.item() cannot",
-    "no data",
-    "data-independent",
-    "aten::nonzero:",
-)
+OF_VALUES = ("meta tensor", "Tensor.item() cannot", "no data", "data-independent", "aten::nonzero:")
 FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+def _in_shape(layer: nn.Module, forward: Callable[..., object], *args: object) -> object:
+    """Run a layer for the shape of its result: of a batch of sequences, one step is enough."""
+    data = args[0] if args else None
+    if not (isinstance(layer, nn.RNNBase) and isinstance(data, Tensor) and data.shape[2:]):
+        return forward(*args)
+    along = int(layer.batch_first)
+    states, last = cast("tuple[Tensor, object]", forward(data.narrow(along, 0, 1), *args[1:]))
+    states = states.transpose(0, along).expand(data.shape[along], -1, -1).contiguous()
+    return states.transpose(0, along), last
 
 
 def _storage(tensor: Tensor) -> int:
@@ -402,7 +407,7 @@ def _is_number(tensor: Tensor) -> bool:
 
 
 def _asks_for_values(error: Exception) -> bool:
-    return any(text in str(error) for text in DATA_DEPENDENT)
+    return any(text in str(error) for text in OF_VALUES)
 
 
 def _transformed() -> bool:

@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn import metrics as sklearn_metrics
 
 from sequela.errors import DataError, SettingError
 from sequela.evaluation import statistic
@@ -156,13 +155,13 @@ def example_loss(predictions: Predictions) -> NDArray[np.float64]:
 def auroc(predictions: Predictions) -> float:
     """Compute the probability that class 1 scores higher than class 0; ties count half."""
     refuse_one_class(predictions)
-    return float(sklearn_metrics.roc_auc_score(predictions.label, predictions.score))
+    return float(_ranked(statistic.auroc)(predictions).estimate)
 
 
 def average_precision(predictions: Predictions) -> float:
     """Compute the mean precision over the recalls that the thresholds reach, not interpolated."""
     refuse_one_class(predictions)
-    return float(sklearn_metrics.average_precision_score(predictions.label, predictions.score))
+    return float(_ranked(statistic.average_precision)(predictions).estimate)
 
 
 def _squared_errors(predictions: Predictions) -> NDArray[np.float64]:

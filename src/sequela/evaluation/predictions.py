@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +29,14 @@ CLASSES_KEY = b"sequela.classes"
 HORIZONS_KEY = b"sequela.horizons"
 _COLUMNS = {"id": "example_id", "group": "group_id", "subject": "subject_id", "split": "split"}
 _RECORDING = {"recording": "recording_id"}
+
+
+class Place(NamedTuple):
+    """The place of a model in a design."""
+
+    repeat: int
+    fold: int
+    seed: int
 
 
 @dataclass(frozen=True, eq=False)

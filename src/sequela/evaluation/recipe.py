@@ -17,7 +17,6 @@ The training part is the variance of folds or seeds beyond what their groups exp
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +27,7 @@ from sequela.errors import DataError
 from sequela.evaluation.comparison import aligned
 from sequela.evaluation.intervals import DEFAULT, Bootstrap, Distribution, Interval, exact_interval
 from sequela.evaluation.metrics import statistic_of
-from sequela.evaluation.predictions import Predictions
+from sequela.evaluation.predictions import Place, Predictions
 from sequela.evaluation.statistic import (
     Statistic,
     class_strata,
@@ -51,14 +50,6 @@ _ROUNDING = 1e-12
 _FEWEST_GROUPS = 2  # the fewest groups of which one can be drawn, or left out
 Values = NDArray[np.float64]
 Index = NDArray[np.int64]
-
-
-class Place(NamedTuple):
-    """The place of a model in a design."""
-
-    repeat: int
-    fold: int
-    seed: int
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from sequela.errors import DataError
 from sequela.evaluation.decision import Threshold
 from sequela.evaluation.intervals import DEFAULT, Bootstrap, Estimate, estimates
 from sequela.evaluation.metrics import alarms_at, named, statistic_of
-from sequela.evaluation.predictions import Predictions
-from sequela.evaluation.recipe import Judged, Place, metric_across_folds
+from sequela.evaluation.predictions import Place, Predictions
+from sequela.evaluation.recipe import Judged, metric_across_folds
 
 UNKNOWN = "unknown"
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
@@ -60,6 +61,7 @@ _MOST_UNITS = 3  # different ones in a column of numbers with a unit
 _MISSING = (-9, -99, -999, -9999, 999, 9999, 99999)  # numbers that often mean missing
 _SAMPLE = 1 << 20  # bytes
 _LARGE = 20e6  # bytes of a table from which on its progress is shown
+_FIRST_TESTED = 100  # different values that are tested first
 _TESTED = (Kind.INTEGER, Kind.TIME)  # kinds whose usual form is tested
 
 
@@ -322,7 +324,7 @@ def _column(name: str, view: str, rows: int, connection: "DuckDBPyConnection") -
     connection.execute(f"CREATE OR REPLACE TEMP TABLE seen AS {grouped}")
     filled, distinct = connection.execute("SELECT sum(n), count(*) FROM seen").fetchall()[0]
     filled = int(filled or 0)
-    holds = _holding(connection) if filled else set()
+    holds = _holding(connection, distinct) if filled else set()
     fits = tuple(f for f in _NUMBERS if f in holds)
     coded = any(c in name for c in _CODES)
     kind = Kind.TEXT
@@ -366,11 +368,12 @@ def blanked(connection: "DuckDBPyConnection", table: str, column: str, codes: li
 def _questions(column: InspectedColumn, connection: "DuckDBPyConnection") -> Iterator[str]:
     """Yield questions about numbers with a unit, and numbers that may be codes for missing."""
     name, most = column.name, _MOST_NUMBERS * column.filled
-    for what, pattern in _UNUSUAL.items() if column.kind is Kind.TEXT else ():
+    words = column.kind is Kind.TEXT and column.distinct > _LISTED
+    for what, pattern in _UNUSUAL.items() if words else ():
         sign = f"nullif(regexp_extract(v, '{pattern}', 2), '')"
         query = f"SELECT sum(n), count(DISTINCT {sign}) FROM seen WHERE {sign} IS NOT NULL"  # noqa: S608
         count, signs = connection.execute(query).fetchall()[0]
-        if count and count > most and signs <= _MOST_UNITS and column.distinct > _LISTED:
+        if count and count > most and signs <= _MOST_UNITS:
             yield (
                 f"are the words in '{name}' {what}? {count:,} of {column.filled:,} cells have this "
                 f"form: expected numbers alone, and years of four digits; correct the cells, or "
@@ -380,10 +383,11 @@ def _questions(column: InspectedColumn, connection: "DuckDBPyConnection") -> Ite
         return
     form = column.fits[0] if column.fits else PLAIN
     number = f"(SELECT {usual_text('v', column.kind, form)}::DOUBLE AS x, n FROM seen)"  # noqa: S608
-    query = f"SELECT min(x), max(x) FROM {number} WHERE x NOT IN {_MISSING}"  # noqa: S608
-    least, largest = connection.execute(query).fetchall()[0]
     query = f"SELECT x, sum(n) FROM {number} WHERE x IN {_MISSING} GROUP BY x ORDER BY x"  # noqa: S608
-    for code, count in connection.execute(query).fetchall():
+    codes = connection.execute(query).fetchall()
+    query = f"SELECT min(x), max(x) FROM {number} WHERE x NOT IN {_MISSING}"  # noqa: S608
+    least, largest = connection.execute(query).fetchall()[0] if codes else (None, None)
+    for code, count in codes:
         # A code for missing is far away: below all measurements, or above twice the largest.
         if least is not None and count > 1 and (code < 0 <= least or code > 2 * largest > 0):
             yield (
@@ -411,31 +415,32 @@ def _cells(
     return cells, (Format(decimal="," if commas > points else "."),) if commas or points else ()
 
 
-def _holding(connection: "DuckDBPyConnection") -> set[Kind | str | Format]:
+def _holding(connection: "DuckDBPyConnection", distinct: int) -> set[Kind | str | Format]:
     """Return what holds for all values: kinds, forms, plain numbers, midnight."""
     full = "regexp_full_match({}, '{}')"
     tests: dict[Kind | str | Format, str] = {k: full.format("v", FORMS[k]) for k in _TESTED}
     tests["plain"] = "NOT regexp_full_match(v, '0[0-9]+')"
     tests["whole"] = "regexp_full_match(v, '[+-]?[0-9]+')"
     tests["midnight"] = "regexp_full_match(v, '[^ T]+([ T]00:00(:00([.]0+)?)?)?')"
+    tests["begun"] = "regexp_matches(v, '^[+-]?[.,]?[0-9]')"  # as each number and time begins
     for form in _NUMBERS:
         tests[form] = full.format(usual_text("v", Kind.NUMBER, form), FORMS[Kind.NUMBER])
     for form in _TIMES:
         usual = usual_text("v", Kind.TIME, form)
         is_time = f" AND try_cast({usual} AS TIMESTAMP) IS NOT NULL"
         tests[form] = full.format(usual, FORMS[Kind.TIME]) + is_time
-    forms = {*_FORMS}  # tested last: whole numbers and ISO times have one form
-    for values, part in (
-        ("(SELECT v FROM seen LIMIT 100)", {*tests}),  # most tests fail on a few values
-        ("seen", {*tests} - forms),
-        ("seen", forms),
-    ):
-        names = [name for name in tests if name in part]
-        if not names or (part is forms and tests.keys() & {"whole", Kind.TIME}):
+    # Most tests fail on a few values; forms cost most, and come last.
+    few = [f"(FROM seen LIMIT {_FIRST_TESTED})"] if distinct > _FIRST_TESTED else []
+    for values, are_forms in product([*few, "seen"], (False, True)):
+        # Whole numbers fit each form of numbers and none of times; ISO times have one form.
+        if are_forms and tests.keys() & {"whole", Kind.TIME}:
             continue
+        names = [name for name in tests if isinstance(name, Format) == are_forms]
         columns = ", ".join(f"bool_and({tests[name]})" for name in names)
         results = connection.execute(f"SELECT {columns} FROM {values}").fetchall()[0]  # noqa: S608
         for name, holds in zip(names, results, strict=True):
             if not holds:
                 del tests[name]
-    return set(tests)
+        if "begun" not in tests or (are_forms and not tests.keys() & {*_FORMS}):
+            return set()
+    return {*tests} - ({*_TIMES} if "whole" in tests else set())

@@ -22,8 +22,7 @@ from sequela.cost import record
 from sequela.cost.ledger import Account
 from sequela.disclosure import INTERNAL
 from sequela.errors import RunError, SplitError
-from sequela.evaluation.predictions import Predictions
-from sequela.evaluation.recipe import Place
+from sequela.evaluation.predictions import Place, Predictions
 from sequela.files import is_leftover, scratch_beside, whole
 from sequela.formats import sealed
 from sequela.formats.opened import json_value
@@ -371,11 +370,9 @@ def refuse_links(path: Path) -> None:
 
 def places(runs: Sequence[RunFolder]) -> list[Place]:
     """Return repeat, fold and seed of each run."""
-    seeds = sorted({run.settings.seed for run in runs})
-    folds = max(runs[0].settings.folds, 1)
-    return [
-        Place(*divmod(run.settings.fold, folds), seeds.index(run.settings.seed)) for run in runs
-    ]
+    folds, seeds = max(runs[0].settings.folds, 1), sorted({run.settings.seed for run in runs})
+    indices = [(run.settings.fold, seeds.index(run.settings.seed)) for run in runs]
+    return [Place(*divmod(fold, folds), seed) for fold, seed in indices]
 
 
 def is_taken(path: Path) -> bool:

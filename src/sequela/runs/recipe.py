@@ -12,8 +12,8 @@ from sequela.evaluation.decision import RATES, Threshold, operation
 from sequela.evaluation.intervals import Bootstrap
 from sequela.evaluation.metrics import METRICS, Metric, reported, statistic_of
 from sequela.evaluation.number import plural
-from sequela.evaluation.predictions import Predictions
-from sequela.evaluation.recipe import Design, Judged, Place, RecipeNumber, across_folds, over_models
+from sequela.evaluation.predictions import Place, Predictions
+from sequela.evaluation.recipe import Design, Judged, RecipeNumber, across_folds, over_models
 from sequela.evaluation.statistic import Statistic, stacked
 from sequela.evaluation.summary import AT_HORIZON, by_horizon, calibration_numbers
 from sequela.runs.folder import RunFolder, StoredRun, places

@@ -94,7 +94,9 @@ class Seconds:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, Any, Any]:
-        """Count a fixture without the fixtures that it asks for."""
+        """Count a shared fixture without the shared fixtures that it asks for."""
+        if fixturedef.scope == "function":
+            return (yield)
         began = self.now()
         self.within.append(0.0)
         try:
@@ -103,9 +105,7 @@ class Seconds:
             took = self.now() - began
             own = took - self.within.pop()
             self.within[-1] += took
-            if fixturedef.scope != "function":
-                name = _fixture(fixturedef)
-                self.of_fixtures[name] = own
+            self.of_fixtures[_fixture(fixturedef)] = own
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, Any, Any]:

@@ -13,8 +13,9 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+import duckdb
 import hypothesis
 import numpy as np
 import pyarrow as pa
@@ -105,6 +106,62 @@ def cohort_cache() -> Iterator[None]:
     keep = lru_cache(maxsize=16)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cohort_settings, "_selected", keep(cohort_settings._selected.__wrapped__))
+        yield
+
+
+class Reused:
+    """A connection whose instance is the next one's once it is closed: a new one takes 30 ms."""
+
+    connect = staticmethod(duckdb.connect)
+    idle: ClassVar[list[duckdb.DuckDBPyConnection]] = []
+    changed = ("threads", "preserve_insertion_order", "partitioned_write_flush_threshold")
+
+    def __init__(self, file: str, config: dict[str, Any]) -> None:
+        self.instance = self.idle.pop() if self.idle else self.connect(config=config)
+        try:
+            for name, value in config.items():
+                self.instance.execute(f"SET {name} = $value", {"value": value})
+        except duckdb.Error:  # the folder for what does not fit into memory is in use
+            self.instance = self.connect(config=config)
+        self.instance.execute("ATTACH '{}' AS reused".format(file.replace("'", "''")))
+        self.connection = self.cursor()
+        self.is_open = True
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        cursor = self.instance.cursor()
+        cursor.execute("USE reused")
+        return cursor
+
+    def close(self) -> None:
+        if self.is_open:
+            self.is_open = False
+            self.connection.close()
+            self.instance.execute("DETACH reused")
+            for name in self.changed:
+                self.instance.execute(f"RESET {name}")
+            self.idle.append(self.instance)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.connection, name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def reused() -> Iterator[None]:
+    """Let DuckDB open an instance only where none is idle."""
+
+    def connect(file: str = ":memory:", config: Any = None, **settings: Any) -> Any:
+        if config is None and file != ":memory:":
+            return Reused.connect(file, **settings)
+        return Reused(file, config or {})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(duckdb, "connect", connect)
         yield
 
 

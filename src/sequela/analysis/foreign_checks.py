@@ -381,13 +381,9 @@ def later_times(data: AuditInput) -> Iterator[Found]:
         wrong = int(is_wrong.sum())  # never where NaT
         counts = {"known": wrong, "found": wrong, "all": len(times)}
         if wrong and outcome:
+            check, when = "known outcome", "dated before the prediction"
             yield Finding.of(
-                "known outcome",
-                name,
-                counts=counts,
-                labels="outcomes",
-                when="dated before the prediction",
-                leave_out="these rows",
+                check, name, counts=counts, labels="outcomes", when=when, leave_out="these rows"
             )
         elif wrong:
             yield Finding.of("times after the prediction", name, counts=counts)

@@ -186,12 +186,7 @@ class Finding:
 
     @classmethod
     def of(
-        cls,
-        check: str,
-        *place: str,
-        counts: Counts | None = None,
-        codes: Codes = (),
-        **facts: Any,
+        cls, check: str, *place: str, counts: Counts | None = None, codes: Codes = (), **facts: Any
     ) -> Self:
         """Return a finding of a check, with its severity and these facts."""
         return cls(check, check_named(check).severity, place, counts or {}, facts, tuple(codes))

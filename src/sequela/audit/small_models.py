@@ -185,14 +185,11 @@ def _outweighing(
         low, high = _difference(score, without, labels)
         if low > least_loss:  # the difference itself may be chance
             having = table[:, np.flatnonzero(of_column == largest)].sum(axis=1) > 0
+            codes = [Code(str(largest), len(np.unique(labels.group[having])))]
+            check, name = "an input that outweighs the others", labels.classes[1]
+            of_rest = area(label, without)
             finding = Finding.of(
-                "an input that outweighs the others",
-                codes=[Code(str(largest), len(np.unique(labels.group[having])))],
-                name=labels.classes[1],
-                auroc=auroc,
-                low=low,
-                high=high,
-                without=area(label, without),
+                check, codes=codes, name=name, auroc=auroc, low=low, high=high, without=of_rest
             )
             return [finding]
     return []
@@ -301,8 +298,7 @@ def revealing_statistics(
         for kind, auroc in areas.items():
             if kind in ARTEFACTS and auroc > most:
                 check, how = "inputs that tell the outcome", f"the {kind} alone predicts"
-                finding = Finding.of(check, "signal", how=how, auroc=auroc, name=name)
-                findings.append(finding)
+                findings.append(Finding.of(check, "signal", how=how, auroc=auroc, name=name))
         if max(areas.values(), default=0.0) >= _WEAK:
             levels = [(artefacts, least), (amplitudes, most)]
             findings += _outweighing(table, levels, LOSS_OF_SIGNALS, binary)

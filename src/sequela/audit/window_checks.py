@@ -195,11 +195,10 @@ def _hashes(signal: Signals) -> NDArray[np.uint64]:
     # One sample of each run at a time, as an array of all of them would be 32 times as large.
     places = [slice(i, i + mean.shape[1]) for i in range(_HEAD)]
     spread = np.sqrt(sum((samples[:, place] - mean) ** 2 for place in places) / _HEAD)
-    scale, hashes = _GRID / np.maximum(spread, np.finfo(np.float32).tiny), np.uint64(0)
+    scale, hashes = _GRID / np.maximum(spread, np.finfo(np.float32).tiny), np.zeros_like(mean, "u8")
     factors = np.cumprod(np.full(_HEAD, 0x9E3779B97F4A7C15, np.uint64))  # powers: a polynomial hash
     for place, factor in zip(places, factors, strict=True):
-        form = np.rint((samples[:, place] - mean) * scale).astype(np.int64)
-        hashes = hashes + form.view(np.uint64) * factor
+        hashes += np.rint((samples[:, place] - mean) * scale).astype(np.int64).view("u8") * factor
     return np.where(spread > 0, hashes, np.uint64(0))
 
 

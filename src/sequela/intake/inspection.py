@@ -61,7 +61,7 @@ _MOST_UNITS = 3  # different ones in a column of numbers with a unit
 _MISSING = (-9, -99, -999, -9999, 999, 9999, 99999)  # numbers that often mean missing
 _SAMPLE = 1 << 20  # bytes
 _LARGE = 20e6  # bytes of a table from which on its progress is shown
-_FEW = 100  # different values that are tested first
+_FIRST_TESTED = 100  # different values that are tested first
 _TESTED = (Kind.INTEGER, Kind.TIME)  # kinds whose usual form is tested
 
 
@@ -430,7 +430,7 @@ def _holding(connection: "DuckDBPyConnection", distinct: int) -> set[Kind | str 
         is_time = f" AND try_cast({usual} AS TIMESTAMP) IS NOT NULL"
         tests[form] = full.format(usual, FORMS[Kind.TIME]) + is_time
     # Most tests fail on a few values; forms cost most, and come last.
-    few = [f"(FROM seen LIMIT {_FEW})"] if distinct > _FEW else []
+    few = [f"(FROM seen LIMIT {_FIRST_TESTED})"] if distinct > _FIRST_TESTED else []
     for values, are_forms in product([*few, "seen"], (False, True)):
         # Whole numbers fit each form of numbers and none of times; ISO times have one form.
         if are_forms and tests.keys() & {"whole", Kind.TIME}:

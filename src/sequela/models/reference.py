@@ -6,10 +6,13 @@ Each is fitted on a table of features and stored as arrays, so that it can be ap
 import copy
 import io
 import json
+import sys
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -414,15 +417,23 @@ TRUSTED = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip file can have
 
 
+def _skops_io() -> ModuleType:
+    """Import skops, but not torch: skops imports each package of scikit-learn, one with torch."""
+    with_torch = "sklearn.externals.array_api_compat.torch"
+    sys.modules.setdefault(with_torch, None)  # type: ignore[arg-type]  # None: as if not there
+    skops_io = import_module("skops.io")
+    if sys.modules[with_torch] is None:
+        del sys.modules[with_torch]
+    return skops_io
+
+
 def dumped(model: "HistGradientBoostingClassifier") -> bytes:
     """Return the model as a skops file: the same model gives the same bytes.
 
     skops names objects by their addresses in memory and dates its files. Here they are numbered in
     the order in which they appear, and the dates are fixed.
     """
-    from skops import io as skops_io
-
-    with zipfile.ZipFile(io.BytesIO(skops_io.dumps(model))) as archive:
+    with zipfile.ZipFile(io.BytesIO(_skops_io().dumps(model))) as archive:
         schema = json.loads(archive.read("schema.json"))
         numbers: dict[str, int] = {}
         files: dict[str, str] = {}
@@ -432,9 +443,8 @@ def dumped(model: "HistGradientBoostingClassifier") -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for name, content in contents.items():
-            archive.writestr(
-                zipfile.ZipInfo(name, _EPOCH), content, compress_type=zipfile.ZIP_DEFLATED
-            )
+            info = zipfile.ZipInfo(name, _EPOCH)
+            archive.writestr(info, content, compress_type=zipfile.ZIP_DEFLATED)
     return out.getvalue()
 
 
@@ -460,11 +470,10 @@ def _numbered(node: object, numbers: dict[str, int], files: dict[str, str]) -> o
 def loaded(content: bytes) -> "HistGradientBoostingClassifier":
     """Load the model of a skops file; no code of the file is run, and no other type is made."""
     from sklearn.ensemble import HistGradientBoostingClassifier
-    from skops import io as skops_io
 
     try:
         # Pickle would run code of the file; skops makes only objects of trusted types.
-        model = skops_io.loads(content, trusted=TRUSTED)
+        model = _skops_io().loads(content, trusted=TRUSTED)
     except (TypeError, zipfile.BadZipFile, KeyError, ValueError) as error:
         text = " ".join(str(error).split())
         raise RunError(f"the stored boosting cannot be read ({text}): train it again") from error

@@ -534,11 +534,7 @@ def listing(
 
 
 def attribute_of(
-    root: Path,
-    file: SignalFile,
-    settings: SignalSettings,
-    row: Mapping[str, str],
-    key: str,
+    root: Path, file: SignalFile, settings: SignalSettings, row: Mapping[str, str], key: str
 ) -> str | None:
     """Return a declared attribute of a file: by a table, its column, folder, header or path.
 

@@ -20,11 +20,7 @@ _SUMMARY = "summary"
 _SIENA = "siena"
 _SEIZEIT = "seizeit"
 # The names of the lists by source: of all recordings in a folder, or of the recording STEM.
-_PATTERNS = {
-    _SUMMARY: "*-summary.txt",
-    _SIENA: "Seizures-list-*.txt",
-    _SEIZEIT: "STEM_a*.tsv",
-}
+_PATTERNS = {_SUMMARY: "*-summary.txt", _SIENA: "Seizures-list-*.txt", _SEIZEIT: "STEM_a*.tsv"}
 SOURCES = tuple(_PATTERNS)
 _FILE = re.compile(r"^File Name:\s*(\S.*?)\s*$", re.IGNORECASE | re.MULTILINE)
 _COUNT = re.compile(r"^Number of Seizures in File:\s*([0-9]+)", re.IGNORECASE | re.MULTILINE)

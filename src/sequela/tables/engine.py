@@ -341,8 +341,8 @@ class DuckDBEngine:
         self._connection.close()
 
     def _forget(self) -> None:
-        for name in self._kept:
-            self._connection.execute(f'DROP TABLE "{name}"')
+        drops = (f'DROP TABLE "{name}"' for name in self._kept)
+        self._connection.execute("; ".join(["BEGIN", *drops, "COMMIT"]))  # one write to the disk
         self._kept.clear()
         # Users know the place; the engine's message names only its own plan.
         self._limit(LIMIT_AFTER_DROP)

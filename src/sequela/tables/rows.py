@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
-from operator import and_
+from operator import and_, or_
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +118,7 @@ class TableRows:
         blank_time = nw.lit(None, nw.Datetime("us"))
         for fact in self.table.facts:
             value = nw.col(fact.value) if fact.value else nw.lit(None, nw.Float64())
-            yield _where(used, [holds(where) for where in conditions_of(fact)]).select(
+            yield _where(used, conditions_of(fact)).select(
                 subject_id="subject_id",
                 time=nw.col(fact.time) if fact.time else blank_time,
                 code=filled(fact.code),
@@ -138,8 +138,9 @@ class TableRows:
         for column in sorted(needed, reverse=True):
             blank = nw.col(column).is_null()
             reason = nw.when(blank).then(nw.lit(f"blank {column}")).otherwise(reason)
-        for fact in self.table.facts:
-            reason = nw.when(gives_event(fact)).then(nw.lit(None, nw.String())).otherwise(reason)
+        if self.table.facts:
+            used = reduce(or_, map(gives_event, self.table.facts))
+            reason = nw.when(used).then(nw.lit(None, nw.String())).otherwise(reason)
         for name, where in reversed(list(self.table.aside.items())):
             reason = nw.when(holds(where)).then(nw.lit(name)).otherwise(reason)
         return reason
@@ -278,15 +279,13 @@ def _sums(conditions: Mapping[str, Condition]) -> dict[str, nw.Expr]:
 
 def gives_event(fact: Fact) -> nw.Expr:
     """Return the condition of a row that gives an event of a fact, false where undecided."""
-    return reduce(and_, map(holds, conditions_of(fact)), nw.lit(value=True))
+    return reduce(and_, conditions_of(fact) or [nw.lit(value=True)])
 
 
-def conditions_of(fact: Fact) -> list[Condition]:
-    """Return the conditions of a row that gives an event of a fact."""
-    conditions: list[Condition] = [~nw.col(column).is_null() for column in fact.needs()]
-    if fact.where is not None:
-        conditions.append(fact.where)
-    return conditions
+def conditions_of(fact: Fact) -> list[nw.Expr]:
+    """Return the conditions of a row that gives an event of a fact, false where undecided."""
+    conditions = [~nw.col(column).is_null() for column in fact.needs()]  # always decided
+    return conditions if fact.where is None else [*conditions, holds(fact.where)]
 
 
 def holds(condition: Condition) -> nw.Expr:

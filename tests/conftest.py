@@ -354,7 +354,7 @@ def excerpt_events(once: Once) -> Callable[[str], Path]:
 
 @pytest.fixture(scope="session", autouse=True)
 def excerpts_built(once: Once) -> Iterator[None]:
-    """Runs on an excerpt in the package copy its events, which are built once for all workers."""
+    """Let runs on an excerpt in the package copy its events, which are built once for all."""
 
     def copied(source: Source, root: Path, out: Path, **how: Any) -> None:
         if root == EXCERPTS / source.name and source == source_of(source.name):

@@ -64,11 +64,7 @@ def offsets_without_values() -> Any:
         (nn.Bilinear(4, 4, 2), X, r"Bilinear's forward failed on input 1x4 .*TypeError"),
         (nn.Sequential(nn.LazyLinear(3)), X, r"'0' \(LazyLinear\) is lazy"),
         (nn.EmbeddingBag(4, 2), offsets_without_values(), "values of its offsets"),
-        (
-            nn.Sequential(nn.Linear(4, 4), highest()),
-            X,
-            r"aten::cummax in 1, test_bad_input.py:\d+",
-        ),
+        (nn.Sequential(nn.Linear(4, 4), highest()), X, r"aten::cummax in 1, test_bad_input.py:\d+"),
     ],
 )
 def test_what_cannot_be_counted(model: nn.Module, given: Any, message: str) -> None:
@@ -93,11 +89,7 @@ PADDED = r"_embedding_bag \(not in this form\)"
 @pytest.mark.parametrize(
     ("model", "inputs", "name"),
     [
-        (
-            Made(lambda m, x: torch.vmap(m.fc)(x), fc=nn.Linear(4, 2)),
-            X,
-            "vmap or .*func in fc",
-        ),
+        (Made(lambda m, x: torch.vmap(m.fc)(x), fc=nn.Linear(4, 2)), X, "vmap or .*func in fc"),
         (Made(lambda m, x: torch.vmap(m.n)(x), n=nn.RMSNorm(4)), X, "vmap or .*func in n,"),
         (Made(lambda _, x: torch.vmap(torch.sum)(x)), X, "torch.vmap or .*torch.func in test_bad"),
         (Made(lambda _, x: torch.func.grad(torch.sum)(x)), X, "torch.vmap or .*torch.func in test"),

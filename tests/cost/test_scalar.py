@@ -161,13 +161,7 @@ STEPS = {nn.GRU: gru, nn.LSTM: lstm, nn.RNN: rnn}
     st.lists(st.integers(1, 4), min_size=1, max_size=3),
 )
 def test_recurrent_layers(
-    kind: Any,
-    width: int,
-    units: int,
-    layers: int,
-    bias: bool,
-    both: bool,
-    lengths: list[int],
+    kind: Any, width: int, units: int, layers: int, bias: bool, both: bool, lengths: list[int]
 ) -> None:
     model = kind(width, units, layers, bias=bias, bidirectional=both)
     plain = Plain()

@@ -13,13 +13,7 @@ from sequela.models.loading import attribute
 @pytest.mark.usefixtures("own_metrics")
 @pytest.mark.parametrize(
     ("page", "least"),
-    [
-        ("models", 5),
-        ("signals", 3),
-        ("evaluation", 11),
-        ("python", 25),
-        ("survival", 8),
-    ],
+    [("models", 5), ("signals", 3), ("evaluation", 11), ("python", 25), ("survival", 8)],
 )
 def test_examples_in_python(page: str, least: int) -> None:
     found = doctest.testfile(str(DOCS / f"{page}.md"), module_relative=False, encoding="utf-8")

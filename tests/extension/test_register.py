@@ -44,10 +44,7 @@ def check(code: str = "LAB001", name: str = "mine", needs: tuple[str, ...] = ())
         (lambda: register.data_set("bonn", DATA_SETS["bonn"]), "is registered already"),
         (lambda: register.data_set("my/eeg", DATA_SETS["bonn"]), "cannot be named 'my/eeg'"),
         (lambda: register.data_set("mine", DataSet("Mine", "ehr")), "lacks source"),
-        (
-            lambda: register.data_set("mine", DataSet("Mine", "eeg", signals=SIGNALS)),
-            "lacks reads",
-        ),
+        (lambda: register.data_set("mine", DataSet("Mine", "eeg", signals=SIGNALS)), "lacks reads"),
         (lambda: register.data_set("mine", DATA_SETS["eicu"]), "the declaration of 'eicu'"),
         (lambda: register.task(TASKS["landmark"]), "is registered already"),
         (
@@ -62,10 +59,7 @@ def check(code: str = "LAB001", name: str = "mine", needs: tuple[str, ...] = ())
         (lambda: check(needs=("signal",)), "need of a check 'signal': did you mean 'signals'"),
         (lambda: register.exporter("onnx", lambda *_: b"", from_bytes), "is registered already"),
         (lambda: register.figure(RUN_FIGURES["matrix"]), "is registered already"),
-        (
-            lambda: register.section("ground", "Ground", str),
-            "'ground' is registered already",
-        ),
+        (lambda: register.section("ground", "Ground", str), "'ground' is registered already"),
         (lambda: register.card_item("use", "Use", str), "card item 'use' is registered already"),
         (lambda: register.command("train", "a:b", "Train."), "is registered already"),
         (lambda: register.study(STUDIES["seizure"]), "is registered already"),
@@ -73,10 +67,7 @@ def check(code: str = "LAB001", name: str = "mine", needs: tuple[str, ...] = ())
             lambda: register.study(replace(STUDIES["seizure"], name="mine", data=("bon",))),
             "did you mean 'bonn'",
         ),
-        (
-            lambda: register.study(replace(STUDIES["seizure"], name="mine", data=())),
-            "runs nothing",
-        ),
+        (lambda: register.study(replace(STUDIES["seizure"], name="mine", data=())), "runs nothing"),
         *(
             (lambda add=add: add("wrong"), f"is 'wrong': expected a sequela.*{kind}")
             for add, kind in (

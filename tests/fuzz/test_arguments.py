@@ -183,12 +183,7 @@ def changed(content: bytes) -> st.SearchStrategy[bytes]:
 
 
 CASES = {
-    name: Case(
-        partial(lines_of, words),
-        read,
-        changed,
-        second_account,
-    )
+    name: Case(partial(lines_of, words), read, changed, second_account)
     for name, words in COMMANDS.items()
 }
 

@@ -85,12 +85,7 @@ def test_dropout_only_while_training() -> None:
     assert not torch.equal(model(signal), model(signal))
 
 
-PATIENTS: Patients = [
-    [[0, 3, 9], [1], [2, 3]],
-    [[4], [], [5, 6]],
-    [[7, 8], [0, 1, 2, 3]],
-    [[9]],
-]
+PATIENTS: Patients = [[[0, 3, 9], [1], [2, 3]], [[4], [], [5, 6]], [[7, 8], [0, 1, 2, 3]], [[9]]]
 
 
 def test_multi_hot_linear_equals_a_dense_linear() -> None:

@@ -20,10 +20,7 @@ VIEWS: list[tuple[int, Literal["light", "dark"]]] = [
 
 @pytest.fixture
 def shown(
-    request: pytest.FixtureRequest,
-    small_runs: list[RunFolder],
-    synthetic: Path,
-    tmp_path: Path,
+    request: pytest.FixtureRequest, small_runs: list[RunFolder], synthetic: Path, tmp_path: Path
 ) -> Path:
     """A page of the kind that is asked for."""
     out = tmp_path / "page.html"
@@ -55,11 +52,7 @@ def violations(browser: Browser, page: Path) -> list[str]:
 
 
 @pytest.mark.slow(but="one study")
-@pytest.mark.parametrize(
-    "shown",
-    ["one study", "segments", "codes", "both studies"],
-    indirect=True,
-)
+@pytest.mark.parametrize("shown", ["one study", "segments", "codes", "both studies"], indirect=True)
 def test_no_page_has_a_violation(browser: Browser, shown: Path) -> None:
     assert violations(browser, shown) == []
 

@@ -21,13 +21,7 @@ from tests.report.test_canaries import recordings as canaries_of_recordings
 
 from sequela.analysis.package import Analysis, Channel, PackagedModel
 from sequela.analysis.release import Moments, Training, read_release, seal_of, text_of
-from sequela.analysis.site import (
-    _medians,
-    expected_auroc,
-    measures_of,
-    membership_of,
-    results_of,
-)
+from sequela.analysis.site import _medians, expected_auroc, measures_of, membership_of, results_of
 from sequela.cli.app import main
 from sequela.disclosure import has_small
 from sequela.errors import RunError

@@ -51,7 +51,10 @@ Outline = Callable[[Path], Any]
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the curves out, which take longest; the page of both studies has them."""
-    few = lambda _, best, prefix: {"of_few": True, "best": best, "prefix": prefix, "subgroups": {}}  # noqa: E731
+
+    def few(_: object, best: object, prefix: str) -> dict[str, object]:
+        return {"of_few": True, "best": best, "prefix": prefix, "subgroups": {}}
+
     monkeypatch.setattr(probabilities, "content", few)
 
 

@@ -45,13 +45,7 @@ def test_recordings_are_counted_by_class(small_runs: list[RunFolder]) -> None:
     found = table_one(Entry(small_runs[0]))
     assert found
     names = [line.name for line in found.lines[""]]
-    assert names == [
-        "segments",
-        "sessions",
-        "training set",
-        "validation set",
-        "test set",
-    ]
+    assert names == ["segments", "sessions", "training set", "validation set", "test set"]
     predictions = small_runs[0].predictions
     for place, counted in enumerate(found.lines[""][1].counts or ()):
         assert counted == len(np.unique(predictions.group_id[predictions.label == place]))

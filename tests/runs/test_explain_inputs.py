@@ -15,12 +15,7 @@ from sequela.studies.settings import run_settings
 
 OF_EICU = {"inputs": ("APACHE", "EICU_DX"), "bins": 3, "min_subjects": 100}
 CASES = [
-    (
-        "values-lstm",
-        "physionet2012",
-        {"min_subjects": 3},
-        (" (value)", " last (whole record)"),
-    ),
+    ("values-lstm", "physionet2012", {"min_subjects": 3}, (" (value)", " last (whole record)")),
     ("visits-attention", "eicu", OF_EICU, ("EICU_DX//",)),
 ]
 

@@ -17,12 +17,7 @@ from sequela.cost.formula import Symbol, parse
 from sequela.errors import SettingError
 from sequela.sequences import feature_tables, featurisers
 from sequela.sequences.feature_tables import SparseTable
-from sequela.sequences.featurisers import (
-    FEATURISERS,
-    Features,
-    Standardised,
-    lookup,
-)
+from sequela.sequences.featurisers import FEATURISERS, Features, Standardised, lookup
 
 
 def signals(n: int = 12, n_chans: int = 2, n_times: int = 64) -> Any:

@@ -113,12 +113,7 @@ def test_known_names() -> None:
     ],
 )
 def test_a_spoilt_field_is_named_with_its_row(
-    tmp_path: Path,
-    recordings: list[Recording],
-    row: int,
-    column: int,
-    value: object,
-    message: str,
+    tmp_path: Path, recordings: list[Recording], row: int, column: int, value: object, message: str
 ) -> None:
     rows = rows_of(recordings)
     rows[row][column] = value

@@ -1,5 +1,7 @@
 """Reference models on records, each against a plain way to the same numbers."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -216,3 +218,18 @@ def test_only_the_types_that_boosting_needs_are_read() -> None:
         reference.loaded(skops.io.dumps(LogisticRegression()))
     with pytest.raises(RunError, match="cannot be read"):
         reference.loaded(b"no zip")
+
+
+BOOSTING = """
+import sys
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sequela.models import reference
+model = HistGradientBoostingClassifier(max_iter=1).fit([[0], [1]] * 30, [0, 1] * 30)
+reference.loaded(reference.dumped(model))
+print([name for name in sys.modules if name.endswith("torch")])
+"""
+
+
+@pytest.mark.slow
+def test_boosting_is_stored_and_read_without_torch() -> None:
+    assert subprocess.check_output([sys.executable, "-c", BOOSTING]) == b"[]\n"

@@ -119,7 +119,9 @@ def test_a_linear_model_of_values_sees_which_are_there_and_when() -> None:
     assert found.baseline == pytest.approx(5 + 5 * 1.5 + 5 * 2)
 
 
-@pytest.mark.parametrize("name", SIGNALS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * ("-mlp-" in n)) for n in SIGNALS]
+)
 def test_attributions_to_segments_are_complete(name: str) -> None:
     torch.manual_seed(1)
     entry = lookup_network(name)

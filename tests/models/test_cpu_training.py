@@ -67,6 +67,7 @@ def test_threads_train_at_the_same_time() -> None:
         torch.testing.assert_close(found, gradients(gru, by_torch(gru, signal)))
 
 
+@pytest.mark.slow
 @given(layers=SIZES, size=SIZES, steps=st.integers(1, 40))
 def test_validation_has_the_states_of_training(layers: int, size: int, steps: int) -> None:
     gru, signal = drawn(layers, size, 1, steps)

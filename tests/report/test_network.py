@@ -106,6 +106,7 @@ def test_two_sites_cannot_judge_each_other(tmp_path: Path) -> None:
         assert "can be wider than that of a next site: read the analysis with a prior." in words
 
 
+@pytest.mark.slow
 def test_forty_sites_with_an_outlier_and_a_case_mix(tmp_path: Path) -> None:
     results = [
         results_of(float(expit(sd)), sd_logit=sd) for sd in np.linspace(0.8, 1.6, 39).tolist()

@@ -485,6 +485,7 @@ def test_a_table_of_what_hospitals_have_in_common(tmp_path: Path) -> None:
     assert out.read_text("utf-8").splitlines() == [header, "1,71.0,1,1,4.0,0", "2,90.0,0,0,0.0,1"]
 
 
+@pytest.mark.slow(but="recordings")
 @pytest.mark.parametrize("kind", ["recordings", "rows"])
 def test_recordings_and_tables_of_rows_are_sites_too(
     kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -274,36 +274,30 @@ def test_an_unfinished_page_draws_no_conclusion(
         assert ("So it is." in page.read_text("utf-8")) is not bool(awaited)
 
 
-@pytest.mark.parametrize(
-    ("network", "baseline", "low", "answer"),
-    [
-        (0.6, 0.7, -0.1, "A simple model matched or beat its networks."),
-        (0.7, 0.7, -0.1, "A simple model matched or beat its networks."),
-        (0.7, 0.6, -0.1, "No network was clearly better than a simple model."),
-        (0.7, 0.6, 0.1, "A network was clearly better than the best simple model."),
-    ],
-)
 def test_the_first_sentence_is_the_conclusion(
-    small_runs: list[RunFolder],
-    monkeypatch: pytest.MonkeyPatch,
-    network: float,
-    baseline: float,
-    low: float,
-    answer: str,
+    small_runs: list[RunFolder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     placed = StudyPart.of(STUDIES["seizure"], small_runs, 10)
     assert placed.network
     assert placed.baseline
-    apart = Compared("b", "b", network, Difference(0.1, Interval(low, 1.0, 0.95, "", 9, 80), 0.5))
-    compared = {placed.network.entry.key: apart}
-    monkeypatch.setattr("sequela.report.sections.standing._apart", lambda *_: compared)
-    rivals = replace(placed.network, value=network), replace(placed.baseline, value=baseline)
-    part = replace(placed, network=rivals[0], baseline=rivals[1])
-    assert conclusion([part]) == answer
-    assert conclusion([replace(part, network=None)]) == ""
+    parts = []
+    for network, baseline, low, answer in (
+        (0.6, 0.7, -0.1, "A simple model matched or beat its networks."),
+        (0.7, 0.7, -0.1, "A simple model matched or beat its networks."),
+        (0.7, 0.6, -0.1, "No network was clearly better than a simple model."),
+        (0.7, 0.6, 0.1, "A network was clearly better than the best simple model."),
+    ):
+        difference = Difference(0.1, Interval(low, 1.0, 0.95, "", 9, 80), 0.5)
+        compared = {placed.network.entry.key: Compared("b", "b", network, difference)}
+        monkeypatch.setattr("sequela.report.sections.standing._apart", lambda *_, c=compared: c)
+        rivals = replace(placed.network, value=network), replace(placed.baseline, value=baseline)
+        parts.append(replace(placed, network=rivals[0], baseline=rivals[1]))
+        assert conclusion(parts[-1:]) == answer
+        assert conclusion([replace(parts[-1], network=None)]) == ""
     monkeypatch.setattr(Group, "quick", True)
-    assert part.void.startswith("Quick run")
-    assert conclusion([part]) == ""
+    for part in parts:
+        assert part.void.startswith("Quick run")
+        assert conclusion([part]) == ""
 
 
 def test_the_checks_begin_with_what_is_good(

@@ -128,6 +128,7 @@ def test_a_changed_number_is_detected(updated: RunFolder, tmp_path: Path) -> Non
     assert "before o_e" in wrong
 
 
+@pytest.mark.slow
 def test_a_refit_replaces_the_model(
     run: Path, places: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

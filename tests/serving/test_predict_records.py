@@ -264,6 +264,7 @@ def test_times_of_a_file(built: Path, tmp_path: Path, usual: None) -> None:
         asked(tmp_path / "run", built, out)
 
 
+@pytest.mark.slow
 def test_a_set_of_the_challenge_without_outcomes(challenge: Path, tmp_path: Path) -> None:
     """Five stays of the excerpt as text files, as the challenge published its set-b."""
     stays = pq.read_table(challenge).slice(0, 5).to_pylist()

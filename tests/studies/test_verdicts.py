@@ -220,6 +220,7 @@ def test_a_claim_with_a_power_below_one_half_cannot_be_decided(
         assert (answer.verdict, answer.label) == (UNDECIDABLE if label else OPEN, label)
 
 
+@pytest.mark.slow
 def test_at_most_one_in_twenty_answers_is_wrong() -> None:
     """Where the truth is the bound itself, 5 % of the runs support the claim, 5 % contradict it."""
     claims = [claim("level", BOTH[:1], value=0.7), claim("level", BOTH[:1], id="p", primary=True)]

@@ -13,8 +13,8 @@ import uvicorn
 from starlette.testclient import TestClient
 from tests.conftest import Once
 
-from sequela.config import Options, RunSettings, TrainingSettings
-from sequela.datasets.catalog import EXCERPTS, Recording
+from sequela.config import Options
+from sequela.datasets.catalog import Recording
 from sequela.runs import fit
 from sequela.runs.folder import RunFolder
 from sequela.serving import load
@@ -28,14 +28,9 @@ SAID = {"sfreq": 173.61, "unit": "uV"}
 
 
 @pytest.fixture(scope="session")
-def eeg_run(once: Once) -> RunFolder:
-    """An MLP on the recordings of the package."""
-    settings = RunSettings(
-        model="mlp-improved", data="bonn", training=TrainingSettings(epochs=6, learning_rate=3e-3)
-    )
-    root = EXCERPTS / "bonn.parquet"
-    fill = lambda out: fit.train(settings, out / "run", root=root)  # noqa: E731
-    return RunFolder(once("eeg", fill) / "run")
+def eeg_run(run: Path) -> RunFolder:
+    """A network on the recordings of the package."""
+    return RunFolder(run)
 
 
 @pytest.fixture(scope="session")

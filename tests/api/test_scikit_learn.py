@@ -94,6 +94,7 @@ def test_a_refit_learns_from_the_tuning_part_too(signals: Any) -> None:
     assert again.score(X, y) > 0.6
 
 
+@pytest.mark.slow  # a pickled copy in this process is in test_check_estimator
 def test_cross_validation_in_another_process_is_that_in_this(signals: Any) -> None:
     X, y, _ = signals
     how: dict[str, Any] = {"cv": 3, "method": "predict_proba"}

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -61,8 +62,13 @@ SHOWN = re.findall(r"^(?:found|blocked|missed|clean|false alarm) {2,}.*$", PAGE,
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    return Bench(tmp_path_factory.mktemp("attacks"))
+def bench(
+    tmp_path_factory: pytest.TempPathFactory, excerpt_events: Callable[[str], Path]
+) -> Iterator[Bench]:
+    """A bench whose events are those of all tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Bench, "events", lambda _, data: excerpt_events(data))
+        yield Bench(tmp_path_factory.mktemp("attacks"))
 
 
 @pytest.mark.parametrize(

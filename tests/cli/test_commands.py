@@ -89,27 +89,22 @@ def test_six_options_come_first(command: str, most_used: set[str], output_of: Ou
     assert set(re.findall(r"^│ [ *]* *(--[a-z-]+)", first, re.MULTILINE)) == most_used
 
 
-@pytest.mark.parametrize(
-    ("data", "most_used"),
-    [
-        ("--data table", {"--folds", "--horizons", "--id", "--label", "--classes", "--omit"}),
-        ("--data=signals", {"--subject", "--label", "--channels", "--window", "--events"}),
-        ("--data eicu", {"--task", "--hours", "--horizons", "--inputs", "--epochs"}),
-        ("--data bonn", {"--split", "--segment", "--seed", "--batch-size", "--learning-rate"}),
-    ],
-)
-def test_ten_options_of_the_named_data_come_first(
-    data: str, most_used: set[str], output_of: Output
-) -> None:
+def test_ten_options_of_the_named_data_come_first(output_of: Output) -> None:
     def options(section: str) -> list[str]:
         return re.findall(r"^│ [ *]* *(--[a-z-]+)", section, re.MULTILINE)
 
     usual = output_of("train", "--help")
-    printed = output_of("train", "auto", *data.split(), "--help")
-    first = options(re.split("╭─ ", printed)[2])
-    assert len(first) == 10
-    assert most_used | {"--data", "--root", "--out", "--folds"} <= {*first}
-    assert sorted(options(printed)) == sorted(options(usual))  # each once, under its heading
+    for data, most_used in (
+        ("--data table", {"--folds", "--horizons", "--id", "--label", "--classes", "--omit"}),
+        ("--data=signals", {"--subject", "--label", "--channels", "--window", "--events"}),
+        ("--data eicu", {"--task", "--hours", "--horizons", "--inputs", "--epochs"}),
+        ("--data bonn", {"--split", "--segment", "--seed", "--batch-size", "--learning-rate"}),
+    ):
+        printed = output_of("train", "auto", *data.split(), "--help")
+        first = options(re.split("╭─ ", printed)[2])
+        assert len(first) == 10
+        assert most_used | {"--data", "--root", "--out", "--folds"} <= {*first}
+        assert sorted(options(printed)) == sorted(options(usual))  # each once, under its heading
     assert (
         output_of("train", "--data", "unknown", "--help") == output_of("train", "--help") == usual
     )

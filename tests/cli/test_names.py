@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -48,17 +47,21 @@ json.dump(ended, sys.stdout)
 """
 
 
-def in_a_process(commands: list[str]) -> Any:
-    """Status, standard error and imports of each command, all in one process of its own."""
-    command, given = [sys.executable, "-c", COMMANDS], json.dumps(commands)
-    return json.loads(
-        subprocess.run(command, input=given, capture_output=True, text=True, check=True).stdout
-    )
+MISSPELT = "train auto --data signals --root s.csv --label z --samples X* --rate 64"
 
 
 @pytest.fixture(scope="module")
-def ended() -> Any:
-    return in_a_process([arguments for arguments, _ in CASES])
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Status, standard error and imports of each command, all in one process of its own."""
+    folder, names = tmp_path_factory.mktemp("names"), [*(f"X{n}" for n in range(1, 21)), "y"]
+    rows = [",".join(["1.5"] * 20 + ["ab"[k % 2]]) for k in range(8)]
+    (folder / "s.csv").write_text("\n".join([",".join(names), *rows]), "utf-8")
+    given = json.dumps([*(arguments for arguments, _ in CASES), MISSPELT])
+    command = [sys.executable, "-c", COMMANDS]
+    done = subprocess.run(
+        command, cwd=folder, input=given, capture_output=True, text=True, check=True
+    )
+    return json.loads(done.stdout)
 
 
 @pytest.mark.parametrize(("arguments", "message"), CASES)
@@ -71,12 +74,8 @@ def test_a_mistyped_name_loads_nothing_heavy(arguments: str, message: str, ended
     assert not {*HEAVY} & {*imported}
 
 
-def test_a_misspelt_column_is_found_before_torch_is_imported(tmp_path: Path) -> None:
-    names = [*(f"X{n}" for n in range(1, 21)), "y"]
-    rows = [",".join(["1.5"] * 20 + ["ab"[k % 2]]) for k in range(8)]
-    (tmp_path / "s.csv").write_text("\n".join([",".join(names), *rows]), "utf-8")
-    command = f"train auto --data signals --root {tmp_path}/s.csv --label z --samples X* --rate 64"
-    status, said, imported = in_a_process([command])[command]
+def test_a_misspelt_column_is_found_before_torch_is_imported(ended: Any) -> None:
+    status, said, imported = ended[MISSPELT]
     assert status == 2
     assert "no column 'z'" in said
     assert "torch" not in imported

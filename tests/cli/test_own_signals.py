@@ -31,6 +31,7 @@ def train(*arguments: str | Path) -> None:
     ran("train", *arguments, "--data", "signals")
 
 
+@pytest.mark.slow(but="cnn-baseline")  # their shapes are in tests/models/test_models.py
 @pytest.mark.parametrize("model", MODELS)
 def test_models_take_any_channels_length_and_classes(own: Path, model: str) -> None:
     epochs = [] if "boosting" in model else ["--epochs", "2"]
@@ -122,7 +123,7 @@ def test_a_folder_of_edf(tmp_path: Path, no_data: Path, monkeypatch: pytest.Monk
         "utf-8",
     )
     aim = ("--aim", "sensitivity", "--aim-target", "0.9")
-    train("mlp-baseline", "--root", "eeg", "--epochs", "5", *aim, "--out", "run")
+    train("mlp-baseline", "--root", "eeg", "--epochs", "1", *aim, "--out", "run")
     run = open_run(Path("run"))
     assert run.data["classes"] == ["background", "seizure"]
     assert run.data["counts"] == [168, 72]

@@ -1,5 +1,6 @@
 """The base installation, without torch: baseline models are trained, evaluated and used."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -30,21 +31,22 @@ for line in sys.argv[1].splitlines():
 NETWORK = "train gru-improved --data bonn --root nowhere --out run"
 EXPORT = "export signals/a --out a.onnx"
 TRY = "try --out first"
-"""Runs on the data in the package."""
-COMMANDS = """train {model} {data} --out {at}/a
-train {other} {data} --out {at}/b
-evaluate {at}/a
-compare {at}/a {at}/b
+"""Trains the model of signals/a, and writes its page."""
+OF_DATA = """train {other} {data} --out {at}/b
 ensemble {at}/a {at}/b --out {at}/c
 report {at}/a {at}/b --out {at}/page.html
 card {at}/a --out {at}/card.md
-verify {at}/a
-verify {at}/c
-share {at}/a --out {at}/shared
 audit {at}/a
-cost {at}/a
 predict {at}/a {data} --out {at}/a.parquet
 predict {at}/c {data} --out {at}/c.parquet"""
+"""What differs between signals and records."""
+OF_RUNS = """evaluate signals/a
+compare signals/a signals/b
+verify signals/c
+share signals/a --out signals/shared
+cost signals/a
+train boosting --data mimic3 --root {records} --out records/a"""
+"""What reads the files of a run, whatever its data, and the model of the records."""
 
 
 @pytest.fixture(scope="module")
@@ -54,18 +56,24 @@ def finished(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Path, str]:
     """The folder of runs of baseline models, and what the process wrote to standard error."""
-    folder, lines = tmp_path_factory.mktemp("without-torch"), [NETWORK, TRY]
-    for at, other, model, name, root in (
-        ("signals", "majority-class", "spectral-logistic-regression", "bonn", synthetic),
-        ("records", "logistic-regression", "boosting", "mimic3", excerpt_events("mimic3")),
+    folder, records = tmp_path_factory.mktemp("without-torch"), excerpt_events("mimic3")
+    for name in ("data", "signals", "records"):
+        (folder / name).mkdir()
+    (folder / "data" / "bonn").symlink_to(synthetic)
+    (folder / "signals" / "a").symlink_to("../first/spectral-logistic-regression")
+    lines = [NETWORK, TRY]
+    for at, other, data in (
+        ("signals", "majority-class", f"--data bonn --root {synthetic}"),
+        ("records", "logistic-regression", f"--data mimic3 --root {records}"),
     ):
-        (folder / at).mkdir()
-        data = f"--data {name} --root {root}"
-        named = {"at": at, "model": model, "other": other, "data": data, "root": f"--root {root}"}
-        lines += COMMANDS.format(**named).splitlines()
+        lines += OF_DATA.format(at=at, other=other, data=data).splitlines()
+        lines += OF_RUNS.format(records=records).splitlines() if at == "signals" else []
     lines.append(EXPORT)
     command = [sys.executable, "-c", ABSENT, "\n".join(lines)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "SEQUELA_DATA": str(folder / "data")}
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
     ended = [line for line in done.stdout.splitlines() if line[:3] in ("0: ", "1: ", "2: ")]
     good = [f"0: {line}" for line in lines[1:-1]]
     assert ended == [f"2: {NETWORK}", *good, f"2: {EXPORT}"], done.stderr[-1000:]

@@ -13,7 +13,10 @@ from sequela.models.loading import attribute
 @pytest.mark.usefixtures("own_metrics")
 @pytest.mark.parametrize(
     ("page", "least"),
-    [("models", 5), ("signals", 3), ("evaluation", 11), ("python", 25), ("survival", 8)],
+    [
+        *(("models", 5), ("signals", 3), ("evaluation", 11), ("survival", 8)),
+        pytest.param("python", 25, marks=pytest.mark.slow),  # tests/test_package.py calls the same
+    ],
 )
 def test_examples_in_python(page: str, least: int) -> None:
     found = doctest.testfile(str(DOCS / f"{page}.md"), module_relative=False, encoding="utf-8")

@@ -26,6 +26,7 @@ def test_its_commands_run(here: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert pq.read_schema("new.parquet").names == pq.read_schema("predicted.parquet").names
 
 
+@pytest.mark.slow  # tests/serving/test_served.py loads such a file
 def test_a_model_in_use(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words in commands(PAGE, "A model as a file"):
         if words[0] in ("train", "export") and len(words) > 2:  # a night is in tests/serving

@@ -64,6 +64,7 @@ def test_a_recording_that_is_not_listed_joins_its_session(recordings: list[Recor
     assert now == {each.recording_id: each.session_id for each in recordings}
 
 
+@pytest.mark.slow(but="recording-3")  # by session, as in tests/runs/test_audit.py
 @pytest.mark.parametrize(("split", "leaks"), [("session", 0), ("recording", 3)])
 def test_the_audit_finds_bonn_by_recording(split: SplitUnit, leaks: int) -> None:
     data = signals.load(RunSettings(model="mlp-baseline", data="bonn", split=split), None)

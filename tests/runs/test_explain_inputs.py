@@ -33,7 +33,7 @@ def test_all_inputs_together_make_the_difference(
     tmp_path: Path,
 ) -> None:
     if data == "physionet2012":
-        root = write_set(tmp_path / "a", "a", range(132_000, 132_120), seed=0)
+        root = write_set(tmp_path / "a", "a", range(132_000, 132_060), seed=0)
     else:
         root = excerpt_events(data)
     settings = run_settings(model, data, Options.of(epochs=1, refit=False, **said))

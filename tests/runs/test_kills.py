@@ -56,7 +56,7 @@ def each_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sequela.training.fit.CHECKPOINT_SECONDS", 0.0)
 
 
-@pytest.mark.slow(but="build")
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["build", "folds"])
 def test_killed_at_random_moments(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

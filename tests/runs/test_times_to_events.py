@@ -46,6 +46,11 @@ one = "stroke"
 codes = ["ICD10CM//I63"]
 """
 MODELS = ("prevalence", "logistic-regression", "boosting", "cox", "visits-improved")
+SIMPLE = ("prevalence", "logistic-regression", "cox", "stroke-logistic-regression")
+IN_USE = [
+    *("boosting", "visits-improved", "stroke-cox"),
+    *(pytest.param(name, marks=pytest.mark.slow) for name in SIMPLE),
+]
 TEXT = "--data meds --root"
 
 
@@ -181,7 +186,7 @@ def test_the_risk_by_the_last_horizon_is_refitted(runs: Path, people: Path, tmp_
     assert "on average between the two seeds." in seeds.sentences(open_run(runs / "seeds").data)[0]
 
 
-@pytest.mark.parametrize("model", [*MODELS, "stroke-cox", "stroke-logistic-regression"])
+@pytest.mark.parametrize("model", IN_USE)
 def test_a_model_in_use_predicts_as_the_run(
     model: str, runs: Path, people: Path, tmp_path: Path
 ) -> None:
@@ -233,23 +238,28 @@ def test_files_are_verified(runs: Path, people: Path, tmp_path: Path) -> None:
     assert status("verify", path) != 0
 
 
-def test_pages_and_cards(runs: Path, tmp_path: Path) -> None:
+def test_pages(runs: Path, tmp_path: Path) -> None:
     named = [runs / name for name in ("cox", "visits-improved", "prevalence")]
     ran("report", *named, "--out", tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text("utf-8")
     assert "Kaplan" in page
     assert "confusion" not in page.lower()
-    ran("report", *named, "--hide-below", "50", "--out", tmp_path / "hidden.html")
+    ran("report", named[0], "--hide-below", "50", "--out", tmp_path / "hidden.html")
     hidden = (tmp_path / "hidden.html").read_text("utf-8")
     few = "fewer than 50 patients"
     assert few in hidden
     assert few not in page
     assert "followed" in page
-    for name in ("cox", "folds", "seeds", "one-visits-improved"):
-        ran("share", runs / name, "--out", tmp_path / name)
-        assert "concordance" in (tmp_path / name / "card.md").read_text("utf-8").lower()
 
 
+@pytest.mark.slow(but="folds")
+@pytest.mark.parametrize("name", ["cox", "folds", "seeds", "one-visits-improved"])
+def test_cards(name: str, runs: Path, tmp_path: Path) -> None:
+    ran("share", runs / name, "--out", tmp_path / name)
+    assert "concordance" in (tmp_path / name / "card.md").read_text("utf-8").lower()
+
+
+@pytest.mark.slow(but="cox")
 @pytest.mark.parametrize("name", ["cox", "one-logistic-regression"])
 def test_an_external_page_shows_the_numbers_of_times(
     name: str, runs: Path, strangers: Path, tmp_path: Path
@@ -278,6 +288,7 @@ def test_settings_are_searched(people: Path, tmp_path: Path) -> None:
     assert held_out(tmp_path / "run").horizons == DAYS
 
 
+@pytest.mark.slow(but="one-visits-improved")
 @pytest.mark.parametrize("name", ["visits-improved", "one-visits-improved"])
 def test_predictions_are_explained(name: str, runs: Path, people: Path) -> None:
     found = explain(runs / name, root=people)
@@ -375,6 +386,7 @@ def test_who_is_followed_to_a_horizon_had_no_event_by_it(
     assert test["horizons"][1]["brier"] == pytest.approx(expected)
 
 
+@pytest.mark.slow(but="stroke-cox")
 @pytest.mark.parametrize("name", ["visits-improved", "stroke-cox"])
 def test_a_baseline_risk_is_updated(
     name: str, runs: Path, strangers: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -60,6 +60,7 @@ def by_hooks(model: nn.Module, x: Tensor) -> dict[str, int]:
     return found
 
 
+@pytest.mark.slow(but="resnet18")
 @pytest.mark.parametrize("name", NAMES)
 def test_torchvision(name: str) -> None:
     model, x, published = built(name)
@@ -73,6 +74,7 @@ def test_torchvision(name: str) -> None:
     assert not cost.unknown
 
 
+@pytest.mark.slow
 def test_windows_of_attention_that_no_module_holds() -> None:
     # Swin's attention calls functions; its published number counts it, ours are weights only.
     model, x, published = built("swin_t")
@@ -97,7 +99,9 @@ def test_a_transformer() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("ssdlite320_mobilenet_v3_large", "depends on the data"),
+        pytest.param(
+            *("ssdlite320_mobilenet_v3_large", "depends on the data"), marks=pytest.mark.slow
+        ),
         ("lraspp_mobilenet_v3_large", "counting rule: aten::upsample_bilinear2d"),
     ],
 )

@@ -129,6 +129,7 @@ def table_of(loaded: Examples, codes: Arrays) -> NDArray[np.float32]:
     return np.hstack(columns).astype(np.float32)
 
 
+@pytest.mark.slow(but="mimic3-said2")
 @pytest.mark.parametrize(
     ("data", "said"),
     [("eicu", {}), ("mimic3", {"task": "report-2019"}), ("mimic3", {"demographics": True})],

@@ -98,18 +98,17 @@ def runs(people: Path, once: Once) -> Path:
 
     def fill(out: Path) -> None:
         (out / "stroke.toml").write_text(STROKE, "utf-8")
-        common = [*TEXT.split(), people, "--epochs", "2"]
-        for model in ("logistic-regression", "cox"):
-            told = ["--task", out / "stroke.toml", "--out", out / f"stroke-{model}"]
-            ran("train", model, *map(str, common), *map(str, told))
+        strokes = Options.of(task=str(out / "stroke.toml"), epochs=2)
         place: dict[str, Any] = {"root": people, "work": out / "work"}  # sequences are made once
+        for model in ("logistic-regression", "cox"):
+            fit.train(run_settings(model, "meds", strokes), out / f"stroke-{model}", **place)
         for model in MODELS:
             fit.train(short(model), out / model, **place)
         for model in ("logistic-regression", "visits-improved"):
             fit.train(short(model, (730.0,)), out / f"one-{model}", **place)
         cross_validate(short("cox"), out / "folds", folds=2, **place)
-        seeds = ["--seeds", "2", "--out", out / "seeds"]
-        ran("train", "visits-improved", *map(str, common), *TASK.split(), *map(str, seeds))
+        seeds: dict[str, Any] = {"folds": 0, "repeats": 1, "seeds": 2}
+        cross_validate(short("visits-improved"), out / "seeds", **seeds, **place)
 
     return once("times-runs", fill)
 

@@ -24,7 +24,7 @@ try: .venv/runtime
 reproduce: .venv/runtime
 	$(BIN)/sequela reproduce
 
-test: .venv/development
+test: $(if $(filter all,$(TESTS)),.venv/development,.venv/tests)
 	$(BIN)/pytest -n 2 --dist worksteal $(HANGS) $(TESTS)
 
 quick: TESTS = --level quick
@@ -81,7 +81,11 @@ release: dist
 	$(BIN)/python -m pip install --quiet --no-compile --editable '.[train]'
 	touch $@
 
-.venv/development: .venv/runtime
+.venv/tests: .venv/runtime
+	$(BIN)/python -m pip install --quiet --no-compile --group test
+	touch $@
+
+.venv/development: .venv/tests
 	$(BIN)/python -m pip install --quiet --no-compile --group dev
 	touch $@
 

@@ -97,7 +97,7 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return work / "model.onnx"
 
 
-@pytest.mark.slow(but="spectral-logistic-regression")
+@pytest.mark.slow  # tests/serving/web/test_server.py serves without torch too
 def test_its_commands_serve_without_what_was_taken_out(model: Path, tmp_path: Path) -> None:
     (built,) = told("RUN", STEPS)
     names = built.partition("uninstall --yes ")[2].split()

@@ -110,7 +110,14 @@ def short(data: Examples) -> Any:
     return signal[: 6 * 200].reshape(200, 6, 1, 178).swapaxes(1, 2).reshape(200, 1, -1)
 
 
-@pytest.mark.parametrize("name", [each for each in SIGNAL if each != "recording-attention"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * name.endswith("large"))
+        for name in SIGNAL
+        if name != "recording-attention"
+    ],
+)
 def test_a_network_of_a_signal(name: str, bonn: Recordings) -> None:
     model, _ = network(name, bonn)
     said = served(model, {}).probabilities({"signal": bonn.arrays.signal[ROWS]})

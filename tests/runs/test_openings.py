@@ -202,7 +202,7 @@ begin.wait(60)
 
 def test_several_processes_lose_nothing(runs: Path, processes: ForkServerContext) -> None:
     commands: list[Command] = ["train", "evaluate", "compare", "report", "card"]
-    several = [RunFolder(runs / name) for name in MODELS]
+    several = [RunFolder(runs / name) for name in (*MODELS, "seed-1", "seed-2")]
     told = SLOWLY.format(VARIABLE, os.environ[VARIABLE])
     begin = {"begin": processes.Barrier(2)}  # or the first may do it all
     with ProcessPoolExecutor(2, processes, exec, (told, begin)) as pool:
@@ -212,5 +212,5 @@ def test_several_processes_lose_nothing(runs: Path, processes: ForkServerContext
     beside, own = ledgers(several[0]).values()
     entries, damage = read(beside)
     assert damage == ""
-    assert len(entries) == 2 * len(commands)
+    assert len(entries) == 4 * len(commands)
     assert {entry.key for entry in entries} == {entry.key for entry in read(own)[0]}

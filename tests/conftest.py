@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 pytest_plugins = ("tests.budget",)
 # The same examples each time; `pytest --hypothesis-profile default` draws others.
 hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("few", derandomize=True, deadline=None, max_examples=30)
 hypothesis.settings.register_profile("long", max_examples=2_000, deadline=None)
 if hypothesis.settings.get_current_profile_name() == "default":
     hypothesis.settings.load_profile("same")
@@ -56,6 +57,13 @@ MEDS = pa.schema(
         ("visit_id", pa.int64()),
     ]
 )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Draw few examples where slow tests are left out too."""
+    same = hypothesis.settings.get_current_profile_name() == "same"
+    if same and config.getoption("level") != "all":
+        hypothesis.settings.load_profile("few")
 
 
 def pytest_collection_finish() -> None:

@@ -17,10 +17,7 @@ from sequela.errors import ModelError
 NAMES = {
     "resnet18": True,
     "mobilenet_v3_small": True,
-    "squeezenet1_1": True,
     "shufflenet_v2_x0_5": True,
-    "mnasnet0_5": True,
-    "vgg11": True,
     "efficientnet_b0": True,
     "densenet121": True,
     "convnext_tiny": True,
@@ -60,6 +57,7 @@ def by_hooks(model: nn.Module, x: Tensor) -> dict[str, int]:
     return found
 
 
+@pytest.mark.slow(but="resnet18")
 @pytest.mark.parametrize("name", NAMES)
 def test_torchvision(name: str) -> None:
     model, x, published = built(name)
@@ -73,6 +71,7 @@ def test_torchvision(name: str) -> None:
     assert not cost.unknown
 
 
+@pytest.mark.slow
 def test_windows_of_attention_that_no_module_holds() -> None:
     # Swin's attention calls functions; its published number counts it, ours are weights only.
     model, x, published = built("swin_t")
@@ -94,6 +93,7 @@ def test_a_transformer() -> None:
     assert cost.parameters == sum(p.numel() for p in model.parameters())
 
 
+@pytest.mark.slow(but="lraspp_mobilenet_v3_large-counting rule: aten::upsample_bilinear2d")
 @pytest.mark.parametrize(
     ("name", "message"),
     [

@@ -94,10 +94,7 @@ def test_attention_among_data_has_no_macs() -> None:
 
 @pytest.mark.parametrize(
     "layer",
-    [
-        nn.Linear(D, 2, dtype=torch.complex64),
-        nn.MultiheadAttention(D, 2, dtype=torch.complex64),
-    ],
+    [nn.Linear(D, 2, dtype=torch.complex64), nn.MultiheadAttention(D, 2, dtype=torch.complex64)],
     ids=lambda layer: type(layer).__name__,
 )
 def test_layers_of_complex_numbers_are_refused_by_name(layer: nn.Module) -> None:

@@ -107,11 +107,7 @@ def test_many_events_of_few_patients_are_few() -> None:
 
 @pytest.mark.parametrize(
     "column",
-    [
-        np.full(900, "female"),
-        np.full(900, ""),
-        np.char.mod("hospital %d", np.arange(900) % 186),
-    ],
+    [np.full(900, "female"), np.full(900, ""), np.char.mod("hospital %d", np.arange(900) % 186)],
 )
 def test_one_group_nobody_known_or_only_small_hospitals_are_no_comparison(column: Column) -> None:
     predictions, _ = simulated()

@@ -17,6 +17,7 @@ from sequela.evaluation.intervals import Bootstrap, Distribution
 from sequela.evaluation.predictions import Predictions
 
 Make = Callable[..., Predictions]
+AVERAGE_PRECISION = pytest.param("average_precision", marks=pytest.mark.slow)
 Metric = Callable[[NDArray[np.float64]], float]
 
 
@@ -57,7 +58,7 @@ def plain_interval(metric: Metric, stratum: list[int], how: Bootstrap, seed: int
 
 @pytest.mark.parametrize("method", ["BCa", "percentile"])
 @pytest.mark.parametrize("fixed", [False, True])
-@pytest.mark.parametrize("name", ["auroc", "average_precision", "accuracy"])
+@pytest.mark.parametrize("name", ["auroc", "accuracy", AVERAGE_PRECISION])
 def test_intervals_agree_with_a_plain_implementation(
     make_predictions: Make, name: str, method: intervals.Method, *, fixed: bool
 ) -> None:

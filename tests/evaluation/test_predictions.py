@@ -117,11 +117,7 @@ def test_a_file_with_bad_numbers_is_damaged(make_predictions: Make, tmp_path: Pa
 @pytest.mark.parametrize(
     ("field", "value", "complaint"),
     [
-        (
-            "probabilities",
-            [[0.5, 0.4], [0.5, 0.5]],
-            "example 1 has probabilities that do not",
-        ),
+        ("probabilities", [[0.5, 0.4], [0.5, 0.5]], "example 1 has probabilities that do not"),
         ("probabilities", [[0.5, 0.5], [np.nan, 0.5]], "example 2 has a probability that is not"),
         ("probabilities", [[0.5, 0.5], [1.5, -0.5]], "example 2 has a negative"),
         ("probabilities", [[0.5, 0.5, 0.0], [0.5, 0.5, 0.0]], "expected \\(2, 2\\)"),

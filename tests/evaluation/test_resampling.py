@@ -9,9 +9,7 @@ from sequela.evaluation import statistic
 
 
 @given(
-    st.lists(st.integers(2, 9), min_size=1, max_size=4),
-    st.integers(1, 230),
-    st.integers(0, 2**32),
+    st.lists(st.integers(2, 9), min_size=1, max_size=4), st.integers(1, 230), st.integers(0, 2**32)
 )
 def test_a_resample_keeps_each_stratum_its_size(
     sizes: list[int], resamples: int, seed: int

@@ -17,12 +17,7 @@ from sequela.evaluation import intervals, statistic
 from sequela.evaluation.decision import RATES, choose_threshold, operation
 from sequela.evaluation.metrics import METRICS
 from sequela.evaluation.predictions import Predictions
-from sequela.evaluation.summary import (
-    MORE_PROBABLE,
-    operating_points,
-    summarise,
-    summarise_parts,
-)
+from sequela.evaluation.summary import MORE_PROBABLE, operating_points, summarise, summarise_parts
 
 
 def test_two_classes_without_recordings(make_predictions: Callable[..., Predictions]) -> None:

@@ -33,10 +33,7 @@ def root(built: Built, data: str, asked: dict[str, Any]) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "data", "asked", "epochs", "least"),
-    [
-        ("values-lstm", "physionet2012", {}, 2, 0.79),
-        ("visits-attention", "eicu", APACHE, 6, 0.74),
-    ],
+    [("values-lstm", "physionet2012", {}, 2, 0.79), ("visits-attention", "eicu", APACHE, 6, 0.74)],
 )
 def test_a_default_model_is_as_good_as_it_was(
     model: str,

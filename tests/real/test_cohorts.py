@@ -81,6 +81,7 @@ def test_in_hospital(built: Built, tmp_path: Path, name: str, stays: int, blank:
     assert not np.array(billing)[sequences.codes[current]].any()
 
 
+@pytest.mark.slow
 def test_a_year_after_entry_in_the_nafld_cohort(tmp_path: Path) -> None:
     """The share that dies within five years is that of the Kaplan-Meier estimate, 5.2 %.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sequela.config import RunSettings, SplitUnit
+from sequela.config import RunSettings
 from sequela.datasets.catalog import EXCERPTS, Recording, load_recordings
 from sequela.runs import signals
 from sequela.runs.audit import audit
@@ -64,12 +64,11 @@ def test_a_recording_that_is_not_listed_joins_its_session(recordings: list[Recor
     assert now == {each.recording_id: each.session_id for each in recordings}
 
 
-@pytest.mark.slow(but="recording-3")  # by session, as in tests/runs/test_audit.py
-@pytest.mark.parametrize(("split", "leaks"), [("session", 0), ("recording", 3)])
-def test_the_audit_finds_bonn_by_recording(split: SplitUnit, leaks: int) -> None:
-    data = signals.load(RunSettings(model="mlp-baseline", data="bonn", split=split), None)
+def test_the_audit_finds_bonn_by_recording() -> None:
+    """By session nothing is found: ``tests/runs/test_audit.py``."""
+    data = signals.load(RunSettings(model="mlp-baseline", data="bonn", split="recording"), None)
     checks = Counter(each.check for each in audit(data) if each.severity == "leak")
-    assert checks["simultaneous recordings"] == checks["overlapping groups"] == leaks
+    assert checks["simultaneous recordings"] == checks["overlapping groups"] == 3
     assert data.unit == "session"
 
 

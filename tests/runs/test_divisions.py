@@ -147,6 +147,7 @@ def test_folds_are_groups_of_hospitals(folds: FoldsFolder) -> None:
     )
 
 
+@pytest.mark.slow(but="site")
 @pytest.mark.parametrize("split", ["site", "time"])
 def test_its_own_records_as_other_data(
     split: str, runs: dict[str, RunFolder], root: Path, tmp_path: Path
@@ -297,6 +298,7 @@ def test_the_page_and_the_card_say_how(
     assert "2 folds by site (hospital)" in " ".join(card.split())
 
 
+@pytest.mark.slow(but="site")
 @pytest.mark.parametrize("split", ["site", "time"])
 def test_such_runs_are_verified_audited_and_compared(
     split: str, runs: dict[str, RunFolder], root: Path, tmp_path: Path

@@ -76,9 +76,7 @@ def test_repeats_deal_anew(network: FoldsFolder) -> None:
     assert not first & second
 
 
-def test_models_of_one_seed_are_judged_on_the_same_folds(
-    validated: dict[str, FoldsFolder],
-) -> None:
+def test_models_of_one_seed_are_judged_on_the_same_folds(validated: dict[str, FoldsFolder]) -> None:
     one, other = validated.values()
     assert one.split_ids == other.split_ids
     pooled = [each.predictions for each in (one, other)]

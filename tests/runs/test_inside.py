@@ -84,10 +84,7 @@ def test_a_model_file_cannot_name_another_model(
 
 @pytest.mark.parametrize("name", ["../stranger", "/etc", "fold-00/../..", "seed-00\n", 7])
 def test_folds_cannot_name_a_folder_elsewhere(
-    tmp_path: Path,
-    name: object,
-    folds_record: dict[str, Any],
-    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path, name: object, folds_record: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     folds = tmp_path / "folds"
     folds.mkdir()

@@ -91,10 +91,7 @@ def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_one_process_a_run(
-    holder: subprocess.Popen[str],
-    synthetic: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    holder: subprocess.Popen[str], synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(files, "PATIENCE", 0.3)
     run = tmp_path / "run"

@@ -203,11 +203,7 @@ def test_without_a_manifest_a_run_is_not_finished(copied: Path, synthetic: Path)
     run = copied / "run"
     inflated(run)
     (run / MANIFEST).unlink()
-    for look in (
-        lambda: named_runs([run]),
-        lambda: find_runs([copied]),
-        lambda: evaluate_run(run),
-    ):
+    for look in (lambda: named_runs([run]), lambda: find_runs([copied]), lambda: evaluate_run(run)):
         with pytest.raises(RunError, match=r"not finished .*continue it with --resume"):
             look()
     (found,) = verify_folder(run)

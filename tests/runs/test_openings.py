@@ -195,20 +195,22 @@ import os, time
 from sequela.integrity import openings
 os.environ["{}"] = "{}"
 openings._lines = lambda path, read=openings._lines, wait=time.sleep: (read(path), wait(0.02))[0]
+begin.wait(60)
 """
 """Between what a process reads of a ledger and what it writes, others have time to write."""
 
 
 def test_several_processes_lose_nothing(runs: Path, processes: ForkServerContext) -> None:
     commands: list[Command] = ["train", "evaluate", "compare", "report", "card"]
-    several = [RunFolder(runs / name) for name in MODELS]
+    several = [RunFolder(runs / name) for name in (*MODELS, "seed-1", "seed-2")]
     told = SLOWLY.format(VARIABLE, os.environ[VARIABLE])
-    with ProcessPoolExecutor(2, processes, exec, (told,)) as pool:
+    begin = {"begin": processes.Barrier(2)}  # or the first may do it all
+    with ProcessPoolExecutor(2, processes, exec, (told, begin)) as pool:
         work = [pool.submit(open_held_out, run, command) for run in several for command in commands]
         for done in work:
             done.result()
     beside, own = ledgers(several[0]).values()
     entries, damage = read(beside)
     assert damage == ""
-    assert len(entries) == 2 * len(commands)
+    assert len(entries) == 4 * len(commands)
     assert {entry.key for entry in entries} == {entry.key for entry in read(own)[0]}

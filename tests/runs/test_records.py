@@ -356,10 +356,7 @@ def test_eicu_counts_from_the_first_unit_of_the_stay(asked: Ask, opened: Load) -
         if first["hospitaldischargestatus"] and not minor and stayed > 24 * 60:
             outcomes.append(first["hospitaldischargestatus"] == "Expired")
     loaded = opened(asked(data="eicu"))
-    assert (len(loaded.arrays), int(loaded.arrays.label.sum())) == (
-        len(outcomes),
-        sum(outcomes),
-    )
+    assert (len(loaded.arrays), int(loaded.arrays.label.sum())) == (len(outcomes), sum(outcomes))
     assert loaded.cohort.task.trigger == "ICU admission"
     assert "24 hours after the first ICU admission of each stay" in loaded.cohort.task.describe()
 

@@ -31,11 +31,10 @@ def of_subjects(folder: RunFolder, loaded: Examples) -> NDArray[np.float32]:
     return found.probabilities
 
 
-@pytest.mark.parametrize("data", ["mimic3", "eicu"])
 def test_the_prevalence_is_that_of_the_training_part(
-    data: str, asked: Ask, opened: Load, trained: Train
+    asked: Ask, opened: Load, trained: Train
 ) -> None:
-    settings = asked("prevalence", data)
+    settings = asked("prevalence")
     folder, loaded = trained(settings), opened(settings)
     training = loaded.arrays.label[loaded.part == 0]
     share = sum(training.tolist()) / len(training)
@@ -129,6 +128,7 @@ def table_of(loaded: Examples, codes: Arrays) -> NDArray[np.float32]:
     return np.hstack(columns).astype(np.float32)
 
 
+@pytest.mark.slow(but="mimic3-said2")
 @pytest.mark.parametrize(
     ("data", "said"),
     [("eicu", {}), ("mimic3", {"task": "report-2019"}), ("mimic3", {"demographics": True})],

@@ -1,5 +1,6 @@
 """Split and weights are drawn apart, and several seeds of one split are one run."""
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -89,18 +90,10 @@ def test_no_seeds_are_refused(seeds: FoldsFolder, tmp_path: Path) -> None:
 
 def test_each_fold_has_several_seeds(synthetic: Path, tmp_path: Path) -> None:
     run = cross_validate(short(), tmp_path / "run", folds=2, repeats=2, seeds=2, root=synthetic)
-    assert [each.path.name for each in run.runs][:3] == [
-        "fold-00.seed-00",
-        "fold-00.seed-01",
-        "fold-01.seed-00",
+    assert [each.path.name for each in run.runs] == [
+        f"fold-0{fold}.seed-0{seed}" for fold in range(4) for seed in range(2)
     ]
-    assert [tuple(place) for place in places(run.runs)][:5] == [
-        (0, 0, 0),
-        (0, 0, 1),
-        (0, 1, 0),
-        (0, 1, 1),
-        (1, 0, 0),
-    ]
+    assert [tuple(place) for place in places(run.runs)] == [*product(range(2), repeat=3)]
     assert (run.folds, run.repeats, run.seeds) == (2, 2, 2)
     assert run.test["accuracy_folds"] == 8
     assert run.test["examples"] == run.data["examples"]

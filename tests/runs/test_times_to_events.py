@@ -37,6 +37,9 @@ from sequela.studies.settings import run_settings
 
 DAYS = (365.0, 730.0, 1460.0)
 TASK = "--task landmark --hours 0 --horizons 365 730 1460"
+MODELS = ("prevalence", "logistic-regression", "boosting", "cox", "visits-improved")
+OTHERS = (*MODELS[:-1], "stroke-logistic-regression")
+SELDOM = [pytest.param(model, marks=pytest.mark.slow) for model in OTHERS]
 STROKE = """
 name = "stroke"
 trigger = "entry"
@@ -45,12 +48,6 @@ horizons_days = [365, 1460]
 one = "stroke"
 codes = ["ICD10CM//I63"]
 """
-MODELS = ("prevalence", "logistic-regression", "boosting", "cox", "visits-improved")
-SIMPLE = ("prevalence", "logistic-regression", "cox", "stroke-logistic-regression")
-IN_USE = [
-    *("boosting", "visits-improved", "stroke-cox"),
-    *(pytest.param(name, marks=pytest.mark.slow) for name in SIMPLE),
-]
 TEXT = "--data meds --root"
 
 
@@ -98,18 +95,16 @@ def runs(people: Path, once: Once) -> Path:
 
     def fill(out: Path) -> None:
         (out / "stroke.toml").write_text(STROKE, "utf-8")
-        common = [*TEXT.split(), people, "--epochs", "2"]
-        for model in ("logistic-regression", "cox"):
-            told = ["--task", out / "stroke.toml", "--out", out / f"stroke-{model}"]
-            ran("train", model, *map(str, common), *map(str, told))
+        strokes = Options.of(task=str(out / "stroke.toml"), epochs=2)
         place: dict[str, Any] = {"root": people, "work": out / "work"}  # sequences are made once
+        for model in ("logistic-regression", "cox"):
+            fit.train(run_settings(model, "meds", strokes), out / f"stroke-{model}", **place)
         for model in MODELS:
             fit.train(short(model), out / model, **place)
         for model in ("logistic-regression", "visits-improved"):
             fit.train(short(model, (730.0,)), out / f"one-{model}", **place)
         cross_validate(short("cox"), out / "folds", folds=2, **place)
-        seeds = ["--seeds", "2", "--out", out / "seeds"]
-        ran("train", "visits-improved", *map(str, common), *TASK.split(), *map(str, seeds))
+        cross_validate(short("visits-improved"), out / "seeds", folds=0, seeds=2, **place)
 
     return once("times-runs", fill)
 
@@ -186,7 +181,7 @@ def test_the_risk_by_the_last_horizon_is_refitted(runs: Path, people: Path, tmp_
     assert "on average between the two seeds." in seeds.sentences(open_run(runs / "seeds").data)[0]
 
 
-@pytest.mark.parametrize("model", IN_USE)
+@pytest.mark.parametrize("model", ["visits-improved", "stroke-cox", *SELDOM])
 def test_a_model_in_use_predicts_as_the_run(
     model: str, runs: Path, people: Path, tmp_path: Path
 ) -> None:

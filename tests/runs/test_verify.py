@@ -28,10 +28,7 @@ Edit = Callable[[Any], None]
 
 @pytest.fixture
 def copied(
-    trained: Train,
-    cross_validated: Callable[[str], FoldsFolder],
-    asked: Ask,
-    tmp_path: Path,
+    trained: Train, cross_validated: Callable[[str], FoldsFolder], asked: Ask, tmp_path: Path
 ) -> Path:
     """Two models on signals, and one of two classes on one split and on folds."""
     runs = {

@@ -34,7 +34,6 @@ OFTEN = {
     "a code in 50 % of the deaths",
     "label times in another zone",
     "metrics.json edited by hand",
-    "a second channel is honest",
     "the variance of a second channel tells the class",
     "a measurement with an AUROC of 0.88",
     "the deaths spread over 60 codes",

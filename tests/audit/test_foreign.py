@@ -93,6 +93,7 @@ def test_data_of_scikit_learn_are_clean(name: str) -> None:
     assert checks(frame, groups=groups, splits=GroupKFold(5)) == []
 
 
+@pytest.mark.slow(but="two columns")
 @pytest.mark.parametrize(
     "made",
     [
@@ -196,17 +197,18 @@ def test_predictions(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [
     "windows: low-pass of 40 Hz in one class", "windows: samples repeated in one class",
-    "windows: zeros at the end in one class", "windows: a trigger in one class",
-    "windows: copies, reversed in time", "windows: copies, band-passed and inverted",
-    "windows: a larger amplitude in one class, whole µV", "windows: spikes and waves in one class",
+    "windows: copies, reversed in time", "windows: a larger amplitude in one class, whole µV",
     "table: the number of blanks by class", "table: decimals in the dead only",
     "table: the length of a text", "table: a flag of 45 % of few dead",
     "table: noisy shares of the dead, with the unit", "table: means of the class",
     "table: imputed by neighbours with the label", "table: the difference of two columns",
     "table: capitals in half of the dead", "table: an honest table, 0",
     "table: an honest column of 0.88, 3", "table: shares of the training set",
-    "predictions: flipped labels", "predictions: in percent, honest",
-    "predictions: logits, honest", "predictions: blanks, honest",
+    "predictions: flipped labels", "predictions: in percent, honest", "predictions: logits, honest",
+    "predictions: blanks, honest",
+    *(pytest.param(f"windows: {name}", marks=pytest.mark.slow) for name in (
+        "zeros at the end in one class", "a trigger in one class",
+        "copies, band-passed and inverted", "spikes and waves in one class")),
 ])  # fmt: skip
 def test_traces_of_one_class(name: str) -> None:
     make, planted = CASES_BY_CLASS[name]
@@ -313,6 +315,7 @@ def test_other_forms(tmp_path: Path) -> None:
         sequela.audit(tmp_path / "b.npz")
 
 
+@pytest.mark.slow  # what another package holds; its arrays are those of test_other_forms
 def test_epochs_of_mne() -> None:
     mne = pytest.importorskip("mne")
     x, y, recording = windows(64)

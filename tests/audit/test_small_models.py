@@ -134,6 +134,7 @@ def test_subjects_stay_whole_and_few_of_them_are_no_evidence() -> None:
     )
 
 
+@pytest.mark.slow(but="150-1")  # of few events, with ties
 @pytest.mark.parametrize(("people", "decimals"), [(20, 8), (150, 1)])
 def test_the_interval_of_a_difference_is_that_of_weighted_areas(people: int, decimals: int) -> None:
     rng = np.random.default_rng(people)

@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 
 HEAVY = ("torch", "sklearn", "duckdb", "pyarrow", "scipy", "pandas", "polars", "meds")
-
-
 CASES = [
     ("trian bonn", 'Did you mean "train"?'),
     ("train bonnn", "unknown model 'bonnn'"),
@@ -45,8 +43,6 @@ for arguments in json.load(sys.stdin):
             ended[arguments] = [error.code, said.getvalue(), sorted(sys.modules)]
 json.dump(ended, sys.stdout)
 """
-
-
 MISSPELT = "train auto --data signals --root s.csv --label z --samples X* --rate 64"
 
 

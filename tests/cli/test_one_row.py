@@ -27,8 +27,17 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
+@pytest.fixture(scope="module")
+def exported(trained: Path) -> Path:
+    ran("export", trained, "--out", trained.with_name("model.onnx"))
+    return trained.with_name("model.onnx")
+
+
 def test_the_default_of_a_table_has_no_recurrence(tmp_path: Path, output_of: Output) -> None:
-    data = ("--data", "table", "--root", write(tmp_path / "patients.csv", rows()), *COLUMNS)
+    """And two models of a rare event have a page."""
+    died = ["yes" if place in (3, 50, 120, 200, 220, 230) else "no" for place in range(240)]
+    table = write(tmp_path / "rare.csv", changed(rows(), "died", *died))
+    data = ("--data", "table", "--root", table, *COLUMNS)
     run = tmp_path / "run"
     first, *lines, last = output_of(
         "train", "auto", *data, "--epochs", "2", "--out", run
@@ -44,6 +53,7 @@ def test_the_default_of_a_table_has_no_recurrence(tmp_path: Path, output_of: Out
     page = (tmp_path / "page.html").read_text("utf-8")
     assert "no advantage" not in page
     assert "Boosting" in page
+    assert "Logistic regression" in page
     *_, counted, _ = printed.splitlines()
     assert counted == "This test set was evaluated 2 times, with 2 models."
 
@@ -91,26 +101,13 @@ def test_page_and_card(trained: Path, tmp_path: Path) -> None:
         assert "stays" not in text
 
 
-def test_two_models_of_a_rare_event_have_a_page(tmp_path: Path) -> None:
-    died = ["yes" if place in (3, 50, 120, 200, 220, 230) else "no" for place in range(240)]
-    table = write(tmp_path / "rare.csv", changed(rows(), "died", *died))
-    for model in ("logistic-regression", "prevalence"):
-        ran("train", model, "--data", "table", "--root", table, *COLUMNS, "--out", tmp_path / model)
-    runs = (tmp_path / "logistic-regression", tmp_path / "prevalence")
-    ran("report", *runs, "--out", tmp_path / "page.html")
-    page = (tmp_path / "page.html").read_text("utf-8")
-    assert "Logistic regression" in page
-    assert "Prevalence" in page
-
-
-def test_new_rows(trained: Path, tmp_path: Path, output_of: Output) -> None:
+def test_new_rows(trained: Path, exported: Path, tmp_path: Path, output_of: Output) -> None:
     new = changed(
         without(rows(20, seed=9), "died", "site"), "Patient", *(f"N{i}" for i in range(20))
     )
     path = write(tmp_path / "new.csv", changed(new, "ward", "attic"))
-    ran("export", trained, "--out", tmp_path / "model.onnx")
     assert "unknown codes: 2" in output_of(
-        "predict", tmp_path / "model.onnx", path, "--out", tmp_path / "one.parquet"
+        "predict", exported, path, "--out", tmp_path / "one.parquet"
     )  # each ward, of four or five cells
     ran("predict", trained, path, "--out", tmp_path / "two.parquet")
     one, two = (pq.read_table(tmp_path / f"{name}.parquet") for name in ("one", "two"))
@@ -118,7 +115,7 @@ def test_new_rows(trained: Path, tmp_path: Path, output_of: Output) -> None:
     assert one.drop_columns("split").equals(two.drop_columns("split"))
     assert two["split"].unique().to_pylist() == ["held_out"]  # by their ids, which a file lacks
     pytest.importorskip("fastapi")
-    with client(load(tmp_path / "model.onnx")) as asked:
+    with client(load(exported)) as asked:
         header = {"content-type": "text/csv"}
         reply = asked.post("/v1/predict", content=path.read_bytes(), headers=header)
         assert reply.status_code == 200, reply.text
@@ -146,11 +143,10 @@ def test_known_patients_are_marked(trained: Path, tmp_path: Path) -> None:
 
 
 def test_an_exported_file_does_not_recognise_patients_of_few_cells(
-    trained: Path, tmp_path: Path, output_of: Output
+    exported: Path, tmp_path: Path, output_of: Output
 ) -> None:
     path = write(tmp_path / "known.csv", without(rows(), "died"))
-    ran("export", trained, "--out", tmp_path / "model.onnx")
-    printed = output_of("predict", tmp_path / "model.onnx", path, "--out", tmp_path / "out.parquet")
+    printed = output_of("predict", exported, path, "--out", tmp_path / "out.parquet")
     assert "overlap with the training data: not checked for 240 of 240 examples" in printed
     assert "known: no patient" not in printed
     assert pq.read_table(tmp_path / "out.parquet")["split"].null_count == 240

@@ -47,21 +47,15 @@ def test_models_take_any_channels_length_and_classes(own: Path, model: str) -> N
 
 
 def test_a_run_its_page_and_its_model_on_new_data(
-    own: Path,
-    tmp_path: Path,
-    output_of: Output,
-    refused: Refused,
+    own: Path, tmp_path: Path, output_of: Output, refused: Refused
 ) -> None:
     words = ["--root", str(own), *ASKED, "--epochs", "3", "--out", "run"]
     said = output_of("train", "mlp-baseline", "--data", "signals", *words)
     assert "no unit is declared: the samples are assumed to be in µV" in said
     run = open_run(Path("run"))
     held_out = run.predictions.part("held_out")
-    assert (run.data["unit"], run.data["classes_fixed"], run.test["groups"]) == (
-        "subject",
-        False,
-        3,
-    )
+    facts = (run.data["unit"], run.data["classes_fixed"], run.test["groups"])
+    assert facts == ("subject", False, 3)
     assert held_out.group_id.tolist() == held_out.subject_id.tolist()
     assert "recording_accuracy" not in run.test
     kept = RunSettings.read(Path("run/config.toml")).signals
@@ -156,11 +150,8 @@ def test_sessions_stay_whole_and_a_split_by_recording_is_found(
         open_run(Path("run")).data["notes"]
     )
     run = open_run(Path("run"))
-    assert (run.settings.split, run.data["unit"], run.data["sessions"]) == (
-        "session",
-        "session",
-        15,
-    )
+    facts = (run.settings.split, run.data["unit"], run.data["sessions"])
+    assert facts == ("session", "session", 15)
     assert not run.metrics["leaks"]
     words = ("--data", "signals", "--split", "recording", "--out", "leaking")
     assert "sessions are in both parts" in output_of("train", "majority-class", *asked, *words)

@@ -20,6 +20,7 @@ def here(synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 
 def test_it_is_what_train_and_report_do(here: Path, output_of: Output) -> None:
+    """And the number is printed in words, and what comes next."""
     printed = output_of("try")
     run = here / "try" / MODEL
     ran("train", MODEL, "--data", "bonn", "--out", here / "runs" / MODEL)
@@ -29,10 +30,6 @@ def test_it_is_what_train_and_report_do(here: Path, output_of: Output) -> None:
     assert f"page: {page}\n" in printed
     ran("report", run, "--out", here / "again.html")
     assert page.read_bytes() == (here / "again.html").read_bytes()
-
-
-def test_it_prints_the_number_in_words_and_what_comes_next(here: Path, output_of: Output) -> None:
-    printed = output_of("try", "--out", here / "first")
     number = r"(\d+) of 100 seconds are classified correctly \(95 % interval (\d+) to (\d+)\), in "
     match = re.search(number + r"\d+ (sessions|recordings) that the model was not trained", printed)
     assert match
@@ -45,15 +42,16 @@ def test_it_prints_the_number_in_words_and_what_comes_next(here: Path, output_of
 def test_a_second_call_trains_nothing_and_writes_the_same_page(
     here: Path, output_of: Output
 ) -> None:
-    first = output_of("try")
-    run, page = here / "try" / MODEL, here / "try" / "report.html"
+    words = ("try", "--out", here / "first")
+    first = output_of(*words)
+    run, page = here / "first" / MODEL, here / "first" / "report.html"
     before, content = (run / "manifest.json").stat().st_mtime_ns, page.read_bytes()
     page.unlink()
-    assert output_of("try") == first
+    assert output_of(*words) == first
     assert (run / "manifest.json").stat().st_mtime_ns == before
     assert page.read_bytes() == content
     (run / "manifest.json").unlink()  # as an interrupted run
-    assert output_of("try") == first
+    assert output_of(*words) == first
     assert (run / "manifest.json").exists()
 
 

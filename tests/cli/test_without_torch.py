@@ -29,7 +29,7 @@ for line in sys.argv[1].splitlines():
 """
 """Runs commands, one a line, in a process that finds no torch; a status and the command follow."""
 NETWORK = "train gru-improved --data bonn --root nowhere --out run"
-EXPORT = "export signals/a --out a.onnx"
+EXPORT = "export {at}/a --out a.onnx"
 TRY = "try --out first"
 """Trains the model of signals/a, and writes its page."""
 OF_DATA = """train {other} {data} --out {at}/b
@@ -44,31 +44,36 @@ OF_RUNS = """evaluate signals/a
 compare signals/a signals/b
 verify signals/c
 share signals/a --out signals/shared
-cost signals/a
-train boosting --data mimic3 --root {records} --out records/a"""
-"""What reads the files of a run, whatever its data, and the model of the records."""
+cost signals/a"""
+"""What reads the files of a run, whatever its data."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(
+    scope="module",
+    # The commands of records are those of signals: what only records load is slow.
+    params=["signals", pytest.param("records", marks=pytest.mark.slow)],
+)
 def finished(
+    request: pytest.FixtureRequest,
     synthetic: Path,
     excerpt_events: Callable[[str], Path],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Path, str]:
     """The folder of runs of baseline models, and what the process wrote to standard error."""
     folder, records = tmp_path_factory.mktemp("without-torch"), excerpt_events("mimic3")
-    for name in ("data", "signals", "records"):
-        (folder / name).mkdir()
+    (folder / "data").mkdir()
     (folder / "data" / "bonn").symlink_to(synthetic)
-    (folder / "signals" / "a").symlink_to("../first/spectral-logistic-regression")
-    lines = [NETWORK, TRY]
-    for at, other, data in (
-        ("signals", "majority-class", f"--data bonn --root {synthetic}"),
-        ("records", "logistic-regression", f"--data mimic3 --root {records}"),
-    ):
-        lines += OF_DATA.format(at=at, other=other, data=data).splitlines()
-        lines += OF_RUNS.format(records=records).splitlines() if at == "signals" else []
-    lines.append(EXPORT)
+    (folder / request.param).mkdir()
+    if request.param == "signals":
+        (folder / "signals" / "a").symlink_to("../first/spectral-logistic-regression")
+        other, data, first = "majority-class", f"--data bonn --root {synthetic}", TRY
+    else:
+        other, data = "logistic-regression", f"--data mimic3 --root {records}"
+        first = f"train boosting {data} --out records/a"
+    of_data = OF_DATA.format(at=request.param, other=other, data=data)
+    of_runs = OF_RUNS.splitlines() if request.param == "signals" else []
+    export = EXPORT.format(at=request.param)
+    lines = [NETWORK, first, *of_data.splitlines(), *of_runs, export]
     command = [sys.executable, "-c", ABSENT, "\n".join(lines)]
     environment = {**os.environ, "SEQUELA_DATA": str(folder / "data")}
     done = subprocess.run(
@@ -76,14 +81,14 @@ def finished(
     )
     ended = [line for line in done.stdout.splitlines() if line[:3] in ("0: ", "1: ", "2: ")]
     good = [f"0: {line}" for line in lines[1:-1]]
-    assert ended == [f"2: {NETWORK}", *good, f"2: {EXPORT}"], done.stderr[-1000:]
-    return folder, done.stderr
+    assert ended == [f"2: {NETWORK}", *good, f"2: {export}"], done.stderr[-1000:]
+    return folder / request.param, done.stderr
 
 
-@pytest.fixture(params=["signals", "records"])
-def place(request: pytest.FixtureRequest, finished: tuple[Path, str]) -> Path:
+@pytest.fixture
+def place(finished: tuple[Path, str]) -> Path:
     """Two runs of baseline models, an ensemble, and all that is made from them."""
-    return finished[0] / str(request.param)
+    return finished[0]
 
 
 def test_it_predicts_what_its_run_did(place: Path) -> None:
@@ -107,13 +112,14 @@ def test_a_network_names_the_extra_before_data_are_read(finished: tuple[Path, st
     assert line.startswith("sequela: error: reading or training a network needs an extra")
     assert "'sequela[train]'" in line
     assert "baseline models need no extra" in line
-    assert not (folder / "run").exists()
+    assert not (folder.parent / "run").exists()
 
 
 def test_an_export_of_a_baseline_model_is_refused_without_an_extra(
     finished: tuple[Path, str],
 ) -> None:
     folder, errors = finished
-    said = "sequela: error: signals/a has the baseline model spectral-logistic-regression, but"
+    model = {"signals": "spectral-logistic-regression", "records": "boosting"}[folder.name]
+    said = f"sequela: error: {folder.name}/a has the baseline model {model}, but"
     assert errors.splitlines()[1].startswith(said)
-    assert not (folder / "a.onnx").exists()
+    assert not (folder.parent / "a.onnx").exists()

@@ -40,7 +40,7 @@ def test_the_table_of_others(here: Path, capsys: pytest.CaptureFixture[str]) -> 
     command, printed = shown.split("\n", 1)
     assert status(*command.split()[2:]) == 3
     assert capsys.readouterr().out == printed
-    exec(arrays, names)  # noqa: S102
+    exec(arrays.replace("KFold(5", "KFold(2"), names)  # noqa: S102 - the same with fewer folds
 
 
 def test_every_check_stands_on_the_page() -> None:

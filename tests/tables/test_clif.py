@@ -104,8 +104,6 @@ def test_csv_files_name_utc_and_no_other_zone(
 
 
 def few(table: str, every: int, **values: object) -> clif.Change:
-    """Change some rows of a table."""
-
     def change(tables: clif.Rows) -> None:
         for row in tables[table][::every]:
             row.update(values)
@@ -151,7 +149,7 @@ def twice(table: str) -> clif.Change:
 
 
 SI = {"creatinine": "umol/L", "platelet_count": "10^9/L"}
-WRONG: dict[str, tuple[clif.Change, str]] = {
+WRONG: dict[str, tuple[Any, str]] = {
     "mmol": (
         each("labs", "reference_unit", lambda row: SI.get(row["lab_category"], "mmol/L")),
         "80 of 321 rows would be set aside, most of them since its unit is not the reference",

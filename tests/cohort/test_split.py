@@ -375,7 +375,7 @@ def sessions(seed: int) -> tuple[Any, dict[str, Any]]:
     return label, {"row": names, "recording": names, "session": np.char.mod("s%d", session)}
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2))])
 def test_sessions_stay_whole_and_classes_even(seed: int) -> None:
     """More even than when the first deal is taken, and each recording is held out once."""
     label, ids = sessions(seed)

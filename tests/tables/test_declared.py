@@ -67,7 +67,7 @@ def decided(tmp_path_factory: pytest.TempPathFactory) -> Built:
     return Built(folder / "events", build(declared_in(own), own, folder / "events"))
 
 
-@pytest.mark.parametrize("name", ["mimic3", "eicu"])
+@pytest.mark.parametrize("name", ["mimic3", pytest.param("eicu", marks=pytest.mark.slow)])
 def test_a_published_declaration_beside_the_tables(name: str, tmp_path: Path) -> None:
     """The declaration that ``sequela data describe mimic3`` shows."""
     folder = tmp_path / "own"
@@ -364,25 +364,15 @@ def test_a_proposal_is_a_declaration_once_its_marks_are_gone(
     assert digest(tmp_path / "proposed") == digest(decided.out)
 
 
-def as_parquet(folder: Path) -> None:
-    """Replace the csv files of a folder by Parquet files of text."""
-    for path in folder.glob("*.csv"):
-        with path.open(encoding="utf-8", newline="") as file:
-            head, *rows = csv.reader(file)
+def test_times_in_a_form_of_a_country_are_proposed_as_such(
+    own: Path, decided: Built, tmp_path: Path
+) -> None:
+    for path in own.glob("*.csv"):
+        text = re.sub(r"(\d{4})-(\d\d)-(\d\d)", r"\3.\2.\1", path.read_text("utf-8"))
+        head, *rows = csv.reader(text.splitlines())
         columns = [pa.array([row[i] or None for row in rows]) for i in range(len(head))]
         pq.write_table(pa.table(columns, head), path.with_suffix(".parquet"))
         path.unlink()
-
-
-@pytest.mark.parametrize("parquet", [False, True], ids=["csv", "parquet"])
-def test_times_in_a_form_of_a_country_are_proposed_as_such(
-    *, parquet: bool, own: Path, decided: Built, tmp_path: Path
-) -> None:
-    for path in own.glob("*.csv"):
-        text = path.read_text("utf-8")
-        path.write_text(re.sub(r"(\d{4})-(\d\d)-(\d\d)", r"\3.\2.\1", text), "utf-8")
-    if parquet:
-        as_parquet(own)
     said = propose(own)
     assert '[format]\ndate = "%d.%m.%Y"\n' in said
     assert 'reported = "time" # 2,038 values\n' in said

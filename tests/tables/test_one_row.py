@@ -51,6 +51,7 @@ def test_cells_become_events(table: Path, tmp_path: Path) -> None:
     assert not [code for code in codes if "remark" in code or "died" in code or "patient" in code]
 
 
+@pytest.mark.slow
 def test_other_forms_give_the_same_events(table: Path, tmp_path: Path) -> None:
     def german(row: Row) -> Row:
         day, _, hour = row["admitted"].partition(" ")

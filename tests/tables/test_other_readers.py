@@ -48,7 +48,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def tensors(built: Path, environment: dict[str, str]) -> Path:
+def tensors(environment: dict[str, str], built: Path) -> Path:
     """What the pipeline of meds-torch-data makes of it, in half a dozen processes."""
     out = built.with_name("tensors")
     program = Path(environment["SEQUELA_READERS"]).parent / "MEDS_transform-pipeline"
@@ -60,7 +60,7 @@ def tensors(built: Path, environment: dict[str, str]) -> Path:
 
 
 def test_meds_transforms_and_torch_data_load_what_was_built(
-    built: Path, tensors: Path, environment: dict[str, str]
+    environment: dict[str, str], tensors: Path, built: Path
 ) -> None:
     read = subprocess.run(
         [environment["SEQUELA_READERS"], "-c", READ, str(tensors)],

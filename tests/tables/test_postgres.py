@@ -76,6 +76,7 @@ def test_the_same_rows(mimic3: Any, made: Any, unchanged: Any, load: Any, server
     ]
 
 
+@pytest.mark.slow
 def test_omop_gives_the_same_rows(
     omop: Any, made: Any, unchanged: Any, load: Any, server: str, tmp_path: Path
 ) -> None:

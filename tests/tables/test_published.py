@@ -121,6 +121,7 @@ def test_a_file_is_decompressed_once(
     assert len(content) <= sum(read) <= len(content) + (1 << 20)
 
 
+@pytest.mark.slow(but="90000")
 @pytest.mark.parametrize("line", [2, 90_000])
 def test_a_broken_row_in_a_long_table(line: int, demo: Path, tmp_path: Path) -> None:
     """DuckDB stops reading, the check does not; damage that it finds is reported instead."""
@@ -139,6 +140,7 @@ def test_a_broken_row_in_a_long_table(line: int, demo: Path, tmp_path: Path) -> 
     assert "a byte that is zero" in refused(demo, tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_names_over_other_columns_are_seen_without_their_order(demo: Path, tmp_path: Path) -> None:
     """Where a table is said to be changed, its keys and times still have to fit."""
     change(

@@ -52,8 +52,7 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder, names = tmp_path_factory.mktemp("names"), [*(f"X{n}" for n in range(1, 21)), "y"]
     rows = [",".join(["1.5"] * 20 + ["ab"[k % 2]]) for k in range(8)]
     (folder / "s.csv").write_text("\n".join([",".join(names), *rows]), "utf-8")
-    given = json.dumps([*(arguments for arguments, _ in CASES), MISSPELT])
-    command = [sys.executable, "-c", COMMANDS]
+    given, command = json.dumps([*dict(CASES), MISSPELT]), [sys.executable, "-c", COMMANDS]
     done = subprocess.run(
         command, cwd=folder, input=given, capture_output=True, text=True, check=True
     )

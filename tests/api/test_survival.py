@@ -78,6 +78,7 @@ def test_models_of_other_packages_give_the_same_risks(data: dict[str, Any]) -> N
     np.testing.assert_allclose(found.risk, evaluated(data, ours).risk, atol=0.01)
 
 
+@pytest.mark.slow
 def test_competing_events_of_hazardous(data: dict[str, Any]) -> None:
     from hazardous import SurvivalBoost
 

@@ -34,17 +34,8 @@ COMMANDS = [
 
 
 def test_starting_up_loads_nothing_heavy_and_the_help_of_train_no_engine() -> None:
-    engines = [
-        "torch",
-        "jax",
-        "duckdb",
-        "sklearn",
-        "altair",
-        "pandas",
-        "pyarrow",
-        "scipy",
-        "polars",
-    ]
+    engines = ["torch", "jax", "duckdb", "sklearn", "altair", "pandas", "pyarrow", "scipy"]
+    engines += ["polars"]
     heavy = [*engines, "accelerate", "pydantic", "numpy", "urllib.request"]
     code = (
         "import sys, sequela, sequela.cli.app\n"

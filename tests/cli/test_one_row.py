@@ -34,10 +34,7 @@ def exported(trained: Path) -> Path:
 
 
 def test_the_default_of_a_table_has_no_recurrence(tmp_path: Path, output_of: Output) -> None:
-    """And two models of a rare event have a page."""
-    died = ["yes" if place in (3, 50, 120, 200, 220, 230) else "no" for place in range(240)]
-    table = write(tmp_path / "rare.csv", changed(rows(), "died", *died))
-    data = ("--data", "table", "--root", table, *COLUMNS)
+    data = ("--data", "table", "--root", write(tmp_path / "patients.csv", rows()), *COLUMNS)
     run = tmp_path / "run"
     first, *lines, last = output_of(
         "train", "auto", *data, "--epochs", "2", "--out", run
@@ -53,9 +50,21 @@ def test_the_default_of_a_table_has_no_recurrence(tmp_path: Path, output_of: Out
     page = (tmp_path / "page.html").read_text("utf-8")
     assert "no advantage" not in page
     assert "Boosting" in page
-    assert "Logistic regression" in page
     *_, counted, _ = printed.splitlines()
     assert counted == "This test set was evaluated 2 times, with 2 models."
+
+
+@pytest.mark.slow
+def test_two_models_of_a_rare_event_have_a_page(tmp_path: Path) -> None:
+    died = ["yes" if place in (3, 50, 120, 200, 220, 230) else "no" for place in range(240)]
+    table = write(tmp_path / "rare.csv", changed(rows(), "died", *died))
+    for model in ("logistic-regression", "prevalence"):
+        ran("train", model, "--data", "table", "--root", table, *COLUMNS, "--out", tmp_path / model)
+    runs = (tmp_path / "logistic-regression", tmp_path / "prevalence")
+    ran("report", *runs, "--out", tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert "Logistic regression" in page
+    assert "Prevalence" in page
 
 
 def test_a_packaged_model_reads_the_table_of_another_hospital(

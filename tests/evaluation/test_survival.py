@@ -79,7 +79,7 @@ def test_the_incidence_is_that_of_lifelines() -> None:
 
 @pytest.mark.slow
 def test_the_brier_score_of_competing_events_is_that_of_hazardous() -> None:
-    import pandas as pd
+    import pandas as pd  # type: ignore[import-untyped]
     from hazardous import metrics
 
     train, test = made(300, causes=2, seed=1), made(200, causes=2)

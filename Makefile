@@ -24,7 +24,8 @@ try: .venv/runtime
 reproduce: .venv/runtime
 	$(BIN)/sequela reproduce
 
-test: $(if $(filter all,$(TESTS)),.venv/development,.venv/tests)
+# The packages of slow tests, unless these are left out.
+test: $(if $(filter quick usual,$(TESTS)),.venv/tests,.venv/development)
 	$(BIN)/pytest -n 2 --dist worksteal $(HANGS) $(TESTS)
 
 quick: TESTS = --level quick

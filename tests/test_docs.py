@@ -13,7 +13,6 @@ import pytest
 from cyclopts import App
 from pydantic import BaseModel
 
-from sequela.audit.searches import AuditOutcome
 from sequela.cli.app import build_app, main
 from sequela.config import CohortSettings, SignalSettings, TrainingSettings, options
 from sequela.models import registry
@@ -28,7 +27,6 @@ PAGES = [
 ]
 
 KEYED = ("metrics", "split", "environment", "cost")
-UNAUDITED = AuditOutcome((), (), ())  # tests/docs/test_audit.py audits what is in the package
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
@@ -182,7 +180,6 @@ def test_the_seventh_model_trains(
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(registry, "MODELS", copy(registry.MODELS))
-    monkeypatch.setattr("sequela.runs.fit.audit_once", lambda _: UNAUDITED)
     exec(registration, {})  # noqa: S102 - our own page
     assert registry.title_of("cnn-dilated") == "CNN dilated"
     assert sum(p.numel() for p in registry.lookup_network("cnn-dilated").build().parameters()) > 0

@@ -15,7 +15,7 @@ from sequela.models.loading import attribute
     ("page", "least"),
     [
         *(("models", 5), ("signals", 3), ("evaluation", 11), ("survival", 8)),
-        pytest.param("python", 25, marks=pytest.mark.slow),  # tests/test_package.py calls the same
+        pytest.param("python", 25, marks=pytest.mark.slow),  # tests/api calls the same functions
     ],
 )
 def test_examples_in_python(page: str, least: int) -> None:

@@ -5,15 +5,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from tests.docs.conftest import DOCS
-from tests.test_docs import UNAUDITED, call, commands, fences
+from tests.test_docs import call, commands, fences
 
 PAGE = DOCS / "predict.md"
 
 
-def test_its_commands_run(
-    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sequela.runs.fit.audit_once", lambda _: UNAUDITED)
+def test_its_commands_run(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shown = [words for words in commands(PAGE, "New data") if "--out" in words]
     assert [words[0] for words in shown] == ["train", "predict", "predict"]
     make, look = fences(PAGE, "python", "New data")

@@ -47,6 +47,7 @@ def test_where_no_code_is_of_the_families_that_the_model_reads_no_share_is_unkno
     ran("evaluate", run, "--data", "mimic3", "--root", mimic3)
     said = " ".join(capsys.readouterr().out.split())
     assert "these data have no code of the families that the model reads" in said
+    assert evaluate_run(run, data="mimic3", root=mimic3)["unknown_codes"] is None
 
 
 def test_folds_are_many_models(place: Place, asked: Ask, tmp_path: Path) -> None:

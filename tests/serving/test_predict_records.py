@@ -180,7 +180,6 @@ def test_marks_under_another_key_are_not_compared(
     assert not any(line.startswith("known:") for line in found.sentences)
 
 
-@pytest.mark.slow  # tests/cli/test_without_torch.py predicts records too
 def test_it_works_without_torch(stays_file: Path, tmp_path: Path) -> None:
     out = tmp_path / "said.parquet"
     report = without_torch(stays_file, "--data", "mimic3", "--out", out)

@@ -51,6 +51,7 @@ autodoc_default_options = {
     "exclude-members": "set_fit_request, set_score_request",  # scikit-learn writes these
 }
 autodoc_typehints_format = "short"
+autodoc_use_type_comments = False  # all are annotations
 nitpicky = True
 nitpick_ignore_regex = [
     # Names of other packages lead nowhere, for want of a network; those of this one must.

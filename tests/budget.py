@@ -12,8 +12,8 @@ LONGER = Path(__file__).with_name("longer.txt")
 """Tests and fixtures that ``--level quick`` leaves out, a name a line."""
 LIMIT = 0.3
 """Processor seconds of what is listed there, at least."""
-PROGRAMS = {"browser", "java"}
-"""Fixtures for programs that pip does not install: their tests are slow ones."""
+ABSENT = {"browser", "java", "real_data"}
+"""Fixtures for programs and data that pip does not install: their tests are slow ones."""
 SLOWEST = 20
 _SLOW = "slow(but=ID): only with --level all; of a test with parameters, the case ID always runs"
 
@@ -57,8 +57,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _slow(item: pytest.Item) -> bool:
     marks = list(item.iter_markers("slow"))
     case = item.name.partition("[")[2].removesuffix("]")
-    programs = PROGRAMS.intersection(getattr(item, "fixturenames", ()))
-    return bool(programs) or any(mark.kwargs.get("but") != case or not case for mark in marks)
+    absent = ABSENT.intersection(getattr(item, "fixturenames", ()))
+    return bool(absent) or any(mark.kwargs.get("but") != case or not case for mark in marks)
 
 
 def _names(item: pytest.Item) -> set[str]:

@@ -10,6 +10,7 @@ import json
 import random
 import shutil
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -361,16 +362,24 @@ def excerpt_events(once: Once) -> Callable[[str], Path]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def excerpts_built(once: Once) -> Iterator[None]:
-    """Let runs on an excerpt in the package copy its events, which are built once for all."""
+def built_once(once: Once, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let runs copy events that were built from the same files: of an excerpt, once for all."""
+    earlier: dict[str, list[tuple[Source, Path]]] = defaultdict(list)
 
     def copied(source: Source, root: Path, out: Path, **how: Any) -> None:
         if root == EXCERPTS / source.name and source == source_of(source.name):
             name = f"{source.name}-{hashlib.sha256(repr(how).encode()).hexdigest()}"
             made = once(name, lambda folder: build(source, root, folder / "events", **how))
             shutil.copytree(made / "events", out)
-        else:
-            build(source, root, out, **how)
+            return
+        of_files = earlier[repr((built_events._files(root), how))]
+        for same, events in of_files:
+            if same == source:
+                shutil.copytree(events, out)
+                return
+        build(source, root, out, **how)
+        of_files.append((source, tmp_path_factory.mktemp("built") / "events"))
+        shutil.copytree(out, of_files[-1][1])
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(built_events, "build", copied)

@@ -171,6 +171,7 @@ def test_links_between_pages_lead_somewhere() -> None:
                 assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+@pytest.mark.slow
 def test_the_seventh_model_trains(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_data: Path
 ) -> None:

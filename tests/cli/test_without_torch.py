@@ -48,11 +48,11 @@ cost signals/a"""
 """What reads the files of a run, whatever its data."""
 
 
-@pytest.fixture(
-    scope="module",
-    # The commands of records are those of signals: what only records load is slow.
-    params=["signals", pytest.param("records", marks=pytest.mark.slow)],
-)
+# CI runs the first case in environments that have no torch; serving has a usual test without.
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module", params=["signals", "records"])
 def finished(
     request: pytest.FixtureRequest,
     synthetic: Path,

@@ -26,18 +26,6 @@ def test_its_table_is_that_of_the_summary() -> None:
         assert all(len(taken["seconds"]) == found["runs"] for taken in work["ways"].values())
 
 
-@pytest.mark.slow
-def test_each_way_does_the_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    field.main(["--only", "epoch", "--quick", "--runs", "1", "--folder", str(tmp_path)])
-    printed = capsys.readouterr().out.splitlines()
-    turns = [line.partition(":")[0] for line in printed if line.startswith("epoch, ")]
-    assert turns == ["epoch, sequela", "epoch, torch"]
-    rows = [line.split(" | ") for line in printed if line.startswith("| ")][1:]
-    assert [row[1] for row in rows] == ["sequela", "torch"]
-    assert all("2,326 patients" in row[-1] for row in rows)
-    assert [path.name for path in tmp_path.iterdir()] == ["epoch-0.05"]
-
-
 def test_small_inputs_are_not_written(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         field.main(["--quick", "--write"])

@@ -22,8 +22,6 @@ FOLDERS = {
     "omop": "mimic4-omop-demo",
     "physionet2012": "physionet2012",
 }
-LARGE = ("eicu", "physionet2012")
-"""Demos of thousands of patients: read at level all, where another one is read at each level."""
 Built = Callable[..., Path]
 """The events of a published data set by its name, the tables to read and where it lies."""
 

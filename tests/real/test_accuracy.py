@@ -30,7 +30,6 @@ def root(built: Built, data: str, asked: dict[str, Any]) -> Path:
     return built(data, asked.get("tables", ()))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "data", "asked", "epochs", "least"),
     [("values-lstm", "physionet2012", {}, 2, 0.79), ("visits-attention", "eicu", APACHE, 6, 0.74)],

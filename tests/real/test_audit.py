@@ -1,7 +1,6 @@
 """The audit accuses none of the open data, whatever of them is read."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.real.conftest import FOLDERS, Built
@@ -11,7 +10,7 @@ from sequela.runs.audit import audit
 from sequela.runs.data import load
 from sequela.studies.settings import run_settings
 
-EVERYTHING: dict[str, Any] = {"inputs": (), "tables": ()}
+HOSPITALS = ("eicu", "mimic3", "mimic4", "physionet2012")
 
 
 @pytest.mark.parametrize("data", ["bonn", "uci-seizure"])
@@ -24,24 +23,26 @@ def test_recordings(data: str, real_data: Path, work: Path) -> None:
     assert {each.severity for each in found} <= {"suspicion"}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("said", "seed"),
-    [pytest.param({}, 0, id="as in the study"), pytest.param(EVERYTHING, 2, id="all")],
-)
+@pytest.mark.parametrize("data", HOSPITALS)
+def test_records_as_in_the_study(data: str, built: Built, work: Path) -> None:
+    check(Options.of(task="in-hospital"), data, built, work)
+
+
 @pytest.mark.parametrize(
     ("data", "task"),
     [
-        *((data, "in-hospital") for data in ("eicu", "mimic3", "mimic4", "physionet2012")),
-        *((data, "length-of-stay-7d") for data in ("eicu", "mimic3", "mimic4", "physionet2012")),
-        *((data, "post-discharge") for data in ("mimic3", "mimic4", "physionet2012")),
+        *((data, "in-hospital") for data in HOSPITALS),
+        *((data, "length-of-stay-7d") for data in HOSPITALS),
+        *((data, "post-discharge") for data in HOSPITALS[1:]),
         *((data, "readmission-30d") for data in ("mimic3", "mimic4")),
         ("mimic4", "icu-transfer"),
     ],
 )
-def test_records(
-    data: str, task: str, said: dict[str, Any], seed: int, built: Built, work: Path
-) -> None:
-    settings = run_settings("prevalence", data, Options.of(seed=seed, task=task, **said))
+def test_all_inputs_of_records(data: str, task: str, built: Built, work: Path) -> None:
+    check(Options.of(seed=2, task=task, inputs=(), tables=()), data, built, work)
+
+
+def check(options: Options, data: str, built: Built, work: Path) -> None:
+    settings = run_settings("prevalence", data, options)
     assert settings.cohort is not None
     assert audit(load(settings, built(data, settings.cohort.tables), work)) == []

@@ -92,7 +92,6 @@ def lay_out_siena(root: Path, sample: Path, bonn: Signals) -> None:
     (root / "PN00" / "Seizures-list-PN00.txt").write_text("\n".join(lines), "utf-8")
 
 
-@pytest.mark.slow
 def test_the_page_from_the_published_layout_to_the_scores(
     real_data: Path,
     bonn: Signals,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.stats import CensoredData, ecdf, fisher_exact
-from tests.real.conftest import LARGE, Built
+from tests.real.conftest import Built
 
 from sequela.cohort.cohort_settings import cohort_of_settings
 from sequela.cohort.events import open_events
@@ -62,8 +62,8 @@ def test_the_report_on_the_mimic3_demo(built: Built, tmp_path: Path) -> None:
     [
         ("mimic3", 129, 0),
         ("mimic4", 275, 0),
-        pytest.param("eicu", 2174, 25, marks=pytest.mark.slow),
-        pytest.param("physionet2012", 4000, 0, marks=pytest.mark.slow),
+        ("eicu", 2174, 25),
+        ("physionet2012", 4000, 0),
     ],
 )
 def test_in_hospital(built: Built, tmp_path: Path, name: str, stays: int, blank: int) -> None:
@@ -104,11 +104,7 @@ def test_a_year_after_entry_in_the_nafld_cohort(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("data", "task"),
-    [
-        pytest.param(*question, marks=[pytest.mark.slow] * (question[0] in LARGE))
-        for question in STUDIES["mortality"].cohorts
-        if question[1] != "report-2019"
-    ],
+    [question for question in STUDIES["mortality"].cohorts if question[1] != "report-2019"],
 )
 def test_who_is_left_out_does_not_depend_on_the_outcome(
     data: str, task: str, built: Built, tmp_path: Path

@@ -59,7 +59,6 @@ def make_excerpt(root: Path, out: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.slow
 def test_the_script_makes_the_same_excerpt_each_time(complete: Path, tmp_path: Path) -> None:
     files = []
     for out in (tmp_path / "once", tmp_path / "again"):
@@ -86,7 +85,6 @@ def test_the_script_takes_nothing_but_the_originals(complete: Path, tmp_path: Pa
     assert list((tmp_path / "out").iterdir()) == []
 
 
-@pytest.mark.slow
 def test_recording_attention_tells_whole_recordings_apart(real_data: Path, tmp_path: Path) -> None:
     """Fifteen epochs reach 0.93 on this split; 0.79, 0.89 and 0.88 on those of seeds 0, 2 and 3.
 

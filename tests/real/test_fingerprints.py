@@ -80,9 +80,9 @@ def test_changed_recordings_are_copies(bonn: Segments, gain: float, shift: int) 
         ("mimic3", {"task": "post-discharge", "min_subjects": 1}),
         ("mimic4", {}),
         ("mimic4", {"task": "post-discharge", "min_subjects": 1}),
-        pytest.param("eicu", {}, marks=pytest.mark.slow),
-        pytest.param("eicu", {"min_subjects": 1}, marks=pytest.mark.slow),
-        pytest.param("physionet2012", {}, marks=pytest.mark.slow),
+        ("eicu", {}),
+        ("eicu", {"min_subjects": 1}),
+        ("physionet2012", {}),
     ],
 )
 def test_no_patient_is_a_copy(

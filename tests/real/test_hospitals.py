@@ -27,16 +27,10 @@ ADMITTED, DIED, ALIVE = (
         # All patients of this demo have a date of death.
         ("mimic3", 100, {ADMITTED: 129, DIED: 40, "MEDS_DEATH": 100}, "DIAGNOSES_ICD", 1761),
         ("mimic4", 100, {ADMITTED: 275, DIED: 15, "MEDS_DEATH": 31}, "hosp/diagnoses_icd", 4506),
-        pytest.param(
-            "eicu", 1841, {ADMITTED: 2174, DIED: 182, ALIVE: 1967}, "patient", 2520,
-            marks=pytest.mark.slow,
-        ),
-        pytest.param(
-            "physionet2012", 4000, {DIED: 554, ALIVE: 3446}, "outcomes", 4000,
-            marks=pytest.mark.slow,
-        ),
+        ("eicu", 1841, {ADMITTED: 2174, DIED: 182, ALIVE: 1967}, "patient", 2520),
+        ("physionet2012", 4000, {DIED: 554, ALIVE: 3446}, "outcomes", 4000),
     ],
-)  # fmt: skip
+)
 def test_the_published_counts(
     name: str, subjects: int, stays: dict[str, int], table: str, rows: int, built: Built
 ) -> None:
@@ -63,7 +57,6 @@ def test_the_excerpts_equal_the_originals(name: str, real_data: Path) -> None:
         assert gzip.decompress(kept.read_bytes()) == content
 
 
-@pytest.mark.slow
 def test_the_excerpt_of_physionet2012_gives_the_events_of_its_4000_files(
     built: Built, tmp_path: Path
 ) -> None:

@@ -40,11 +40,11 @@ def of_study(built: Built) -> Asked:
 @pytest.mark.parametrize(
     ("data", "task", "examples", "deaths"),
     [
-        pytest.param("eicu", "in-hospital", 1893, 135, marks=pytest.mark.slow),
+        ("eicu", "in-hospital", 1893, 135),
         ("mimic3", "report-2019", 100, 40),
         ("mimic3", "in-hospital", 117, 31),
         ("mimic4", "in-hospital", 245, 14),
-        pytest.param("physionet2012", "in-hospital", 3994, 554, marks=pytest.mark.slow),
+        ("physionet2012", "in-hospital", 3994, 554),
     ],
 )
 def test_each_cohort_has_its_examples_and_a_model_of_them(
@@ -62,7 +62,6 @@ def test_each_cohort_has_its_examples_and_a_model_of_them(
         assert not checks
 
 
-@pytest.mark.slow
 def test_the_excerpt_gives_the_same_run_as_the_published_tables(
     of_study: Asked, work: Path, tmp_path: Path
 ) -> None:
@@ -80,7 +79,6 @@ def trained(settings: RunSettings, root: Path, out: Path, work: Path) -> RunFold
     return fit.train(settings, out, root=root, work=work)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("data", "low", "high"),
     [
@@ -122,7 +120,6 @@ def halves(real_data: Path, once: Once) -> tuple[Path, Path]:
     return root / "a", root / "b"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("model", ["boosting", "logistic-regression", "visits-baseline"])
 def test_a_run_on_one_set_of_physionet_2012_judges_the_other(
     model: str, of_study: Asked, halves: tuple[Path, Path], work: Path, tmp_path: Path
@@ -136,7 +133,6 @@ def test_a_run_on_one_set_of_physionet_2012_judges_the_other(
     assert 0.7 < auroc(found) < 0.9
 
 
-@pytest.mark.slow
 def test_whole_hospitals_of_eicu_are_held_out(of_study: Asked, work: Path, tmp_path: Path) -> None:
     """The demo has 186 hospitals; a stay that follows one in another hospital is left out."""
     settings, root = of_study("eicu", "in-hospital", "boosting")

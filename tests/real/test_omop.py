@@ -87,12 +87,10 @@ def test_the_275_stays_have_the_same_labels(built: Built, omop: Path) -> None:
     assert (len(labels), sum(labels["boolean_value"].to_pylist())) == (275, 15)
 
 
-@pytest.mark.slow
 def test_no_leak_is_found(built: Built) -> None:
     assert select_cohort(open_events(built("omop")), in_hospital()).leaks == ()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mimic4-omop-demo", "synthea-omop"])
 def test_all_stores_give_the_same(
     name: str, real_data: Path, built: Built, server: str, tmp_path: Path
@@ -130,7 +128,6 @@ def test_synthea_builds(built: Built) -> None:
     assert any(name.startswith("parquet/") for name in account["not_read"])
 
 
-@pytest.mark.slow
 def test_a_model_of_one_is_judged_on_the_other(
     built: Built, real_data: Path, omop: Path, tmp_path: Path
 ) -> None:

@@ -42,7 +42,6 @@ def reached(name: str, data: Examples, seed: int) -> float:
     return float((said.argmax(1) == data.labels[rows]).mean())
 
 
-@pytest.mark.slow(but="spectral-mlp")
 @pytest.mark.parametrize("name", BOUNDS)
 def test_a_spectral_network_is_as_good_as_it_was(name: str, data: Examples) -> None:
     assert reached(name, data, seed=0) > BOUNDS[name]

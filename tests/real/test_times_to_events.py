@@ -27,7 +27,6 @@ def test_a_study_is_declared(name: str) -> None:
     assert len(settings["horizons_days"]) == 3
 
 
-@pytest.mark.slow
 def test_a_study_runs(real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run_in_this_thread(monkeypatch)
     root, file = real_data / FOLDERS["mimic4"], STUDIES / "mimic-post-discharge.toml"

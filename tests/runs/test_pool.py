@@ -2,6 +2,7 @@
 
 import importlib
 import multiprocessing
+import os
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -90,4 +91,6 @@ def test_who_stops_looking_ends_the_processes(stand_ins: Any) -> None:
     run = stand_ins.Waits(Path("a"), planned("a").settings)
     with closing(in_processes([PoolJob((run,), None)], 1)) as snapshots:
         next(snapshots)
-    assert not multiprocessing.active_children()
+        (worker,) = multiprocessing.active_children()
+    with pytest.raises(ProcessLookupError):  # whichever thread of the pool waited for it
+        os.kill(worker.pid or 0, 0)  # 0 is this process, and exists

@@ -59,6 +59,15 @@ def test_batches_of_one_shape_do_not_disturb_each_other() -> None:
     torch.testing.assert_close(gradients(gru, third), gradients(gru, by_torch(gru, 2 * signal)))
 
 
+def test_memory_of_the_last_shapes_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also after many others, as the batches of several folds have: it takes long to make."""
+    gru, signal = drawn(1, 2, 1, 30)
+    for steps in range(1, 31):
+        gradients(gru, by_hand(gru, signal[..., :steps]))
+    monkeypatch.setattr(cpu_training, "_Memory", None)  # no more can be made
+    gradients(gru, by_hand(gru, signal))
+
+
 def test_threads_train_at_the_same_time() -> None:
     pairs = [drawn(2, 3, 1, 60, seed) for seed in range(4)]
     with ThreadPoolExecutor(4) as pool:

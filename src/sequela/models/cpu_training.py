@@ -59,8 +59,7 @@ def _is_for(layer: nn.Module, signal: Tensor) -> bool:
     needs_gradients = torch.is_grad_enabled()
     fits = needs_gradients and layer.training and not signal.requires_grad
     validates = not (needs_gradients or torch.is_inference_mode_enabled())
-    weight = next(layer.parameters())
-    is_float32 = signal.dtype == weight.dtype == torch.float32
+    is_float32 = signal.dtype == next(layer.parameters()).dtype == torch.float32
     is_traced = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
     on_cpu = signal.device.type == "cpu" and not is_traced
     return (fits or validates) and is_float32 and on_cpu
@@ -256,8 +255,9 @@ class _LastState(torch.autograd.Function):
 
 
 def _put_back(shape: _Shape, memory: _Memory) -> None:
-    if len(_idle) < _KEPT:
-        _idle[shape] = memory
+    _idle[shape] = memory
+    if len(_idle) > _KEPT:  # what was not used for the longest time
+        _idle.pop(next(iter(_idle)), None)
 
 
 def _table(weights: Sequence[Tensor], *, reads_states: bool) -> Tensor:

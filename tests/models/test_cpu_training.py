@@ -66,6 +66,8 @@ def test_memory_of_the_last_shapes_is_kept(monkeypatch: pytest.MonkeyPatch) -> N
         gradients(gru, by_hand(gru, signal[..., :steps]))
     monkeypatch.setattr(cpu_training, "_Memory", None)  # no more can be made
     gradients(gru, by_hand(gru, signal))
+    with pytest.raises(TypeError):  # that of the first was dropped
+        by_hand(gru, signal[..., :1])
 
 
 def test_threads_train_at_the_same_time() -> None:

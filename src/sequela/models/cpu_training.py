@@ -256,8 +256,8 @@ class _LastState(torch.autograd.Function):
 
 def _put_back(shape: _Shape, memory: _Memory) -> None:
     _idle[shape] = memory
-    if len(_idle) > _KEPT:  # what was not used for the longest time
-        _idle.pop(next(iter(_idle)), None)
+    for unused in [*_idle][:-_KEPT]:  # for the longest time
+        _idle.pop(unused, None)
 
 
 def _table(weights: Sequence[Tensor], *, reads_states: bool) -> Tensor:
